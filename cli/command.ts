@@ -48,6 +48,8 @@ export interface CommandSpec<F extends Flags, Options> {
   readonly about: string;
   /** What follows its name, for the usage. */
   readonly synopsis: string;
+  /** What its words that are not flags are, if it takes any. */
+  readonly operand?: string;
   /** What the usage says after the flags. */
   readonly notes?: string;
   /** Its own flags. */
@@ -72,7 +74,7 @@ export function makeCommand<F extends Flags, Options>(
     name: spec.name,
     about: spec.about,
     async run(args, terminal) {
-      const line = parseCommandLine(args, flags);
+      const line = parseCommandLine(args, flags, spec.operand);
       const status = await runCommonFlags(line.values, terminal, () => {
         const notes = spec.notes ? `\n\n${spec.notes}` : "";
         return `Usage: echo ${spec.name} ${spec.synopsis}\n\n${spec.about}.\n\n` +

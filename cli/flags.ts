@@ -71,6 +71,7 @@ export interface CommandLine<F extends Flags> {
  *
  * @param args The arguments after the command's name.
  * @param flags The flags that the command has.
+ * @param operand What its other words are, if it takes any: for an error.
  * @returns The values of all its flags, and the other words.
  * @throws {UsageError} If a flag is unknown, is given twice, or its value is
  * missing or not allowed.
@@ -78,9 +79,10 @@ export interface CommandLine<F extends Flags> {
 export function parseCommandLine<F extends Flags>(
   args: readonly string[],
   flags: F,
+  operand?: string,
 ): CommandLine<F> {
   const names = Object.keys(flags);
-  const parsed = parseArgs(canonical(args, flags), {
+  const parsed = parseArgs(canonical(args, flags, operand), {
     "--": true,
     string: ["_", ...names],
     collect: names,
@@ -107,7 +109,11 @@ export function parseCommandLine<F extends Flags>(
  * `-p8080` for a value only when it looks like a number, `--port -1` for two
  * flags, and the word `true` after a switch for its value.
  */
-function canonical(args: readonly string[], flags: Flags): string[] {
+function canonical(
+  args: readonly string[],
+  flags: Flags,
+  operand: string | undefined,
+): string[] {
   const result: string[] = [];
   const queue = [...args];
   const byShort = new Map(
@@ -135,18 +141,22 @@ function canonical(args: readonly string[], flags: Flags): string[] {
     if (arg === "--") return [...result, arg, ...queue];
     if (arg.startsWith("--")) {
       const [, name = "", value] = arg.match(/^--([^=]*)(?:=(.*))?$/s) ?? [];
-      if (!Object.hasOwn(flags, name)) throw unknownFlag(`--${name}`, flags);
+      if (!Object.hasOwn(flags, name)) {
+        throw unknownFlag(`--${name}`, arg, flags, operand);
+      }
       push(name, value, `--${name}`);
     } else if (arg.startsWith("-") && arg !== "-") {
       // A cluster of switches, of which the last may be a flag with its value.
       for (let at = 1; at < arg.length; at++) {
         const shown = `-${arg[at]}`;
         const name = byShort.get(arg[at]);
-        if (name === undefined) throw unknownFlag(shown, flags, arg);
+        if (name === undefined) {
+          throw unknownFlag(shown, arg, flags, operand);
+        }
         const hasValue = flags[name]?.value !== undefined;
-        const attached = arg.slice(at + 1).replace(/^=/, "");
-        const isLast = at + 1 === arg.length;
-        push(name, hasValue && !isLast ? attached : undefined, shown);
+        const after = arg.slice(at + 1);
+        const isAttached = after.startsWith("=") || (hasValue && after !== "");
+        push(name, isAttached ? after.replace(/^=/, "") : undefined, shown);
         if (hasValue) break;
       }
     } else {
@@ -165,13 +175,22 @@ function parse(name: string, flag: Flag<unknown>, text: string): unknown {
   }
 }
 
-function unknownFlag(shown: string, flags: Flags, arg = shown): UsageError {
+function unknownFlag(
+  shown: string,
+  arg: string,
+  flags: Flags,
+  operand: string | undefined,
+): UsageError {
   const nearest = nearestName(shown, Object.keys(flags).map((n) => `--${n}`));
-  const where = arg === shown ? "" : ` in ${escapeText(arg)}`;
-  return new UsageError(
-    `unknown flag ${escapeText(shown)}${where}` +
-      (nearest ? `, did you mean ${nearest}?` : ""),
-  );
+  const where = arg.startsWith("--") || arg === shown
+    ? ""
+    : ` in ${escapeText(arg)}`;
+  let message = `unknown flag ${escapeText(shown)}${where}`;
+  if (nearest) message += `, did you mean ${nearest}?`;
+  else if (operand) {
+    message += `, a ${operand} that starts with a dash goes after --`;
+  }
+  return new UsageError(message);
 }
 
 /**

@@ -97,6 +97,7 @@ export const sendCommand: Command = makeCommand({
   name: "send",
   about: "Send bytes and check that exactly those bytes come back",
   synopsis: "[OPTIONS] [MESSAGE...]",
+  operand: "MESSAGE",
   notes: NOTES,
   flags: FLAGS,
   options({ values, given, words, rest }): Options {

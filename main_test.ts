@@ -1,0 +1,364 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import config from "./deno.json" with { type: "json" };
+import { writeAll } from "./net.ts";
+import { serve } from "./server.ts";
+import { freePort, patternOf, startPeer } from "./testing/peer.ts";
+import { CLOSED_STDOUT, run, type Session } from "./testing/terminal.ts";
+
+/** Runs a command to its end. */
+async function outcome(session: Session) {
+  const status = await session.status;
+  return { status, stdout: session.stdout, stderr: session.stderr };
+}
+
+/** Starts `echo serve` on a free port, and tells the port. */
+async function startServe(...args: string[]): Promise<[Session, string]> {
+  const session = run(["serve", "-p0", ...args]);
+  const [, port] = await session.untilStdout(/127\.0\.0\.1:(\d+)/);
+  return [session, port!];
+}
+
+describe("echo", () => {
+  it("prints its commands on --help", async () => {
+    for (const flag of ["--help", "-h"]) {
+      const { status, stdout, stderr } = await outcome(run([flag]));
+      assertEquals([status, stderr], [0, ""]);
+      assertMatch(stdout, /^Usage: echo <COMMAND>/m);
+      assertMatch(stdout, /^ {2}serve +\S/m);
+      assertMatch(stdout, /^ {2}send +\S/m);
+    }
+  });
+
+  it("prints its version", async () => {
+    for (const args of [["-V"], ["--version"], ["send", "-V"]]) {
+      assertEquals(await outcome(run(args)), {
+        status: 0,
+        stdout: `echo ${config.version}\n`,
+        stderr: "",
+      });
+    }
+  });
+
+  it("prints its usage on stderr when no command is given", async () => {
+    const { status, stdout, stderr } = await outcome(run([]));
+    assertEquals([status, stdout], [2, ""]);
+    assertMatch(stderr, /^Usage: echo <COMMAND>/m);
+  });
+
+  it("describes every flag of a command on --help", async () => {
+    const { stdout } = await outcome(run(["send", "--help"]));
+    for (const flag of ["host", "port", "timeout", "retry", "size", "json"]) {
+      assert(stdout.includes(`--${flag}`), flag);
+    }
+    assertMatch(stdout, /-p, --port <PORT> .*\[12345\]$/m);
+    assertMatch(stdout, /--timeout <TIME> .*\[5s\]$/m);
+  });
+
+  const mistakes: [args: string[], message: RegExp][] = [
+    [["sned"], /unknown command "sned", did you mean send\?/],
+    [["hello"], /unknown command "hello", expected serve or send/],
+    [["--prot"], /unknown flag --prot/],
+    [["send", "--prot", "80"], /unknown flag --prot, did you mean --port\?/],
+    [["serve", "--hots=x"], /unknown flag --hots, did you mean --host\?/],
+    [["send", "-5"], /unknown flag -5, a MESSAGE that .* goes after --/],
+    [["send", "-qx"], /unknown flag -x in -qx/],
+    [["send", "-p"], /-p needs a value: -p <PORT>/],
+    [["send", "--port"], /--port needs a value/],
+    [["send", "-p1", "--port=2"], /--port is given twice/],
+    [["send", "-q", "--quiet"], /--quiet is given twice/],
+    [["send", "--json=yes"], /--json takes no value/],
+    [["send", "-q=1"], /-q takes no value/],
+    [["send", "--host", ""], /--host "": expected an IPv4/],
+    [["send", "--host", "a b"], /--host "a b": expected an IPv4/],
+    [["send", "-H", "::1]"], /--host "::1\]": expected an IPv4/],
+    [["send", "-H", "a:80"], /--host "a:80": .* the port goes to --port/],
+    [["send", "--timeout", "0"], /--timeout "0": .*at least 1ms/],
+    [["send", "--timeout", "1d"], /--timeout "1d": expected a time such as/],
+    [["send", "--timeout", "1000h"], /--timeout "1000h": .* at most 596h/],
+    [["send", "--retry=-1s"], /--retry "-1s": expected a time/],
+    [["send", "--size", "0"], /--size "0": expected a size/],
+    [["send", "--size", "1.5k"], /--size "1.5k": expected a size/],
+    [["send", "-s", "9999999999G"], /--size "9999999999G": expected a size/],
+    [["send", "-s1", "hello"], /--size and MESSAGE exclude each other/],
+    [["send", "-s1", "-"], /--size and - exclude each other/],
+    [["send", "-", "hello"], /- streams stdin and takes no other MESSAGE/],
+    [["serve", "8080"], /takes no argument "8080", did you mean --port 8080\?/],
+    [["serve", "--", "-x"], /serve takes no argument "-x"$/],
+    [["serve", "--drain-timeout", "soon"], /--drain-timeout "soon": expected/],
+    [["send", "-p", "1\n2\x1b[2J"], /--port "1\\n2\\x1b\[2J": expected/],
+    ...["0x10", "1.5", "", "70000", "-1", "1e3", " 1", "+1", "１"].map((
+      port,
+    ) =>
+      [
+        ["serve", "--port", port],
+        /--port ".*": expected a whole number from 0 to 65535$/,
+      ] as [string[], RegExp]
+    ),
+    [["send", "--port", "0"], /expected a whole number from 1 to 65535$/],
+  ];
+  for (const [args, message] of mistakes) {
+    it(`refuses ${JSON.stringify(args.join(" "))} in one line`, async () => {
+      const { status, stdout, stderr } = await outcome(run(args));
+      assertEquals([status, stdout], [2, ""]);
+      assertMatch(stderr, /^echo: [^\n]+\n$/);
+      assertMatch(stderr.trimEnd(), message);
+    });
+  }
+});
+
+describe("echo serve", () => {
+  it("logs in the words of the example", async () => {
+    const [session, port] = await startServe();
+    await outcome(run(["send", "-p", port, "hello"]));
+    await session.untilStdout(/closed/);
+    session.interrupt();
+    const { status, stdout, stderr } = await outcome(session);
+    assertEquals([status, stderr], [0, ""]);
+    assertMatch(
+      stdout,
+      new RegExp(
+        `^Server listening on 127\\.0\\.0\\.1:${port}\\.\\.\\.\n` +
+          "Connection established with (127\\.0\\.0\\.1:\\d+)\n" +
+          "Received: hello\n" +
+          "Connection closed with \\1: 5 B echoed in [\\d.]+ m?s\n" +
+          "Shutting down\n" +
+          "Served 1 connection, echoed 5 B in [\\d.]+ m?s\n$",
+      ),
+    );
+  });
+
+  it("never prints what a client sends raw, nor much of it", async () => {
+    const [session, port] = await startServe();
+    const nasty = "\x1b[2J\r\n\u202eabc\x7f" + "é".repeat(100);
+    await outcome(run(["send", "-p", port, nasty]));
+    const [, received] = await session.untilStdout(/^Received: (.*)\n/m);
+    assertEquals(
+      received,
+      "\\x1b[2J\\r\\n\\u{202e}abc\\x7f" + "é".repeat(37) + "…",
+    );
+    assertEquals([...received!].length, 64);
+    session.interrupt();
+    await session.status;
+  });
+
+  it("logs JSON lines", async () => {
+    const [session, port] = await startServe("--json");
+    await outcome(run(["send", "-p", port, "hello"]));
+    await session.untilStdout(/"close"/);
+    session.interrupt();
+    const { status, stdout } = await outcome(session);
+    assertEquals(status, 0);
+    const events = stdout.trimEnd().split("\n").map((line) => JSON.parse(line));
+    const time = "2001-02-03T04:05:06.789Z";
+    const { remote, duration_ms } = events[3];
+    assertMatch(remote, /^127\.0\.0\.1:\d+$/);
+    assertEquals(typeof duration_ms, "number");
+    assertEquals(events, [
+      { time, event: "listening", address: `127.0.0.1:${port}` },
+      { time, event: "open", remote },
+      { time, event: "data", remote, bytes: 5, text: "hello" },
+      { time, event: "close", remote, bytes: 5, duration_ms, reason: "eof" },
+      { time, event: "shutdown", connections: 0 },
+      {
+        time,
+        event: "stopped",
+        connections: 1,
+        bytes: 5,
+        duration_ms: events[5].duration_ms,
+      },
+    ]);
+  });
+
+  it("with --quiet logs nothing, and serves all the same", async () => {
+    const port = freePort();
+    const session = run(["serve", "--quiet", `--port=${port}`]);
+    const sent = await outcome(run(["send", "-p", `${port}`, "--retry=5s"]));
+    assertEquals(sent.status, 0);
+    session.interrupt();
+    assertEquals(await outcome(session), { status: 0, stdout: "", stderr: "" });
+  });
+
+  it("with --once ends after one connection", async () => {
+    const [session, port] = await startServe("--once");
+    assertEquals((await outcome(run(["send", `-p=${port}`]))).status, 0);
+    const { status, stdout } = await outcome(session);
+    assertEquals(status, 0);
+    assertMatch(stdout, /^Served 1 connection, /m);
+  });
+
+  it("drains on Ctrl-C, then closes what is left", async () => {
+    const [session, port] = await startServe("--drain-timeout", "20ms");
+    using conn = await Deno.connect({ port: Number(port) });
+    await session.untilStdout(/established/);
+    session.interrupt();
+    assertEquals(await conn.read(new Uint8Array(1)), null);
+    const { status, stdout } = await outcome(session);
+    assertEquals(status, 0);
+    assertMatch(
+      stdout,
+      /^Shutting down: 1 connection open, waiting up to 20ms \(Ctrl-C again to stop now\)$/m,
+    );
+    assertMatch(stdout, /^Connection closed with .* \(shutdown\)$/m);
+  });
+
+  it("stops at once on the second Ctrl-C", async () => {
+    const [session, port] = await startServe("--drain-timeout", "1h");
+    using _ = await Deno.connect({ port: Number(port) });
+    await session.untilStdout(/established/);
+    session.interrupt();
+    session.interrupt();
+    assertEquals((await outcome(session)).status, 130);
+  });
+
+  it("goes on when nobody can read its log any more", async () => {
+    const port = freePort();
+    const session = run(["serve", "-p", `${port}`], { stdout: CLOSED_STDOUT });
+    for (let turn = 0; turn < 3; turn++) {
+      const sent = run(["send", "-p", `${port}`, "--retry", "5s"]);
+      assertEquals((await outcome(sent)).status, 0);
+    }
+    session.interrupt();
+    assertEquals(await outcome(session), { status: 0, stdout: "", stderr: "" });
+  });
+
+  it("says in one line that the port is in use", async () => {
+    await using server = serve({ port: 0 });
+    const port = `${server.addr.port}`;
+    assertEquals(await outcome(run(["serve", "--port", port])), {
+      status: 1,
+      stdout: "",
+      stderr: `echo: Cannot listen on 127.0.0.1:${port}: ` +
+        "address already in use, choose another with --port\n",
+    });
+  });
+});
+
+describe("echo send", () => {
+  it("prints the echo, and its label on stderr", async () => {
+    await using server = serve({ port: 0 });
+    const port = `${server.addr.port}`;
+    const received: [args: string[], stdout: string][] = [
+      [[], "Hello server, this is from the client\n"],
+      [["hello"], "hello\n"],
+      [["two", "words"], "two words\n"],
+      [[""], "\n"],
+      [["true"], "true\n"],
+      [["--", "--help", "-"], "--help -\n"],
+      [["--", "-"], "-\n"],
+      [["a", "-", "b"], "a - b\n"],
+    ];
+    for (const [args, stdout] of received) {
+      const stderr = "Received from server: ";
+      const all = ["send", "-p", port, ...args];
+      assertEquals(await outcome(run(all)), { status: 0, stdout, stderr });
+    }
+    // A flag may come after MESSAGE, and be stuck to its value.
+    assertEquals(
+      await outcome(run(["send", "-q", "true", `-p${port}`, "-t1"])),
+      { status: 0, stdout: "true\n", stderr: "" },
+    );
+  });
+
+  it("streams stdin byte for byte", async () => {
+    await using server = serve({ port: 0 });
+    const stdin = patternOf(300_000);
+    const parts: Uint8Array[] = [];
+    const { status, stderr } = await outcome(
+      run(["send", "-p", `${server.addr.port}`, "-"], {
+        stdin,
+        stdout: {
+          write: (p) => Promise.resolve(parts.push(p.slice()) && p.length),
+        },
+      }),
+    );
+    assertEquals(status, 0);
+    assertMatch(
+      stderr,
+      /^293 KiB came back, all verified, in [\d.]+ m?s \([\d.]+ \w+\/s\)\n$/,
+    );
+    const stdout = await new Blob(parts as BlobPart[]).arrayBuffer();
+    assertEquals(new Uint8Array(stdout), stdin);
+  });
+
+  it("sends as many generated bytes as --size says", async () => {
+    await using server = serve({ port: 0 });
+    const args = ["send", "-p", `${server.addr.port}`, "--size", "300k"];
+    const { status, stdout, stderr } = await outcome(run(args));
+    assertEquals([status, stderr], [0, ""]);
+    assertMatch(stdout, /^300 KiB came back, all verified, in /);
+    assertEquals(server.stats.bytes, 300 * 1024);
+  });
+
+  it("prints JSON alone with --json", async () => {
+    await using server = serve({ port: 0 });
+    const address = `127.0.0.1:${server.addr.port}`;
+    const stdin = patternOf(1000);
+    for (
+      const [args, bytes] of [[["hi"], 2], [["-"], 1000], [["-s5"], 5]] as const
+    ) {
+      const all = ["send", "--json", `-p${server.addr.port}`, ...args];
+      const { status, stdout, stderr } = await outcome(run(all, { stdin }));
+      assertEquals([status, stderr], [0, ""]);
+      const { connect_ms, duration_ms, bytes_per_second, ...rest } = JSON.parse(
+        stdout,
+      );
+      assertEquals(rest, { address, verified: true, bytes });
+      for (const number of [connect_ms, duration_ms, bytes_per_second]) {
+        assert(number > 0);
+      }
+    }
+  });
+
+  it("says in one line that no server is there", async () => {
+    const port = freePort();
+    const message = `Cannot connect to 127.0.0.1:${port}: connection refused`;
+    const stderr = `echo: ${message}, ` +
+      "is a server running there? start one with: echo serve\n";
+    const args = ["send", `-p${port}`];
+    assertEquals(await outcome(run(args)), { status: 1, stdout: "", stderr });
+    const { stdout, ...rest } = await outcome(run([...args, "--json"]));
+    assertEquals(rest, { status: 1, stderr });
+    assertEquals(JSON.parse(stdout), {
+      address: `127.0.0.1:${port}`,
+      verified: false,
+      error: message,
+    });
+  });
+
+  it("prints nothing that was not verified", async () => {
+    using peer = startPeer(async (conn) => {
+      const bytes = new Uint8Array(100);
+      const length = await conn.read(bytes) ?? 0;
+      bytes[2]! ^= 0x20;
+      await writeAll(conn, bytes.subarray(0, length));
+    });
+    assertEquals(await outcome(run(["send", `-p${peer.port}`, "hello"])), {
+      status: 1,
+      stdout: "",
+      stderr: `echo: Wrong echo from 127.0.0.1:${peer.port}: ` +
+        "byte at offset 2 differs, sent 0x6c, received 0x4c\n",
+    });
+  });
+
+  it("gives up on a silent server after --timeout", async () => {
+    using peer = startPeer(() => Promise.resolve());
+    const args = ["send", `-p${peer.port}`, "--timeout", "50ms", "hello"];
+    assertEquals(await outcome(run(args)), {
+      status: 1,
+      stdout: "",
+      stderr: `echo: No reply from 127.0.0.1:${peer.port} within 0.05 s: ` +
+        "0 of 5 B came back\n",
+    });
+  });
+
+  it("ends quietly when stdout is closed", async () => {
+    await using server = serve({ port: 0 });
+    const options = { stdin: patternOf(100_000), stdout: CLOSED_STDOUT };
+    const send = (...args: string[]) =>
+      outcome(run(["send", `-p${server.addr.port}`, "-q", ...args], options));
+    // All of a message came back; of a stream nobody knows.
+    assertEquals(await send("hi"), { status: 0, stdout: "", stderr: "" });
+    assertEquals(await send("-"), { status: 1, stdout: "", stderr: "" });
+  });
+});

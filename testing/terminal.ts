@@ -1,0 +1,111 @@
+/**
+ * A terminal in memory, to run a whole command in-process.
+ *
+ * @module
+ */
+
+import { OutputClosedError, type Terminal } from "../cli/terminal.ts";
+import { main } from "../main.ts";
+import type { Reader, Writer } from "../net.ts";
+
+/** A command that runs, or ran, in a terminal in memory. */
+export interface Session {
+  /** Everything on stdout so far. */
+  readonly stdout: string;
+  /** Everything on stderr so far. */
+  readonly stderr: string;
+  /** The exit status, once it is known. */
+  readonly status: Promise<number>;
+  /** Acts as Ctrl-C. */
+  interrupt(): void;
+  /** Waits until stdout holds a match, and returns it. */
+  untilStdout(pattern: RegExp): Promise<RegExpMatchArray>;
+}
+
+/** How the terminal of {@linkcode run} differs from an empty one. */
+export interface RunOptions {
+  /** What stdin holds. */
+  stdin?: Uint8Array;
+  /** Where stdout goes besides the record. */
+  stdout?: Writer;
+}
+
+/** A stdout whose reader went away, as `head` does. */
+export const CLOSED_STDOUT: Writer = {
+  write: () => Promise.reject(new OutputClosedError("closed")),
+};
+
+/**
+ * Starts a command.
+ *
+ * @param args The arguments after the program's name.
+ * @param options How its terminal differs from an empty one.
+ * @returns The running command.
+ */
+export function run(args: string[], options: RunOptions = {}): Session {
+  const stdout = new Output(options.stdout);
+  const stderr = new Output();
+  const listeners = new Set<() => void>();
+  const terminal: Terminal = {
+    stdin: readerOf(options.stdin ?? new Uint8Array()),
+    stdout,
+    stderr,
+    now: () => new Date("2001-02-03T04:05:06.789Z"),
+    onStopSignal(listener) {
+      listeners.add(listener);
+      return { [Symbol.dispose]: () => void listeners.delete(listener) };
+    },
+  };
+  const status = main(args, terminal);
+  return {
+    get stdout() {
+      return stdout.text;
+    },
+    get stderr() {
+      return stderr.text;
+    },
+    status,
+    interrupt: () => listeners.forEach((listener) => listener()),
+    untilStdout: (pattern) => stdout.until(pattern),
+  };
+}
+
+class Output implements Writer {
+  text = "";
+  readonly #decoder = new TextDecoder();
+  readonly #next: Writer | undefined;
+  #grew = Promise.withResolvers<void>();
+
+  constructor(next?: Writer) {
+    this.#next = next;
+  }
+
+  async write(p: Uint8Array): Promise<number> {
+    const length = await this.#next?.write(p) ?? p.length;
+    this.text += this.#decoder.decode(p.subarray(0, length), { stream: true });
+    this.#grew.resolve();
+    this.#grew = Promise.withResolvers();
+    return length;
+  }
+
+  async until(pattern: RegExp): Promise<RegExpMatchArray> {
+    while (true) {
+      const match = this.text.match(pattern);
+      if (match) return match;
+      await this.#grew.promise;
+    }
+  }
+}
+
+function readerOf(bytes: Uint8Array): Reader {
+  let at = 0;
+  return {
+    read(p) {
+      if (at === bytes.length) return Promise.resolve(null);
+      const piece = bytes.subarray(at, at + p.length);
+      p.set(piece);
+      at += piece.length;
+      return Promise.resolve(piece.length);
+    },
+  };
+}
