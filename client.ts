@@ -490,7 +490,7 @@ export class EchoClient implements Disposable {
             progress(this.#verified, this.#sent),
         ),
       );
-    }, this.#dueAt - performance.now());
+    }, Math.max(0, this.#dueAt - performance.now()));
   }
 }
 

@@ -110,7 +110,7 @@ function jsonFields(event: LogEvent): Record<string, unknown> {
   }
 }
 
-/** How long lines wait for others to be written with them. */
+/** The least time between two writes: lines that come meanwhile go together. */
 const BATCH_MS = 10;
 
 /** How many lines wait for a slow reader; more are left out. */
@@ -130,6 +130,7 @@ export class LineLog {
   #lines: string[] = [];
   #leftOut = 0;
   #isBroken = false;
+  #nextWriteAt = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #writing: Promise<void> | undefined;
 
@@ -156,9 +157,7 @@ export class LineLog {
       return;
     }
     this.#lines.push(line);
-    if (!this.#writing) {
-      this.#timer ??= setTimeout(() => this.#write(), BATCH_MS);
-    }
+    this.#schedule();
   }
 
   /** Waits until all lines are written, for a second at most. */
@@ -185,9 +184,16 @@ export class LineLog {
     this.#writing = this.#writeBatch();
     await this.#writing;
     this.#writing = undefined;
-    if (this.#lines.length > 0) {
-      this.#timer ??= setTimeout(() => this.#write(), BATCH_MS);
-    }
+    this.#nextWriteAt = performance.now() + BATCH_MS;
+    if (this.#lines.length > 0) this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#writing) return;
+    this.#timer ??= setTimeout(
+      () => this.#write(),
+      Math.max(0, this.#nextWriteAt - performance.now()),
+    );
   }
 
   async #writeBatch(): Promise<void> {
