@@ -55,10 +55,11 @@ const HINTS: Record<string, string> = {
  * Runs the tool.
  *
  * @example
- * ```ts no-eval
+ * ```ts
  * import { main } from "@echo/echo";
+ * import { assertEquals } from "@std/assert";
  *
- * const status = await main(["send", "hello"]);
+ * assertEquals(await main(["--version"]), 0);
  * ```
  *
  * @param args The arguments after the program's name.
