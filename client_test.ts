@@ -219,11 +219,11 @@ describe("EchoClient.echo()", () => {
 
   it("gives up on a server that never answers", async () => {
     using peer = startPeer((conn) => readOnce(conn, 2));
-    using client = await connect({ port: peer.port, timeoutMs: 50 });
+    using client = await connect({ port: peer.port, timeoutMs: 500 });
     await assertRejects(
       () => client.echo(HELLO),
       Deno.errors.TimedOut,
-      `No reply from 127.0.0.1:${peer.port} within 0.05 s: ` +
+      `No reply from 127.0.0.1:${peer.port} within 0.5 s: ` +
         "0 of 5 B came back",
     );
     // A late reply must not be taken for the next message's.
@@ -232,7 +232,7 @@ describe("EchoClient.echo()", () => {
 
   it("gives up on a server that neither reads nor answers", async () => {
     using peer = startPeer(() => Promise.resolve());
-    using client = await connect({ port: peer.port, timeoutMs: 50 });
+    using client = await connect({ port: peer.port, timeoutMs: 500 });
     await assertRejects(
       () => client.echo(new Uint8Array(64 << 20)),
       Deno.errors.TimedOut,
@@ -242,7 +242,7 @@ describe("EchoClient.echo()", () => {
   it("gives up on a server that answers without reading", async () => {
     const message = new Uint8Array(64 << 20);
     using peer = startPeer((conn) => writeAll(conn, message));
-    using client = await connect({ port: peer.port, timeoutMs: 200 });
+    using client = await connect({ port: peer.port, timeoutMs: 500 });
     await assertRejects(() => client.echo(message), Deno.errors.TimedOut);
   });
 
@@ -303,7 +303,7 @@ describe("EchoClient.end()", () => {
     using peer = startPeer(async (conn) => {
       await writeAll(conn, await readOnce(conn, 100));
     });
-    using client = await connect({ port: peer.port, timeoutMs: 50 });
+    using client = await connect({ port: peer.port, timeoutMs: 500 });
     await client.echo(HELLO);
     await client.end();
   });
@@ -436,7 +436,7 @@ describe("EchoClient.echoStream()", () => {
     using peer = startPeer(async (conn) => {
       await writeAll(conn, await readOnce(conn, 1000));
     });
-    using client = await connect({ port: peer.port, timeoutMs: 50 });
+    using client = await connect({ port: peer.port, timeoutMs: 500 });
     await assertRejects(
       () => client.echoStream(sourceOf(patternOf(20 << 20))),
       Deno.errors.TimedOut,
