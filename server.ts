@@ -52,6 +52,32 @@ export interface ServeOptions {
   once?: boolean;
 
   /**
+   * Serve at most this many connections at once. Further clients wait in the
+   * kernel's queue, and are served in turn as others leave.
+   *
+   * @default {Infinity}
+   */
+  maxConnections?: number;
+
+  /**
+   * Close a connection that moved no byte in either direction for this long, in
+   * milliseconds. It is looked at four times in that span, so a connection ends
+   * up to a quarter later.
+   *
+   * @default {Infinity}
+   */
+  idleTimeoutMs?: number;
+
+  /**
+   * Share the port with others that ask for the same, so that the kernel spreads
+   * connections over them: a listener in each of several workers. Linux only;
+   * needs Deno's `--unstable-net`.
+   *
+   * @default {false}
+   */
+  reusePort?: boolean;
+
+  /**
    * How long {@linkcode EchoServer.shutdown} lets open connections go on before
    * it closes them, in milliseconds, at most 2,147,483,647 (24.8 days).
    *
@@ -74,10 +100,11 @@ export interface ServeOptions {
 
 /**
  * Why a connection ended: `eof` when the client ended its stream and got
- * everything back, `reset` when the client broke the connection, `shutdown`
- * when the server closed it as it stopped, `error` for anything else.
+ * everything back, `idle` when the server closed it because no byte moved,
+ * `reset` when the client broke the connection, `shutdown` when the server closed
+ * it as it stopped, `error` for anything else.
  */
-export type CloseReason = "eof" | "reset" | "shutdown" | "error";
+export type CloseReason = "eof" | "idle" | "reset" | "shutdown" | "error";
 
 /** A connection was accepted. */
 export interface OpenEvent {
@@ -116,8 +143,8 @@ export interface CloseEvent {
 }
 
 /**
- * A connection could not be accepted. The server goes on; further failures in
- * a row have no event of their own.
+ * A connection could not be accepted. The server goes on; failures of the same
+ * kind have no event of their own until there were none for ten seconds.
  */
 export interface ErrorEvent {
   /** Which event this is. */
@@ -163,17 +190,51 @@ export interface EchoServer extends AsyncDisposable {
 /** How many of a connection's first bytes a {@linkcode DataEvent} holds at most. */
 export const PREVIEW_BYTES = 512;
 
-/** The size at which larger reads no longer make streams faster. */
-const BUFFER_BYTES = 64 * 1024;
+/**
+ * The sizes of a connection's buffer. It starts small, so that ten thousand idle
+ * connections cost little, and grows fourfold when a read fills it, so that a
+ * stream gets as much at once as makes a difference.
+ */
+const BUFFER_BYTES = { least: 512, most: 256 * 1024, factor: 4 };
+
+/**
+ * A buffer shrinks after this many reads in a row that a smaller one would have
+ * held. With fewer a stream, whose reads vary, would shrink and grow all the time.
+ */
+const READS_BEFORE_SHRINKING = 32;
+
+/**
+ * How many clients the kernel may hold until they are accepted. Beyond that it
+ * drops what they send, and a client only tries again a second later. The
+ * kernel has a limit of its own, 4096 by default on Linux.
+ */
+const BACKLOG = 4096;
+
+/** How long a shutdown takes clients out of the kernel's queue at most. */
+const QUEUE_DRAIN_MS = 100;
+
+/** How often idle connections are looked for within the idle timeout. */
+const SWEEPS_PER_TIMEOUT = 4;
 
 /** The pause after a failed accept: doubled for each further failure in a row. */
 const ACCEPT_PAUSE_MS = { first: 5, last: 500 };
 
+/** Failures of one kind no further apart than this are told once. */
+const ACCEPT_BURST_MS = 10_000;
+
 interface Connection {
   readonly conn: Deno.TcpConn;
-  readonly remote: Deno.NetAddr;
   readonly openedAt: number;
+  buffer: Uint8Array<ArrayBuffer>;
+  /** How many reads in a row a smaller buffer would have held. */
+  smallReads: number;
+  /** Bytes that were written. */
   bytes: number;
+  /** Bytes that were read and written, now and at the last sweep that saw more. */
+  moved: number;
+  movedBefore: number;
+  /** How many sweeps in a row saw no more. */
+  idleSweeps: number;
 }
 
 class Server implements EchoServer {
@@ -182,18 +243,29 @@ class Server implements EchoServer {
   readonly #options: ServeOptions;
   readonly #listener: Deno.TcpListener;
   readonly #connections = new Set<Connection>();
+  /** When accept failed last, by the kind of failure. */
+  readonly #acceptFailures = new Map<string, number>();
   #accepted = 0;
   /** Bytes of connections that ended; open ones count their own. */
   #bytes = 0;
-  #listening = true;
+  #isListening = true;
+  #isShuttingDown = false;
   #drainTimer: ReturnType<typeof setTimeout> | undefined;
-  #lastClosed: (() => void) | undefined;
+  /** Called when a connection ended or no more are wanted. */
+  #wake: () => void = () => {};
 
   constructor(options: ServeOptions) {
     const { hostname = DEFAULT_HOSTNAME, port = DEFAULT_PORT } = options;
+    const { reusePort = false } = options;
     this.#options = options;
     try {
-      this.#listener = Deno.listen({ hostname, port });
+      this.#listener = Deno.listen({
+        hostname,
+        port,
+        tcpBacklog: BACKLOG,
+        // Asking for it, even with false, takes --unstable-net.
+        ...(reusePort && { reusePort }),
+      });
     } catch (error) {
       throw withContext(
         `Cannot listen on ${formatAddress({ hostname, port })}`,
@@ -211,12 +283,9 @@ class Server implements EchoServer {
   }
 
   shutdown(): Promise<void> {
-    this.#stopListening();
-    if (this.#connections.size > 0) {
-      this.#drainTimer ??= setTimeout(
-        () => this.#closeAll(),
-        this.#options.drainTimeoutMs ?? 5000,
-      );
+    if (!this.#isShuttingDown) {
+      this.#isShuttingDown = true;
+      this.#drain();
     }
     return this.finished;
   }
@@ -226,7 +295,7 @@ class Server implements EchoServer {
   }
 
   async #run(): Promise<void> {
-    const { signal, onListen } = this.#options;
+    const { signal, onListen, idleTimeoutMs = Infinity } = this.#options;
     const abort = () => {
       this.#stopListening();
       this.#closeAll();
@@ -234,36 +303,71 @@ class Server implements EchoServer {
     signal?.addEventListener("abort", abort);
     onListen?.(this.addr);
     if (signal?.aborted) abort();
+    const sweeper = idleTimeoutMs < Infinity
+      ? setInterval(() => this.#closeIdle(), idleTimeoutMs / SWEEPS_PER_TIMEOUT)
+      : undefined;
 
     await this.#acceptAll();
-    if (this.#connections.size > 0) {
-      await new Promise<void>((resolve) => this.#lastClosed = resolve);
-    }
+    while (this.#connections.size > 0) await this.#untilWoken();
+    clearInterval(sweeper);
     clearTimeout(this.#drainTimer);
     signal?.removeEventListener("abort", abort);
   }
 
+  async #drain(): Promise<void> {
+    const { drainTimeoutMs = 5000 } = this.#options;
+    this.#drainTimer = setTimeout(() => {
+      this.#stopListening();
+      this.#closeAll();
+    }, drainTimeoutMs);
+    // Who is in the kernel's queue already may have sent a message, which closing
+    // the listener would throw away.
+    const queueEndsAt = performance.now() + QUEUE_DRAIN_MS;
+    for (let before = -1; before < this.#accepted;) {
+      before = this.#accepted;
+      await delay(0);
+      if (performance.now() > queueEndsAt) break;
+    }
+    this.#stopListening();
+  }
+
+  /** Waits for something to change, for a time at most. */
+  #untilWoken(mostMs?: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = mostMs === undefined
+        ? undefined
+        : setTimeout(resolve, mostMs);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
   async #acceptAll(): Promise<void> {
+    const { maxConnections = Infinity, once } = this.#options;
     let pauseMs = 0;
-    while (this.#listening) {
+    while (this.#isListening) {
+      if (this.#connections.size >= maxConnections) {
+        await this.#untilWoken();
+        continue;
+      }
       let conn: Deno.TcpConn;
       try {
         conn = await this.#listener.accept();
       } catch (error) {
-        if (!this.#listening) return;
+        if (!this.#isListening) return;
         // EMFILE, ENFILE, ECONNABORTED and the like pass: other clients must
         // not pay for them, and asking again at once would only spin.
-        if (pauseMs === 0) this.#reportAcceptFailure(error);
-        pauseMs = Math.min(
-          pauseMs * 2 || ACCEPT_PAUSE_MS.first,
-          ACCEPT_PAUSE_MS.last,
-        );
-        await delay(pauseMs);
+        this.#reportAcceptFailure(error);
+        const { first, last } = ACCEPT_PAUSE_MS;
+        pauseMs = Math.min(pauseMs * 2 || first, last);
+        await this.#untilWoken(pauseMs);
         continue;
       }
       pauseMs = 0;
       this.#serveConnection(conn);
-      if (this.#options.once) this.#stopListening();
+      if (once) this.#stopListening();
     }
   }
 
@@ -272,68 +376,86 @@ class Server implements EchoServer {
       `Cannot accept a connection on ${formatAddress(this.addr)}`,
       cause,
     );
+    const now = performance.now();
+    const before = this.#acceptFailures.get(error.message) ?? -Infinity;
+    this.#acceptFailures.set(error.message, now);
+    if (now - before < ACCEPT_BURST_MS) return;
     this.#options.onEvent?.({ type: "error", error });
   }
 
   #stopListening(): void {
-    if (!this.#listening) return;
-    this.#listening = false;
+    if (!this.#isListening) return;
+    this.#isListening = false;
     this.#listener.close();
+    this.#wake();
   }
 
+  /** One function, not two: its state is most of what an idle client costs. */
   async #serveConnection(conn: Deno.TcpConn): Promise<void> {
-    const remote = conn.remoteAddr as Deno.NetAddr;
-    const connection = { conn, remote, openedAt: performance.now(), bytes: 0 };
+    const connection: Connection = {
+      conn,
+      openedAt: performance.now(),
+      buffer: new Uint8Array(BUFFER_BYTES.least),
+      smallReads: 0,
+      bytes: 0,
+      moved: 0,
+      movedBefore: -1,
+      idleSweeps: 0,
+    };
     this.#accepted++;
     this.#connections.add(connection);
-    this.#options.onEvent?.({ type: "open", remote });
+    this.#options.onEvent?.({ type: "open", remote: remoteOf(conn) });
     try {
-      await this.#echo(connection);
+      // A reply must not wait for the acknowledgement of the one before it.
+      conn.setNoDelay();
+      // A client that lost power sends nothing more: the kernel finds out.
+      conn.setKeepAlive();
+      while (true) {
+        const length = await conn.read(connection.buffer);
+        if (length === null) break;
+        if (connection.moved === 0) this.#reportData(connection, length);
+        connection.moved += length;
+        for (let sent = 0; sent < length;) {
+          const rest = connection.buffer.subarray(sent, length);
+          const written = await conn.write(rest);
+          sent += written;
+          connection.bytes += written;
+          connection.moved += written;
+        }
+        fitBuffer(connection, length);
+      }
       this.#ended(connection, "eof");
     } catch (error) {
       this.#ended(connection, isReset(error) ? "reset" : "error", error);
     }
   }
 
-  async #echo(connection: Connection): Promise<void> {
-    const { conn, remote } = connection;
-    // A reply must not wait for the acknowledgement of the one before it.
-    conn.setNoDelay();
-    const buffer = new Uint8Array(BUFFER_BYTES);
-    let length = await conn.read(buffer);
-    if (length !== null) {
-      const preview = buffer.slice(0, Math.min(length, PREVIEW_BYTES));
-      this.#options.onEvent?.({ type: "data", remote, preview, bytes: length });
-    }
-    while (length !== null) {
-      for (let sent = 0; sent < length;) {
-        const written = await conn.write(buffer.subarray(sent, length));
-        sent += written;
-        connection.bytes += written;
-      }
-      length = await conn.read(buffer);
-    }
+  #reportData({ conn, buffer }: Connection, bytes: number): void {
+    const { onEvent } = this.#options;
+    if (!onEvent) return;
+    const preview = buffer.slice(0, Math.min(bytes, PREVIEW_BYTES));
+    onEvent({ type: "data", remote: remoteOf(conn), preview, bytes });
   }
 
   /**
-   * Ends a connection once, whoever ends it first: its own loop, or
-   * `#closeAll()`, which cannot wait for the loop (before Deno 2.9 a write that
-   * is under way outlives `close()`).
+   * Ends a connection once, whoever ends it first: its own loop, or the server,
+   * which cannot wait for the loop (before Deno 2.9 a write that is under way
+   * outlives `close()`).
    */
   #ended(connection: Connection, reason: CloseReason, error?: unknown): void {
     if (!this.#connections.delete(connection)) return;
-    const { conn, remote, openedAt, bytes } = connection;
+    const { conn, openedAt, bytes } = connection;
     conn[Symbol.dispose]();
     this.#bytes += bytes;
     this.#options.onEvent?.({
       type: "close",
-      remote,
+      remote: remoteOf(conn),
       bytes,
       durationMs: performance.now() - openedAt,
       reason,
       ...(error !== undefined && { error }),
     });
-    if (this.#connections.size === 0) this.#lastClosed?.();
+    this.#wake();
   }
 
   #closeAll(): void {
@@ -341,6 +463,39 @@ class Server implements EchoServer {
       this.#ended(connection, "shutdown");
     }
   }
+
+  /**
+   * Looks at all connections at once, which costs less than a timer for each of
+   * their reads and writes.
+   */
+  #closeIdle(): void {
+    for (const connection of this.#connections) {
+      if (connection.moved !== connection.movedBefore) {
+        connection.movedBefore = connection.moved;
+        connection.idleSweeps = 0;
+      } else if (++connection.idleSweeps === SWEEPS_PER_TIMEOUT) {
+        this.#ended(connection, "idle");
+      }
+    }
+  }
+}
+
+/** Gives a connection a buffer that suits what it reads. */
+function fitBuffer(connection: Connection, length: number): void {
+  const size = connection.buffer.length;
+  const { least, most, factor } = BUFFER_BYTES;
+  const isSmall = length <= size / factor && size > least;
+  connection.smallReads = isSmall ? connection.smallReads + 1 : 0;
+  if (length === size && size < most) {
+    connection.buffer = new Uint8Array(Math.min(size * factor, most));
+  } else if (connection.smallReads === READS_BEFORE_SHRINKING) {
+    connection.buffer = new Uint8Array(Math.max(size / factor, least));
+    connection.smallReads = 0;
+  }
+}
+
+function remoteOf(conn: Deno.TcpConn): Deno.NetAddr {
+  return conn.remoteAddr as Deno.NetAddr;
 }
 
 function isReset(error: unknown): boolean {
