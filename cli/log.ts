@@ -119,13 +119,18 @@ const MAX_WAITING_LINES = 10_000;
 /** The longest wait for a slow reader when all else is done. */
 const FLUSH_MS = 1000;
 
+/** How the log is written, if at all. */
+export type LogStyle = "text" | "json" | "none";
+
 /**
- * Writes lines in batches. A reader that is slow costs lines, not memory, and
- * never holds up whoever adds them; one that went away costs nothing more.
+ * Writes events, a line each, in batches. A reader that is slow costs lines, not
+ * memory, and never holds up whoever adds them; one that went away costs nothing
+ * more.
  */
-export class LineLog {
+export class EventLog {
   readonly #writer: Writer;
-  readonly #renderLeftOut: (lines: number) => string;
+  readonly #style: LogStyle;
+  readonly #now: () => Date;
   readonly #encoder = new TextEncoder();
   #lines: string[] = [];
   #leftOut = 0;
@@ -138,25 +143,27 @@ export class LineLog {
    * Makes a log.
    *
    * @param writer Where the lines go.
-   * @param renderLeftOut Renders the line that says how many were left out.
+   * @param style How they look, or `none` for no lines at all.
+   * @param now Tells the time of day.
    */
-  constructor(writer: Writer, renderLeftOut: (lines: number) => string) {
+  constructor(writer: Writer, style: LogStyle, now: () => Date) {
     this.#writer = writer;
-    this.#renderLeftOut = renderLeftOut;
+    this.#style = style;
+    this.#now = now;
   }
 
   /**
-   * Adds a line.
+   * Adds an event.
    *
-   * @param line The line, without its end.
+   * @param event What happened.
    */
-  add(line: string): void {
-    if (this.#isBroken) return;
+  add(event: LogEvent): void {
+    if (this.#isBroken || this.#style === "none") return;
     if (this.#lines.length >= MAX_WAITING_LINES) {
       this.#leftOut++;
       return;
     }
-    this.#lines.push(line);
+    this.#lines.push(this.#render(event));
     this.#schedule();
   }
 
@@ -197,7 +204,10 @@ export class LineLog {
   }
 
   async #writeBatch(): Promise<void> {
-    if (this.#leftOut > 0) this.#lines.push(this.#renderLeftOut(this.#leftOut));
+    if (this.#leftOut > 0) {
+      const lines = this.#leftOut;
+      this.#lines.push(this.#render({ type: "left_out", lines }));
+    }
     this.#leftOut = 0;
     const text = this.#lines.join("\n") + "\n";
     this.#lines = [];
@@ -208,5 +218,11 @@ export class LineLog {
       this.#isBroken = true;
       this.#lines = [];
     }
+  }
+
+  #render(event: LogEvent): string {
+    return this.#style === "json"
+      ? renderJson(event, this.#now())
+      : renderText(event);
   }
 }

@@ -1,7 +1,15 @@
 import { assert, assertEquals } from "@std/assert";
 import { delay } from "@std/async/delay";
 import { describe, it } from "@std/testing/bdd";
-import { LineLog, renderText } from "./log.ts";
+import type { Writer } from "../net.ts";
+import { EventLog, renderText } from "./log.ts";
+
+const EVENT = { type: "shutdown", open: 0, drainTimeoutMs: 0 } as const;
+const LINE = "Shutting down\n";
+
+function textLog(writer: Writer): EventLog {
+  return new EventLog(writer, "text", () => new Date());
+}
 
 /** A writer that holds each write until it is let go. */
 function gate() {
@@ -20,48 +28,49 @@ function gate() {
   };
 }
 
-describe("LineLog", () => {
+describe("EventLog", () => {
   it("writes lines that come together in one write", async () => {
     const texts: string[] = [];
-    const log = new LineLog({
+    const log = textLog({
       write: (p) => Promise.resolve(texts.push(`${p.length}`) && p.length),
-    }, String);
-    for (const line of ["a", "b", "c"]) log.add(line);
+    });
+    for (let event = 0; event < 3; event++) log.add(EVENT);
     await log.flush();
     await log.flush();
-    assertEquals(texts, ["6"]);
+    assertEquals(texts, [`${3 * LINE.length}`]);
   });
 
   it("leaves lines out when the reader is slow, and says how many", async () => {
     const writer = gate();
-    const log = new LineLog(writer, (lines) => `${lines} left out`);
-    log.add("first");
+    const log = textLog(writer);
+    log.add(EVENT);
     const flushed = log.flush();
     await writer.started(1);
-    for (let line = 0; line < 12_345; line++) log.add("x");
+    for (let line = 0; line < 12_345; line++) log.add(EVENT);
     writer.release();
     await writer.started(2);
     writer.release();
     await flushed;
     assertEquals(writer.texts, [
-      "first\n",
-      "x\n".repeat(10_000) + "2345 left out\n",
+      LINE,
+      LINE.repeat(10_000) +
+      "2,345 lines left out: the reader of this log is too slow\n",
     ]);
   });
 
   it("does not wait for ever for a reader that stopped", async () => {
-    const log = new LineLog(gate(), String);
-    log.add("first");
+    const log = textLog(gate());
+    log.add(EVENT);
     await log.flush();
   });
 
   it("asks a writer that failed no more", async () => {
     let writes = 0;
-    const log = new LineLog({
+    const log = textLog({
       write: () => Promise.reject(new Error(`${++writes}`)),
-    }, String);
+    });
     for (let turn = 0; turn < 3; turn++) {
-      log.add("x");
+      log.add(EVENT);
       await log.flush();
     }
     assertEquals(writes, 1);

@@ -4,8 +4,13 @@
  * @module
  */
 
-import { DEFAULT_HOSTNAME, DEFAULT_PORT } from "../net.ts";
-import { serve } from "../server.ts";
+import {
+  DEFAULT_HOSTNAME,
+  DEFAULT_PORT,
+  writeAll,
+  type Writer,
+} from "../net.ts";
+import type { ServeOptions } from "../server.ts";
 import { type Command, makeCommand } from "./command.ts";
 import {
   type Flags,
@@ -16,8 +21,9 @@ import {
   UsageError,
 } from "./flags.ts";
 import { escapeText } from "./format.ts";
-import { LineLog, type LogEvent, renderJson, renderText } from "./log.ts";
+import { EventLog, type LogStyle } from "./log.ts";
 import type { Terminal } from "./terminal.ts";
+import { checkWorkers, serveHere, serveInWorkers } from "./workers.ts";
 
 const FLAGS = {
   host: {
@@ -35,6 +41,20 @@ const FLAGS = {
     parse: (text: string) => parseWhole(text, 0, 65535),
   },
   once: switchFlag("serve one connection, then exit"),
+  "max-connections": {
+    value: "N",
+    help: "hold further clients in the kernel's queue at N open",
+    default: Infinity,
+    defaultText: "no limit",
+    parse: (text: string) => parseWhole(text, 1, 1_000_000),
+  },
+  "idle-timeout": {
+    value: "TIME",
+    help: "close a connection that moved no byte for TIME",
+    default: Infinity,
+    defaultText: "never",
+    parse: (text: string) => parseTime(text, 1),
+  },
   "drain-timeout": {
     value: "TIME",
     help: "on SIGINT or SIGTERM let open connections finish for TIME",
@@ -42,14 +62,27 @@ const FLAGS = {
     defaultText: "5s",
     parse: (text: string) => parseTime(text),
   },
+  workers: {
+    value: "N",
+    help: "threads sharing the port; 0 is one a core (Linux)",
+    default: 1,
+    parse: (text: string) => parseWhole(text, 0, 256),
+  },
   json: switchFlag("log as JSON lines"),
   quiet: switchFlag("log nothing", "q"),
 } satisfies Flags;
 
+const NOTES = `\
+TIME is 250ms, 5s, 2m, 1h or plain seconds.
+
+The log goes to stdout. SIGINT (Ctrl-C) or SIGTERM ends the server: exit status
+0, or 130 when a second one stops it at once.`;
+
 interface Options {
-  readonly listen: { hostname: string; port: number; once: boolean };
+  readonly serve: ServeOptions;
+  readonly workers: number;
   readonly drainTimeoutMs: number;
-  readonly log: "text" | "json" | "none";
+  readonly log: LogStyle;
 }
 
 /** The command `echo serve`. */
@@ -57,8 +90,9 @@ export const serveCommand: Command = makeCommand({
   name: "serve",
   about: "Accept TCP connections and send back every byte",
   synopsis: "[OPTIONS]",
+  notes: NOTES,
   flags: FLAGS,
-  options({ values, words, rest }): Options {
+  options({ values, given, words, rest }): Options {
     const [word] = [...words, ...rest];
     if (word !== undefined) {
       const port = /^\d+$/.test(word) ? `, did you mean --port ${word}?` : "";
@@ -66,50 +100,67 @@ export const serveCommand: Command = makeCommand({
         `serve takes no argument "${escapeText(word)}"${port}`,
       );
     }
+    const workers = values.workers || navigator.hardwareConcurrency;
+    if (workers > 1) {
+      checkWorkers();
+      for (const flag of ["once", "max-connections"] as const) {
+        if (!given.has(flag)) continue;
+        throw new UsageError(
+          `--workers and --${flag} exclude each other: ` +
+            "workers do not count each other's connections",
+        );
+      }
+    }
+    const drainTimeoutMs = values["drain-timeout"];
     return {
-      listen: { hostname: values.host, port: values.port, once: values.once },
-      drainTimeoutMs: values["drain-timeout"],
+      serve: {
+        hostname: values.host,
+        port: values.port,
+        once: values.once,
+        maxConnections: values["max-connections"],
+        idleTimeoutMs: values["idle-timeout"],
+        drainTimeoutMs,
+      },
+      workers,
+      drainTimeoutMs,
       log: values.quiet ? "none" : values.json ? "json" : "text",
     };
   },
   run,
 });
 
-async function run(
-  { listen, drainTimeoutMs, log: style }: Options,
-  terminal: Terminal,
-): Promise<number> {
+async function run(options: Options, terminal: Terminal): Promise<number> {
   const startedAt = performance.now();
-  const isJson = style === "json";
-  const render = (event: LogEvent) =>
-    isJson ? renderJson(event, terminal.now()) : renderText(event);
-  const lines = new LineLog(
-    terminal.stdout,
-    (lines) => render({ type: "left_out", lines }),
-  );
-  const log = (event: LogEvent) => {
-    if (style !== "none") lines.add(render(event));
-  };
+  const { workers, drainTimeoutMs } = options;
+  const out = inTurn(terminal.stdout);
+  const log = new EventLog(out, options.log, () => terminal.now());
+  const server = workers > 1
+    ? await serveInWorkers(workers, options.serve, options.log, out)
+    : serveHere(options.serve, options.log === "none" ? undefined : log);
+  log.add({ type: "listening", addr: server.addr });
 
-  const stopNow = new AbortController();
-  const server = serve({
-    ...listen,
-    drainTimeoutMs,
-    signal: stopNow.signal,
-    onListen: (addr) => log({ type: "listening", addr }),
-    ...(style !== "none" && { onEvent: log }),
-  });
-  let isStopping = false;
-  using _ = terminal.onStopSignal(() => {
-    if (isStopping) return stopNow.abort();
-    isStopping = true;
-    log({ type: "shutdown", open: server.stats.open, drainTimeoutMs });
+  let signals = 0;
+  using _ = terminal.onStopSignal(async () => {
+    if (++signals > 1) return server.stop();
+    const open = await server.countOpen();
+    log.add({ type: "shutdown", open, drainTimeoutMs });
     server.shutdown();
   });
-  await server.finished;
-
+  const stats = await server.finished;
   const durationMs = performance.now() - startedAt;
-  log({ type: "stopped", stats: server.stats, durationMs });
-  await lines.flush();
-  return stopNow.signal.aborted ? 130 : 0;
+  log.add({ type: "stopped", stats, durationMs });
+  await log.flush();
+  return signals > 1 ? 130 : 0;
+}
+
+/** Lets several write to one place, a whole piece at a time. */
+function inTurn(writer: Writer): Writer {
+  let last: Promise<unknown> = Promise.resolve();
+  return {
+    write(p) {
+      const written = last.then(() => writeAll(writer, p));
+      last = written.catch(() => {});
+      return written.then(() => p.length);
+    },
+  };
 }
