@@ -1,10 +1,13 @@
+import { Buffer } from "node:buffer";
 import {
   assert,
   assertEquals,
   assertInstanceOf,
   assertThrows,
 } from "@std/assert";
+import { delay } from "@std/async/delay";
 import { describe, it } from "@std/testing/bdd";
+import fc from "fast-check";
 import { writeAll } from "./net.ts";
 import { type CloseEvent, serve, type ServeEvent } from "./server.ts";
 import { freePort, patternOf, readToEnd } from "./testing/peer.ts";
@@ -53,6 +56,11 @@ async function refusal(server: { addr: Deno.NetAddr }): Promise<unknown> {
   } catch (error) {
     return error;
   }
+}
+
+async function roundTrip(conn: Deno.Conn): Promise<Uint8Array> {
+  await writeAll(conn, HELLO);
+  return await readExactly(conn, HELLO.length);
 }
 
 /** Collects events, and waits for one that fits. */
@@ -235,31 +243,205 @@ describe("serve()", () => {
     assertRefused(await refusal(server));
   });
 
-  it("goes on accepting after accept failed, and says so once", async () => {
+  it("goes on after accept failed, and tells each kind once", async () => {
     const { events, onEvent } = recorder();
-    const server = withFailingAccept(3, () => serve({ port: 0, onEvent }));
-    await using _ = server;
+    const failures = [
+      "Too many open files (os error 24)",
+      "Too many open files (os error 24)",
+      "Too many open files in system (os error 23)",
+      "Software caused connection abort (os error 103)",
+      "Too many open files (os error 24)",
+    ];
+    await using server = withFailingAccept(
+      failures,
+      () => serve({ port: 0, onEvent }),
+    );
     using conn = await connectTo(server);
-    await writeAll(conn, HELLO);
-    assertEquals(await readExactly(conn, HELLO.length), HELLO);
+    assertEquals(await roundTrip(conn), HELLO);
     const errors = events.filter((event) => event.type === "error");
+    const where = `127.0.0.1:${server.addr.port}`;
     assertEquals(errors.map(({ error }) => error.message), [
-      `Cannot accept a connection on 127.0.0.1:${server.addr.port}: ` +
-      "too many open files",
+      `Cannot accept a connection on ${where}: too many open files`,
+      `Cannot accept a connection on ${where}: too many open files in system`,
+      `Cannot accept a connection on ${where}: software caused connection abort`,
     ]);
+  });
+
+  it("shuts down while accept fails", async () => {
+    const failures = Array(1000).fill("Too many open files (os error 24)");
+    await withFailingAccept(failures, () => serve({ port: 0 })).shutdown();
+  });
+
+  it("goes on when clients reset at any stage", async () => {
+    const { onEvent, untilClosed } = recorder();
+    await using server = serve({ port: 0, onEvent });
+    const stages: ((conn: Deno.TcpConn) => unknown)[] = [
+      () => {},
+      (conn) => conn.write(HELLO),
+      (conn) => writeAll(conn, new Uint8Array(2 << 20)),
+      async (conn) => {
+        await writeAll(conn, new Uint8Array(1 << 20));
+        await conn.read(new Uint8Array(1));
+      },
+      async (conn) => {
+        await writeAll(conn, HELLO);
+        await conn.closeWrite();
+      },
+      async (conn) => {
+        await writeAll(conn, new Uint8Array(1 << 20));
+        await conn.closeWrite();
+        await conn.read(new Uint8Array(1));
+      },
+    ];
+    for (const stage of stages) {
+      using conn = await connectTo(server);
+      await stage(conn);
+    }
+    const closed = await untilClosed(stages.length);
+    for (const { reason } of closed) {
+      assert(reason === "eof" || reason === "reset", reason);
+    }
+    using conn = await connectTo(server);
+    assertEquals(await roundTrip(conn), HELLO);
+    assertEquals(server.stats.open, 1);
+  });
+
+  it("sends back what was sent, whatever is sent and however", async () => {
+    await using server = serve({ port: 0 });
+    const client = fc.record({
+      // Sizes around those of the server's buffers, and of the kernel's.
+      writes: fc.array(
+        fc.oneof(
+          fc.integer({ min: 1, max: 2050 }),
+          fc.constantFrom(511, 512, 513, 8192, 65_536, 262_144, 1_000_000),
+        ),
+        { maxLength: 12 },
+      ),
+      pauses: fc.array(fc.boolean(), { minLength: 12, maxLength: 12 }),
+      halfCloses: fc.boolean(),
+      readsLate: fc.boolean(),
+      seed: fc.nat(),
+    });
+    const talk = async (
+      { writes, pauses, halfCloses, readsLate, seed }: Talk,
+    ) => {
+      using conn = await connectTo(server);
+      const length = writes.reduce((a, b) => a + b, 0);
+      const bytes = patternOf(length, seed);
+      const send = async () => {
+        let at = 0;
+        for (const [turn, size] of writes.entries()) {
+          await writeAll(conn, bytes.subarray(at, at += size));
+          if (pauses[turn]) await delay(0);
+        }
+        if (halfCloses) await conn.closeWrite();
+      };
+      const sending = send();
+      if (readsLate) await delay(1);
+      const echoed = halfCloses
+        ? await readToEnd(conn)
+        : await readExactly(conn, length);
+      await sending;
+      assertEquals(echoed.length, bytes.length);
+      assertEquals(Buffer.compare(echoed, bytes), 0);
+    };
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(client, { minLength: 1, maxLength: 8 }),
+        async (clients) => {
+          await Promise.all(clients.map(talk));
+        },
+      ),
+      { numRuns: 30 },
+    );
+  });
+
+  it("keeps a stream whole while its buffer grows and shrinks", async () => {
+    await using server = serve({ port: 0 });
+    using conn = await connectTo(server);
+    for (const size of [1_000_000, 10, 1_000_000]) {
+      for (let turn = 0; turn < 200; turn++) {
+        if (turn === 3 && size > 10) break;
+        const bytes = patternOf(size, turn);
+        const sending = writeAll(conn, bytes);
+        const echoed = await readExactly(conn, size);
+        await sending;
+        assertEquals(Buffer.compare(echoed, bytes), 0);
+      }
+    }
+  });
+
+  it("closes connections that are idle, and only those", async () => {
+    const { onEvent, untilClosed } = recorder();
+    await using server = serve({ port: 0, idleTimeoutMs: 300, onEvent });
+    using busy = await connectTo(server);
+    using silent = await connectTo(server);
+    // Once the kernel's buffers are full, this one moves no byte either.
+    using stuck = await connectTo(server);
+    const flood = async () => {
+      while (true) await stuck.write(new Uint8Array(1 << 20));
+    };
+    flood().catch(() => {});
+    let closed: CloseEvent[] = [];
+    const closing = untilClosed(2).then((events) => closed = events);
+    while (closed.length < 2) {
+      assertEquals(await roundTrip(busy), HELLO);
+      await delay(1);
+    }
+    await closing;
+    assertEquals(closed.map(({ reason }) => reason), ["idle", "idle"]);
+    assertEquals(
+      new Set(closed.map(({ remote }) => remote.port)),
+      new Set([silent, stuck].map(({ localAddr }) => {
+        return (localAddr as Deno.NetAddr).port;
+      })),
+    );
+    assertEquals(await silent.read(new Uint8Array(1)), null);
+    assertEquals(server.stats.open, 1);
+  });
+
+  it("serves 2,000 clients through a limit of 10 at once", async () => {
+    let open = 0;
+    let mostOpen = 0;
+    await using server = serve({
+      port: 0,
+      maxConnections: 10,
+      onEvent({ type }) {
+        if (type === "open") mostOpen = Math.max(mostOpen, ++open);
+        if (type === "close") open--;
+      },
+    });
+    const visit = async () => {
+      for (let turn = 0; turn < 20; turn++) {
+        using conn = await connectTo(server);
+        assertEquals(await roundTrip(conn), HELLO);
+      }
+    };
+    await Promise.all(Array.from({ length: 100 }, visit));
+    assertEquals(server.stats.accepted, 2000);
+    assertEquals(server.stats.bytes, 2000 * HELLO.length);
+    assertEquals(mostOpen, 10);
   });
 });
 
+interface Talk {
+  writes: number[];
+  pauses: boolean[];
+  halfCloses: boolean;
+  readsLate: boolean;
+  seed: number;
+}
+
 /** Lets the listener made meanwhile fail its first accepts as the system does. */
-function withFailingAccept<T>(failures: number, make: () => T): T {
+function withFailingAccept<T>(failures: string[], make: () => T): T {
   const { listen } = Deno;
   Deno.listen = ((options: Deno.TcpListenOptions) => {
     const listener = listen(options);
     const accept = listener.accept.bind(listener);
-    listener.accept = () =>
-      failures-- > 0
-        ? Promise.reject(new Error("Too many open files (os error 24)"))
-        : accept();
+    listener.accept = () => {
+      const failure = failures.shift();
+      return failure ? Promise.reject(new Error(failure)) : accept();
+    };
     return listener;
   }) as typeof Deno.listen;
   try {
@@ -302,6 +484,25 @@ describe("EchoServer.shutdown()", () => {
     assertEquals(await idle.read(new Uint8Array(1)), null);
     const closed = await untilClosed(2);
     assertEquals(closed.map(({ reason }) => reason), ["shutdown", "shutdown"]);
+  });
+
+  it("finishes what was wholly sent before", async () => {
+    const server = serve({ port: 0 });
+    const clients = await Promise.all(
+      Array.from({ length: 100 }, async (_, seed) => {
+        const conn = await connectTo(server);
+        const bytes = patternOf(20_000, seed);
+        await writeAll(conn, bytes);
+        return { conn, bytes };
+      }),
+    );
+    const finished = server.shutdown();
+    await Promise.all(clients.map(async ({ conn, bytes }) => {
+      assertEquals(await readExactly(conn, bytes.length), bytes);
+      conn.close();
+    }));
+    await finished;
+    assertEquals(server.stats, { accepted: 100, open: 0, bytes: 2_000_000 });
   });
 
   it("may be called twice, and frees the port", async () => {

@@ -2,7 +2,16 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { createHash } from "node:crypto";
 import { RandomSource } from "../cli/random_source.ts";
-import { itRuns, type Process, spawn, start } from "../testing/process.ts";
+import { connect } from "../client.ts";
+import {
+  itRuns,
+  type Process,
+  shell,
+  spawn,
+  start,
+  startWithLimit,
+} from "../testing/process.ts";
+import { soak } from "./soak.ts";
 
 /** Starts `echo serve` on a free port, and tells the port. */
 async function startServe(...args: string[]): Promise<[Process, string]> {
@@ -138,5 +147,91 @@ describe("./echo", () => {
     assertEquals((await server.status).code, 0);
     assertEquals(await new Response(server.stderr).text(), "");
     await server.stdin.close();
+  });
+
+  itRuns("serves in several threads that share a port", async () => {
+    const [server, port] = await startServe("--workers", "3");
+    await using _ = server;
+    const hex = Number(port).toString(16).toUpperCase().padStart(4, "0");
+    // In state 0A, LISTEN: proc(5).
+    const listening =
+      `grep -c ' 0100007F:${hex} 00000000:0000 0A ' /proc/net/tcp`;
+    assertEquals(await shell(listening), "3\n");
+    // The kernel gives each listener its share: one that nobody serves would
+    // leave some without an answer.
+    for (let turn = 0; turn < 60; turn++) {
+      using client = await connect({ port: Number(port) });
+      await client.echo(new Uint8Array(100).fill(65));
+      await client.end();
+    }
+    using conn = await Deno.connect({ port: Number(port) });
+    await conn.write(new Uint8Array(3));
+    assertEquals(await conn.read(new Uint8Array(10)), 3);
+    server.kill("SIGTERM");
+    await server.untilStdout(/^Shutting down: 1 connection open, /m);
+    await conn.closeWrite();
+    assertEquals(await server.status, 0);
+    assertEquals(server.stderr, "");
+    const lines = server.stdout.split("\n");
+    for (
+      const [start, count] of [["Server", 1], ["Connection e", 61], [
+        "Received",
+        61,
+      ], ["Connection c", 61]] as const
+    ) {
+      const found = lines.filter((line) => line.startsWith(start));
+      assertEquals([start, found.length], [start, count]);
+    }
+    assertMatch(
+      server.stdout,
+      /\nServed 61 connections, echoed 5\.86 KiB in [^\n]+\n$/,
+    );
+  });
+
+  itRuns("stops its threads at once on a second signal", async () => {
+    const [server, port] = await startServe(
+      "--workers=2",
+      "--drain-timeout=1h",
+    );
+    await using _ = server;
+    using conn = await Deno.connect({ port: Number(port) });
+    await conn.write(new Uint8Array(3));
+    await conn.read(new Uint8Array(10));
+    server.kill("SIGINT");
+    await server.untilStdout(/Shutting down/);
+    server.kill("SIGINT");
+    assertEquals(await server.status, 130);
+  });
+
+  itRuns("does not share its port with another server", async () => {
+    const [server, port] = await startServe("--workers", "2");
+    await using _ = server;
+    for (const workers of ["1", "2"]) {
+      await using second = start("serve", "-p", port, "--workers", workers);
+      assertEquals(await second.status, 1);
+      assertMatch(second.stderr, /address already in use, choose another/);
+    }
+  });
+
+  itRuns("outlives a lack of file descriptors", async () => {
+    await using server = startWithLimit(64, "serve", "--port", "0");
+    const [, port] = await server.untilStdout(/127\.0\.0\.1:(\d+)/);
+    // More than there are descriptors for: the others wait in the queue.
+    const clients = await Promise.all(
+      Array.from({ length: 120 }, () => connect({ port: Number(port) })),
+    );
+    await server.untilStdout(/^Cannot accept a connection on .*: too many/m);
+    for (const client of clients) {
+      await client.echo(new Uint8Array(10));
+      client.close();
+    }
+    server.kill("SIGTERM");
+    assertEquals(await server.status, 0);
+    assertEquals(server.stdout.match(/^Cannot accept/gm)?.length, 1);
+    assertMatch(server.stdout, /^Served 120 connections, /m);
+  });
+
+  itRuns("does not grow with the connections it served", async () => {
+    await soak(30_000, 10_000);
   });
 });

@@ -7,7 +7,7 @@
 import { it } from "@std/testing/bdd";
 
 /** What `deno task compile` writes. */
-const EXECUTABLE = new URL(
+export const EXECUTABLE: URL = new URL(
   Deno.build.os === "windows" ? "../echo.exe" : "../echo",
   import.meta.url,
 );
@@ -25,6 +25,8 @@ export const itRuns: typeof it.skip = Deno.permissions.querySync({
 
 /** An executable that runs, or ran. */
 export interface Process extends AsyncDisposable {
+  /** Its process id. */
+  readonly pid: number;
   /** Everything on stdout so far. */
   readonly stdout: string;
   /** Everything on stderr so far. */
@@ -35,6 +37,23 @@ export interface Process extends AsyncDisposable {
   kill(signal: Deno.Signal): void;
   /** Waits until stdout holds a match, and returns it. */
   untilStdout(pattern: RegExp): Promise<RegExpMatchArray>;
+}
+
+/**
+ * Runs a script of the shell.
+ *
+ * @param script The script, in which `"$1"` is the first argument.
+ * @param args The arguments.
+ * @returns What it printed on stdout.
+ */
+export async function shell(
+  script: string,
+  ...args: string[]
+): Promise<string> {
+  const command = new Deno.Command("sh", {
+    args: ["-c", script, "sh", ...args],
+  });
+  return new TextDecoder().decode((await command.output()).stdout);
 }
 
 /**
@@ -59,7 +78,31 @@ export function spawn(...args: string[]): Deno.ChildProcess {
  * @returns The process; disposing of it kills it.
  */
 export function start(...args: string[]): Process {
-  const child = spawn(...args);
+  return watch(spawn(...args));
+}
+
+/**
+ * Starts the executable as {@linkcode start} does, with few file descriptors.
+ *
+ * @param descriptors How many it may have open.
+ * @param args The arguments.
+ * @returns The process; disposing of it kills it.
+ */
+export function startWithLimit(
+  descriptors: number,
+  ...args: string[]
+): Process {
+  const script = 'ulimit -n "$1"; shift; exec "$@"';
+  const command = new Deno.Command("sh", {
+    args: ["-c", script, "sh", `${descriptors}`, EXECUTABLE.pathname, ...args],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  });
+  return watch(command.spawn());
+}
+
+function watch(child: Deno.ChildProcess): Process {
   child.stdin.close();
   const output = { stdout: "", stderr: "" };
   let grew = Promise.withResolvers<void>();
@@ -75,6 +118,7 @@ export function start(...args: string[]): Process {
   const ended = Promise.all([collect("stdout"), collect("stderr")]);
   const status = ended.then(async () => (await child.status).code);
   return {
+    pid: child.pid,
     get stdout() {
       return output.stdout;
     },
