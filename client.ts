@@ -18,8 +18,7 @@
  */
 
 import { Buffer } from "node:buffer";
-import { abortable } from "@std/async/abortable";
-import { delay } from "@std/async/delay";
+import { setTimeout as delay } from "node:timers/promises";
 import {
   DEFAULT_HOSTNAME,
   DEFAULT_PORT,
@@ -110,7 +109,7 @@ export class MismatchError extends Error {
       ? "nothing was sent there"
       : `sent ${hex(sent)}`;
     super(
-      `Wrong echo from ${from}: byte at offset ${offset} differs, ` +
+      `Wrong echo from ${from}: byte at offset ${count(offset)} differs, ` +
         `${was}, received ${hex(received)}`,
     );
     this.offset = offset;
@@ -159,6 +158,9 @@ const BUFFER_BYTES = 256 * 1024;
 /** The longest wait for the server to end its side once every byte is back. */
 const END_TIMEOUT_MS = 1000;
 
+/** How long reading has to find a reply when its time is over. */
+const LAST_LOOK_MS = 5;
+
 /** The pause before another attempt to connect: doubled for each one. */
 const RETRY_PAUSE_MS = { first: 20, last: 250 };
 
@@ -181,7 +183,7 @@ export class EchoClient implements Disposable {
   readonly #signal: AbortSignal | undefined;
 
   /** Why nothing more can be sent, and a promise that rejects with it. */
-  #closed: Error | undefined;
+  #closed: { why: unknown } | undefined;
   readonly #closing = Promise.withResolvers<never>();
 
   // The exchange under way: how much of it was sent (the last of that may still
@@ -343,9 +345,9 @@ export class EchoClient implements Disposable {
 
   #onAbort = () => this.#close(this.#signal?.reason);
 
-  #close(why: Error): void {
+  #close(why: unknown): void {
     if (this.#closed) return;
-    this.#closed = why;
+    this.#closed = { why };
     this.#signal?.removeEventListener("abort", this.#onAbort);
     clearTimeout(this.#timer);
     this.#conn[Symbol.dispose]();
@@ -353,7 +355,7 @@ export class EchoClient implements Disposable {
   }
 
   async #exchange<T>(exchange: () => Promise<T>): Promise<T> {
-    if (this.#closed) throw this.#closed;
+    if (this.#closed) throw this.#closed.why;
     if (this.#busy) {
       throw new Error(`Cannot send to ${this.#from}: an exchange is under way`);
     }
@@ -361,7 +363,7 @@ export class EchoClient implements Disposable {
     try {
       return await exchange();
     } catch (error) {
-      this.#close(error as Error);
+      this.#close(error);
       throw error;
     } finally {
       this.#busy = false;
@@ -428,7 +430,7 @@ export class EchoClient implements Disposable {
     }
     // With every byte back, how the server ends its side is its own affair.
     if (this.#isComplete()) return 0;
-    if (this.#closed) throw this.#closed;
+    if (this.#closed) throw this.#closed.why;
     throw new ShortEchoError(this.#from, this.#sent, this.#verified, cause);
   }
 
@@ -480,17 +482,26 @@ export class EchoClient implements Disposable {
   #setTimer(): void {
     clearTimeout(this.#timer);
     this.#timerAt = this.#dueAt;
-    this.#timer = setTimeout(() => {
-      this.#timerAt = Infinity;
-      if (this.#dueAt === Infinity) return;
-      if (performance.now() < this.#dueAt) return this.#setTimer();
-      this.#close(
-        new Deno.errors.TimedOut(
-          `No reply from ${this.#from} within ${this.#timeoutMs / 1000} s: ` +
-            progress(this.#verified, this.#sent),
-        ),
-      );
-    }, Math.max(0, this.#dueAt - performance.now()));
+    const ms = Math.max(0, this.#dueAt - performance.now());
+    this.#timer = setTimeout(() => this.#onTimer(false), ms);
+  }
+
+  #onTimer(isLastLook: boolean): void {
+    this.#timerAt = Infinity;
+    if (this.#dueAt === Infinity) return;
+    if (performance.now() < this.#dueAt) return this.#setTimer();
+    if (!isLastLook) {
+      // If this process was stopped meanwhile, the reply may lie there unread.
+      this.#timerAt = this.#dueAt;
+      this.#timer = setTimeout(() => this.#onTimer(true), LAST_LOOK_MS);
+      return;
+    }
+    this.#close(
+      new Deno.errors.TimedOut(
+        `No reply from ${this.#from} within ${this.#timeoutMs / 1000} s: ` +
+          progress(this.#verified, this.#sent),
+      ),
+    );
   }
 }
 
@@ -513,13 +524,21 @@ async function connectOnce(
   const signal = options.signal
     ? AbortSignal.any([options.signal, timeout.signal])
     : timeout.signal;
+  // The signal given to Deno.connect does not interrupt looking up a name.
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = () => aborted.reject(signal.reason);
+  signal.addEventListener("abort", onAbort);
   const startedAt = performance.now();
+  const connecting = Deno.connect({ ...where, signal });
   try {
-    // The signal alone does not interrupt looking up a name.
-    const conn = await abortable(Deno.connect({ ...where, signal }), signal);
+    const conn = await Promise.race([connecting, aborted.promise]);
     return new EchoClient(conn, performance.now() - startedAt, options);
+  } catch (error) {
+    connecting.then((conn) => conn.close(), () => {});
+    throw error;
   } finally {
     clearTimeout(timer);
+    signal.removeEventListener("abort", onAbort);
   }
 }
 
@@ -565,7 +584,8 @@ export async function connect(
         const where = formatAddress({ hostname, port });
         throw withContext(`Cannot connect to ${where}`, error);
       }
-      await delay(Math.min(pauseMs, leftMs), signal ? { signal } : {});
+      await delay(Math.min(pauseMs, leftMs), undefined, signal && { signal })
+        .catch(() => signal?.throwIfAborted());
       pauseMs = Math.min(pauseMs * 2, RETRY_PAUSE_MS.last);
     }
   }
@@ -575,8 +595,11 @@ function hex(byte: number): string {
   return `0x${byte.toString(16).padStart(2, "0")}`;
 }
 
+function count(bytes: number): string {
+  return bytes.toLocaleString("en-US");
+}
+
 function progress(received: number, sent: number): string {
-  const count = (bytes: number) => bytes.toLocaleString("en-US");
   return received === sent
     ? `all ${count(sent)} B sent so far came back`
     : `${count(received)} of ${count(sent)} B came back`;

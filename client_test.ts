@@ -187,7 +187,7 @@ describe("EchoClient.echo()", () => {
     assertEquals(
       (error as Error).message,
       `Wrong echo from 127.0.0.1:${peer.port}: ` +
-        "byte at offset 70000 differs, sent 0x41, received 0x61",
+        "byte at offset 70,000 differs, sent 0x41, received 0x61",
     );
   });
 
@@ -280,6 +280,13 @@ describe("EchoClient.echo()", () => {
     stop.abort(new Error("enough"));
     await assertRejects(() => echoes[0]!, Error, "the client is closed");
     await assertRejects(() => echoes[1]!, Error, "enough");
+
+    // A reason may be anything, even nothing.
+    const other = new AbortController();
+    const nothing = await connect({ port: peer.port, signal: other.signal });
+    const echo = nothing.echo(HELLO);
+    other.abort(null);
+    assertEquals(await echo.catch((reason) => reason), null);
   });
 });
 

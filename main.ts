@@ -42,14 +42,30 @@ ${renderFlags(COMMON_FLAGS)}
 
 More on a command: echo <COMMAND> --help`;
 
-/** What to try, by the name of the error. */
-const HINTS: Record<string, string> = {
-  AddrInUse: "choose another with --port",
-  AddrNotAvailable: "choose one of its own with --host",
-  ConnectionRefused: "is a server running there? start one with: echo serve",
-  PermissionDenied:
+/** What to try, by what an error says. */
+const HINTS: readonly [message: RegExp, hint: string][] = [
+  [
+    /^Cannot connect .*: connection refused$/,
+    "is a server running there? start one with: echo serve",
+  ],
+  [
+    /^Cannot connect .*: timed out/,
+    "check --host and --port, or wait longer with --timeout",
+  ],
+  [/: the name does not resolve$/, "check --host"],
+  [
+    /^Cannot listen .*: address already in use$/,
+    "choose another with --port",
+  ],
+  [
+    /^Cannot listen .*: this machine has no such address$/,
+    "choose one of its own with --host",
+  ],
+  [
+    /^Cannot listen .*: permission denied$/,
     "ports below 1024 need privileges, choose another with --port",
-};
+  ],
+];
 
 /**
  * Runs the tool.
@@ -95,6 +111,10 @@ async function run(
   const command = COMMANDS.find((command) => command.name === name);
   if (command) return await command.run(rest, terminal);
   if (name.startsWith("-")) {
+    const late = COMMANDS.find((command) => rest.includes(command.name));
+    if (late) {
+      throw new UsageError(`flags go after the command: echo ${late.name}`);
+    }
     const line = parseCommandLine(args, COMMON_FLAGS);
     const status = await runCommonFlags(line.values, terminal, () => ABOUT);
     if (status !== undefined) return status;
@@ -109,8 +129,9 @@ async function run(
 
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  const hint = HINTS[error.name];
-  return error.message.replaceAll("\n", " ") + (hint ? `, ${hint}` : "");
+  const message = error.message.replaceAll("\n", " ");
+  const hint = HINTS.find(([pattern]) => pattern.test(message))?.[1];
+  return hint ? `${message}, ${hint}` : message;
 }
 
 if (import.meta.main) Deno.exit(await main(Deno.args));

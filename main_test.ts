@@ -63,6 +63,18 @@ describe("echo", () => {
     [["serve", "--hots=x"], /unknown flag --hots, did you mean --host\?/],
     [["send", "-5"], /unknown flag -5, a MESSAGE that .* goes after --/],
     [["send", "-qx"], /unknown flag -x in -qx/],
+    [["send", "-q😀"], /unknown flag -😀 in -q😀/],
+    [["send", "-host", "x"], /unknown flag -o in -host, did you mean --host\?/],
+    [["serve", "--drain", "5"], /--drain, did you mean --drain-timeout\?/],
+    [["-p", "80", "serve"], /flags go after the command: echo serve/],
+    [["send", "-H", "ünï"], /--host "ünï": expected an IPv4/],
+    [["send", "-H", ":::"], /--host ":::": expected an IPv4/],
+    [["send", "-H", "a".repeat(64)], /--host "a+": expected an IPv4/],
+    [["serve", "--max-connections", "0"], /a whole number from 1 to 1000000/],
+    [["serve", "--idle-timeout", "0"], /--idle-timeout "0": .*at least 1ms/],
+    [["serve", "--workers", "-1"], /a whole number from 0 to 256/],
+    // Without --allow-read it does not come to what excludes what.
+    [["serve", "--workers", "2"], /--workers needs /],
     [["send", "-p"], /-p needs a value: -p <PORT>/],
     [["send", "--port"], /--port needs a value/],
     [["send", "-p1", "--port=2"], /--port is given twice/],
@@ -222,6 +234,44 @@ describe("echo serve", () => {
     assertEquals(await outcome(session), { status: 0, stdout: "", stderr: "" });
   });
 
+  it("says once that its log cannot be written, and serves on", async () => {
+    const port = freePort();
+    const full = "Cannot write to stdout: no space left on device";
+    const session = run(["serve", "-p", `${port}`], {
+      stdout: { write: () => Promise.reject(new Error(full)) },
+    });
+    for (let turn = 0; turn < 3; turn++) {
+      const sent = run(["send", "-p", `${port}`, "--retry", "5s"]);
+      assertEquals((await outcome(sent)).status, 0);
+    }
+    session.interrupt();
+    const { status, stderr } = await outcome(session);
+    assertEquals([status, stderr], [0, `echo: ${full}\n`]);
+  });
+
+  it("holds clients back with --max-connections", async () => {
+    const [session, port] = await startServe("--max-connections", "1");
+    {
+      using _ = await Deno.connect({ port: Number(port) });
+      await session.untilStdout(/established/);
+      const args = ["send", `-p${port}`, "-t", "100ms"];
+      assertEquals((await outcome(run(args))).status, 1);
+    }
+    const sent = await outcome(run(["send", `-p${port}`]));
+    assertEquals(sent.status, 0);
+    session.interrupt();
+    assertEquals((await outcome(session)).status, 0);
+  });
+
+  it("closes an idle client with --idle-timeout", async () => {
+    const [session, port] = await startServe("--idle-timeout", "20ms");
+    using conn = await Deno.connect({ port: Number(port) });
+    assertEquals(await conn.read(new Uint8Array(1)), null);
+    await session.untilStdout(/^Connection closed with .* \(idle\)$/m);
+    session.interrupt();
+    assertEquals((await outcome(session)).status, 0);
+  });
+
   it("says in one line that the port is in use", async () => {
     await using server = serve({ port: 0 });
     const port = `${server.addr.port}`;
@@ -324,6 +374,39 @@ describe("echo send", () => {
       verified: false,
       error: message,
     });
+  });
+
+  it("tells what failed also when nobody reads its JSON", async () => {
+    const port = freePort();
+    const options = { stdout: CLOSED_STDOUT };
+    const failed = await outcome(run(["send", "--json", `-p${port}`], options));
+    assertEquals(failed.status, 1);
+    assertMatch(failed.stderr, /^echo: Cannot connect to .* refused, /);
+  });
+
+  it("begins a line for what it says when stdout is full", async () => {
+    await using server = serve({ port: 0 });
+    const stdout = { write: () => Promise.reject(new Error("full")) };
+    const args = ["send", `-p${server.addr.port}`, "hello"];
+    assertEquals(await outcome(run(args, { stdout })), {
+      status: 1,
+      stdout: "",
+      stderr: "Received from server: \necho: full\n",
+    });
+  });
+
+  it("takes any host that there may be", async () => {
+    await using _ = serve({ hostname: "::1", port: 0 });
+    const { port } = _.addr;
+    for (const host of ["::1", "[::1]", "0:0:0:0:0:0:0:1"]) {
+      const sent = run(["send", `-p${port}`, "-q", "-H", host, "hi"]);
+      assertEquals((await outcome(sent)).stdout, "hi\n");
+    }
+    const unresolved = run(["send", "-H", "no_such-host.invalid."]);
+    assertMatch(
+      (await outcome(unresolved)).stderr,
+      /: the name does not resolve, check --host$/m,
+    );
   });
 
   it("prints nothing that was not verified", async () => {

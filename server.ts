@@ -19,7 +19,7 @@
  * @module
  */
 
-import { delay } from "@std/async/delay";
+import { setTimeout as delay } from "node:timers/promises";
 import {
   DEFAULT_HOSTNAME,
   DEFAULT_PORT,
@@ -88,7 +88,10 @@ export interface ServeOptions {
   /** Closes the server and all its connections at once when it is aborted. */
   signal?: AbortSignal;
 
-  /** Called once the server listens, with the address it listens on. */
+  /**
+   * Called once the server listens, with the address it listens on. What it
+   * throws, {@linkcode serve} throws, and listens no more.
+   */
   onListen?: (addr: Deno.NetAddr) => void;
 
   /**
@@ -273,6 +276,12 @@ class Server implements EchoServer {
       );
     }
     this.addr = this.#listener.addr;
+    try {
+      options.onListen?.(this.addr);
+    } catch (error) {
+      this.#listener.close();
+      throw error;
+    }
     this.finished = this.#run();
   }
 
@@ -295,13 +304,12 @@ class Server implements EchoServer {
   }
 
   async #run(): Promise<void> {
-    const { signal, onListen, idleTimeoutMs = Infinity } = this.#options;
+    const { signal, idleTimeoutMs = Infinity } = this.#options;
     const abort = () => {
       this.#stopListening();
       this.#closeAll();
     };
     signal?.addEventListener("abort", abort);
-    onListen?.(this.addr);
     if (signal?.aborted) abort();
     const sweeper = idleTimeoutMs < Infinity
       ? setInterval(() => this.#closeIdle(), idleTimeoutMs / SWEEPS_PER_TIMEOUT)
@@ -365,6 +373,8 @@ class Server implements EchoServer {
         await this.#untilWoken(pauseMs);
         continue;
       }
+      // It may have come in the same turn as the end.
+      if (!this.#isListening) return conn.close();
       pauseMs = 0;
       this.#serveConnection(conn);
       if (once) this.#stopListening();

@@ -186,6 +186,24 @@ describe("serve()", () => {
     assertEquals(port, server.addr.port);
   });
 
+  it("throws what onListen throws, and listens no more", async () => {
+    let port = 0;
+    assertThrows(
+      () =>
+        serve({
+          port: 0,
+          onListen(addr) {
+            port = addr.port;
+            throw new Error("no");
+          },
+        }),
+      Error,
+      "no",
+    );
+    await using server = serve({ port });
+    assertEquals(server.addr.port, port);
+  });
+
   it("tells what happens on a connection, in order", async () => {
     const { events, onEvent, untilClosed } = recorder();
     await using server = serve({ port: 0, onEvent });

@@ -147,14 +147,16 @@ function canonical(
       push(name, value, `--${name}`);
     } else if (arg.startsWith("-") && arg !== "-") {
       // A cluster of switches, of which the last may be a flag with its value.
-      for (let at = 1; at < arg.length; at++) {
-        const shown = `-${arg[at]}`;
-        const name = byShort.get(arg[at]);
+      const letters = [...arg];
+      for (let at = 1; at < letters.length; at++) {
+        const letter = letters[at]!;
+        const shown = `-${letter}`;
+        const name = byShort.get(letter);
         if (name === undefined) {
           throw unknownFlag(shown, arg, flags, operand);
         }
         const hasValue = flags[name]?.value !== undefined;
-        const after = arg.slice(at + 1);
+        const after = letters.slice(at + 1).join("");
         const isAttached = after.startsWith("=") || (hasValue && after !== "");
         push(name, isAttached ? after.replace(/^=/, "") : undefined, shown);
         if (hasValue) break;
@@ -181,7 +183,9 @@ function unknownFlag(
   flags: Flags,
   operand: string | undefined,
 ): UsageError {
-  const nearest = nearestName(shown, Object.keys(flags).map((n) => `--${n}`));
+  // In a cluster the whole of it may be a long name with a dash too few.
+  const typed = arg.startsWith("--") ? shown : arg;
+  const nearest = nearestName(typed, Object.keys(flags).map((n) => `--${n}`));
   const where = arg.startsWith("--") || arg === shown
     ? ""
     : ` in ${escapeText(arg)}`;
@@ -198,7 +202,8 @@ function unknownFlag(
  *
  * @param name What was typed.
  * @param names The names that there are.
- * @returns The nearest, or `undefined` where none is near.
+ * @returns The one that it begins or is nearest to, or `undefined` where none is
+ * near.
  */
 export function nearestName(
   name: string,
@@ -206,6 +211,8 @@ export function nearestName(
 ): string | undefined {
   const bare = (text: string) => text.toLowerCase().replace(/^-+/, "");
   const typed = bare(name);
+  const begun = names.filter((candidate) => bare(candidate).startsWith(typed));
+  if (typed.length > 1 && begun.length === 1) return begun[0];
   let nearest: string | undefined;
   // Two letters exchanged are two edits; of a short word they leave nothing.
   let limit = Math.min(2, Math.floor(typed.length / 2));
@@ -320,13 +327,22 @@ export function parseSize(text: string): number {
  */
 export function parseHost(text: string): string {
   const bare = text.replace(/^\[(.+)\]$/, "$1");
-  const isIPv6 = /^[\da-f]*:[\da-f]*:[\da-f:.]*(%\w+)?$/i.test(bare);
-  const isName = bare === text && /^[\p{L}\p{N}._-]+$/u.test(text);
-  if (!isIPv6 && !isName) {
+  const isName = bare === text && HOST_NAME.test(text);
+  if (!isName && !isIPv6(bare)) {
     throw new UsageError(
       "expected an IPv4 or IPv6 address or a name" +
-        (/:\d+$/.test(text) ? ", the port goes to --port" : ""),
+        (/^[^:]*:\d+$/.test(text) ? ", the port goes to --port" : ""),
     );
   }
   return bare;
+}
+
+/** Labels of up to 63 letters, digits, hyphens and, in practice, underscores. */
+const HOST_NAME =
+  /^(?=.{1,253}$)[a-z\d_]([a-z\d_-]{0,61}[a-z\d_])?(\.[a-z\d_]([a-z\d_-]{0,61}[a-z\d_])?)*\.?$/i;
+
+function isIPv6(text: string): boolean {
+  // A zone, as in fe80::1%eth0, is not a part of a URL's address.
+  const address = text.replace(/%\w+$/, "");
+  return address.includes(":") && URL.canParse(`http://[${address}]/`);
 }

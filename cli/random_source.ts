@@ -11,12 +11,12 @@ const BLOCK_BYTES = 65_536;
 
 /**
  * Yields random bytes, so that nothing on the way can guess or compress them.
- * They are one random block again and again, each time with its number in front,
- * so that no two blocks are alike: a lost or repeated block shows.
+ * They are one random block again and again, whose first four bytes count up from
+ * where they were, so that no two blocks are alike: a lost or repeated one shows.
  */
 export class RandomSource implements Reader {
   readonly #block = crypto.getRandomValues(new Uint8Array(BLOCK_BYTES));
-  readonly #number = new DataView(this.#block.buffer);
+  readonly #counter = new DataView(this.#block.buffer);
   readonly #bytes: number;
   #read = 0;
 
@@ -40,11 +40,13 @@ export class RandomSource implements Reader {
     if (length === 0) return Promise.resolve(null);
     for (let filled = 0; filled < length;) {
       const at = this.#read % BLOCK_BYTES;
-      if (at === 0) this.#number.setFloat64(0, this.#read);
       const piece = this.#block.subarray(at, at + length - filled);
       p.set(piece, filled);
       filled += piece.length;
       this.#read += piece.length;
+      if (this.#read % BLOCK_BYTES === 0) {
+        this.#counter.setUint32(0, this.#counter.getUint32(0) + 1);
+      }
     }
     return Promise.resolve(length);
   }

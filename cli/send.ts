@@ -46,7 +46,7 @@ const FLAGS = {
   timeout: {
     short: "t",
     value: "TIME",
-    help: "wait this long for the connection, and for each reply",
+    help: "wait this long for the connection, and for the next byte",
     default: 5000,
     defaultText: "5s",
     parse: (text: string) => parseTime(text, 1),
@@ -142,7 +142,8 @@ async function run(options: Options, terminal: Terminal): Promise<number> {
     verified = await verify(options, terminal);
   } catch (error) {
     if (options.json) {
-      await printJson({ verified: false, error: (error as Error).message });
+      const { message } = error as Error;
+      await printJson({ verified: false, error: message }).catch(() => {});
     }
     throw error;
   }
@@ -186,10 +187,15 @@ async function printResult(
   terminal: Terminal,
 ): Promise<void> {
   if (payload instanceof Uint8Array) {
-    if (!quiet) {
-      await writeAll(terminal.stderr, encode("Received from server: "));
+    const label = quiet ? "" : "Received from server: ";
+    await writeAll(terminal.stderr, encode(label));
+    try {
+      await writeAll(terminal.stdout, new Uint8Array([...payload, 10]));
+    } catch (error) {
+      // What is said next begins a line.
+      if (label) await printLine(terminal.stderr, "");
+      throw error;
     }
-    await writeAll(terminal.stdout, new Uint8Array([...payload, 10]));
     return;
   }
   const summary = `${formatBytes(result.bytes)} came back, all verified, ` +

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { delay } from "@std/async/delay";
 import {
   DEFAULT_HOSTNAME,
   DEFAULT_PORT,
@@ -11,7 +12,7 @@ import {
   type Writer,
 } from "../net.ts";
 import type { ServeOptions } from "../server.ts";
-import { type Command, makeCommand } from "./command.ts";
+import { type Command, makeCommand, printLine } from "./command.ts";
 import {
   type Flags,
   parseHost,
@@ -22,7 +23,7 @@ import {
 } from "./flags.ts";
 import { escapeText } from "./format.ts";
 import { EventLog, type LogStyle } from "./log.ts";
-import type { Terminal } from "./terminal.ts";
+import { OutputClosedError, type Terminal } from "./terminal.ts";
 import { checkWorkers, serveHere, serveInWorkers } from "./workers.ts";
 
 const FLAGS = {
@@ -78,6 +79,9 @@ TIME is 250ms, 5s, 2m, 1h or plain seconds.
 The log goes to stdout. SIGINT (Ctrl-C) or SIGTERM ends the server: exit status
 0, or 130 when a second one stops it at once.`;
 
+/** How long the log has left when the server is told to stop at once. */
+const LAST_WORDS_MS = 50;
+
 interface Options {
   readonly serve: ServeOptions;
   readonly workers: number;
@@ -132,7 +136,7 @@ export const serveCommand: Command = makeCommand({
 async function run(options: Options, terminal: Terminal): Promise<number> {
   const startedAt = performance.now();
   const { workers, drainTimeoutMs } = options;
-  const out = inTurn(terminal.stdout);
+  const out = logWriter(terminal);
   const log = new EventLog(out, options.log, () => terminal.now());
   const server = workers > 1
     ? await serveInWorkers(workers, options.serve, options.log, out)
@@ -140,8 +144,12 @@ async function run(options: Options, terminal: Terminal): Promise<number> {
   log.add({ type: "listening", addr: server.addr });
 
   let signals = 0;
+  const stoppedNow = Promise.withResolvers<void>();
   using _ = terminal.onStopSignal(async () => {
-    if (++signals > 1) return server.stop();
+    if (++signals > 1) {
+      stoppedNow.resolve();
+      return server.stop();
+    }
     const open = await server.countOpen();
     log.add({ type: "shutdown", open, drainTimeoutMs });
     server.shutdown();
@@ -149,18 +157,37 @@ async function run(options: Options, terminal: Terminal): Promise<number> {
   const stats = await server.finished;
   const durationMs = performance.now() - startedAt;
   log.add({ type: "stopped", stats, durationMs });
-  await log.flush();
+  await Promise.race([
+    log.flush(),
+    stoppedNow.promise.then(() => delay(LAST_WORDS_MS)),
+  ]);
   return signals > 1 ? 130 : 0;
 }
 
-/** Lets several write to one place, a whole piece at a time. */
-function inTurn(writer: Writer): Writer {
+/**
+ * Writes whole pieces in turn, whoever they come from. A full disk is said once
+ * and costs what it costs; only a reader that is gone ends the log.
+ */
+function logWriter({ stdout, stderr }: Terminal): Writer {
   let last: Promise<unknown> = Promise.resolve();
+  let hasFailed = false;
+  const write = async (p: Uint8Array) => {
+    try {
+      await writeAll(stdout, p);
+    } catch (error) {
+      if (error instanceof OutputClosedError) throw error;
+      if (!hasFailed) {
+        await printLine(stderr, `echo: ${(error as Error).message}`);
+      }
+      hasFailed = true;
+    }
+    return p.length;
+  };
   return {
     write(p) {
-      const written = last.then(() => writeAll(writer, p));
+      const written = last.then(() => write(p));
       last = written.catch(() => {});
-      return written.then(() => p.length);
+      return written;
     },
   };
 }

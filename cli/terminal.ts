@@ -6,6 +6,7 @@
  * @module
  */
 
+import { delay } from "@std/async/delay";
 import { type Reader, reasonOf, type Writer } from "../net.ts";
 
 /** What a command needs of the process it runs in. */
@@ -14,7 +15,7 @@ export interface Terminal {
   readonly stdin: Reader;
   /** Standard output: the result. */
   readonly stdout: Writer;
-  /** Standard error: the talk. */
+  /** Standard error: the talk. Writing to it never fails. */
   readonly stderr: Writer;
 
   /** The time of day. */
@@ -29,6 +30,9 @@ export interface Terminal {
    */
   onStopSignal(listener: () => void): Disposable;
 }
+
+/** The pause before a stream that was not ready is tried again. */
+const WOULD_BLOCK_PAUSE_MS = 5;
 
 /** The reader of the result went away, as `head` does when it has enough. */
 export class OutputClosedError extends Error {
@@ -45,19 +49,22 @@ export function processTerminal(): Terminal {
   return {
     stdin: {
       read: (p) =>
-        Deno.stdin.read(p).catch((error) => {
+        whenReady(() => Deno.stdin.read(p)).catch((error) => {
           throw new Error(`Cannot read stdin: ${reasonOf(error)}`);
         }),
     },
     stdout: {
       write: (p) =>
-        Deno.stdout.write(p).catch((error) => {
+        whenReady(() => Deno.stdout.write(p)).catch((error) => {
           throw error instanceof Deno.errors.BrokenPipe
             ? new OutputClosedError("Cannot write to stdout: it was closed")
             : new Error(`Cannot write to stdout: ${reasonOf(error)}`);
         }),
     },
-    stderr: Deno.stderr,
+    stderr: {
+      // Talk that nobody can hear must not change the result.
+      write: (p) => Deno.stderr.write(p).catch(() => p.length),
+    },
     now: () => new Date(),
     onStopSignal(listener) {
       // Windows has no SIGTERM; SIGBREAK is its Ctrl-Break and its closed console.
@@ -73,4 +80,19 @@ export function processTerminal(): Terminal {
       };
     },
   };
+}
+
+/**
+ * Reads or writes a stream that the program at its other end may have made
+ * non-blocking (`O_NONBLOCK` is the pipe's, not the process's).
+ */
+async function whenReady<T>(transfer: () => Promise<T>): Promise<T> {
+  while (true) {
+    try {
+      return await transfer();
+    } catch (error) {
+      if (!(error instanceof Deno.errors.WouldBlock)) throw error;
+      await delay(WOULD_BLOCK_PAUSE_MS);
+    }
+  }
 }

@@ -1,9 +1,12 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { describe } from "@std/testing/bdd";
+import { delay } from "@std/async/delay";
 import { createHash } from "node:crypto";
 import { RandomSource } from "../cli/random_source.ts";
 import { connect } from "../client.ts";
+import { startPeer } from "../testing/peer.ts";
 import {
+  EXECUTABLE,
   itRuns,
   type Process,
   shell,
@@ -89,6 +92,52 @@ describe("./echo", () => {
       client.stderr,
       "echo: unknown flag --prot, did you mean --port?\n",
     );
+  });
+
+  itRuns("does not depend on who hears its talk", async () => {
+    const [server, port] = await startServe();
+    await using _ = server;
+    const script = '"$1" send -p "$2" hello 2>/dev/full; echo "status $?"';
+    const stdout = await shell(script, EXECUTABLE.pathname, port);
+    assertEquals(stdout, "hello\nstatus 0\n");
+  });
+
+  itRuns(
+    "ends when a client comes in the same moment as a signal",
+    async () => {
+      for (let turn = 0; turn < 10; turn++) {
+        const [server, port] = await startServe("--drain-timeout", "50ms");
+        await using _ = server;
+        server.kill("SIGSTOP");
+        server.kill("SIGTERM");
+        using _conn = await Deno.connect({ port: Number(port) });
+        server.kill("SIGCONT");
+        assertEquals(await server.status, 0);
+      }
+    },
+  );
+
+  itRuns("takes a reply that came in time while it was stopped", async () => {
+    const arrived = Promise.withResolvers<void>();
+    using peer = startPeer(async (conn) => {
+      const bytes = new Uint8Array(10);
+      const length = await conn.read(bytes) ?? 0;
+      arrived.resolve();
+      await stopped.promise;
+      await conn.write(bytes.subarray(0, length));
+      answered.resolve();
+    });
+    const stopped = Promise.withResolvers<void>();
+    const answered = Promise.withResolvers<void>();
+    await using client = start("send", "-p", `${peer.port}`, "-t1", "hello");
+    await arrived.promise;
+    client.kill("SIGSTOP");
+    stopped.resolve();
+    await answered.promise;
+    await delay(1500);
+    client.kill("SIGCONT");
+    assertEquals(await client.status, 0);
+    assertEquals(client.stdout, "hello\n");
   });
 
   itRuns("streams 100 MB through stdin and stdout unharmed", async () => {
