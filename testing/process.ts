@@ -102,8 +102,12 @@ export function startWithLimit(
   return watch(command.spawn());
 }
 
+/** What hangs is ended, so that its test fails. */
+const TIMEOUT_MS = 60_000;
+
 function watch(child: Deno.ChildProcess): Process {
   child.stdin.close();
+  const timer = setTimeout(() => child.kill("SIGKILL"), TIMEOUT_MS);
   const output = { stdout: "", stderr: "" };
   let grew = Promise.withResolvers<void>();
   const collect = async (stream: "stdout" | "stderr") => {
@@ -116,7 +120,11 @@ function watch(child: Deno.ChildProcess): Process {
     }
   };
   const ended = Promise.all([collect("stdout"), collect("stderr")]);
-  const status = ended.then(async () => (await child.status).code);
+  const status = ended.then(async () => {
+    const { code } = await child.status;
+    clearTimeout(timer);
+    return code;
+  });
   return {
     pid: child.pid,
     get stdout() {
