@@ -195,6 +195,8 @@ export class EchoClient implements Disposable {
   #writing = false;
   #ended = false;
   #received = new Uint8Array();
+  /** A read that nothing came of yet: the next one is this one. */
+  #pendingRead: Promise<number | null> | undefined;
 
   // When the next byte is due, and the one timer that watches it. The timer is
   // not set anew for each message: when it fires early, it is set for the rest.
@@ -243,13 +245,13 @@ export class EchoClient implements Disposable {
   echo(message: Uint8Array): Promise<EchoResult> {
     return this.#exchange(async () => {
       // One byte more than can come back, so that a surplus shows at once.
-      this.#reserve(Math.min(message.length + 1, BUFFER_BYTES));
+      const most = Math.min(message.length + 1, BUFFER_BYTES);
       this.#sent = message.length;
       this.#verified = 0;
       const startedAt = performance.now();
       const sending = this.#write(message);
       while (this.#verified < this.#sent) {
-        this.#verify(await this.#read(), message);
+        this.#verify(await this.#read(most), message);
       }
       const durationMs = performance.now() - startedAt;
       if (this.#writing) await this.#finishWrite(sending);
@@ -275,7 +277,6 @@ export class EchoClient implements Disposable {
    */
   echoStream(source: Reader, sink?: Writer): Promise<EchoResult> {
     return this.#exchange(async () => {
-      this.#reserve(BUFFER_BYTES);
       this.#sent = 0;
       this.#verified = 0;
       const window = new Uint8Array(WINDOW_BYTES);
@@ -302,7 +303,7 @@ export class EchoClient implements Disposable {
       send().catch((error) => this.#close(error));
 
       while (true) {
-        const length = await this.#read();
+        const length = await this.#read(BUFFER_BYTES);
         if (length === 0) break;
         this.#verify(length, window);
         durationMs = performance.now() - startedAt;
@@ -315,6 +316,25 @@ export class EchoClient implements Disposable {
   }
 
   /**
+   * Looks whether anything came since the last exchange, which nothing should:
+   * a second reply would be taken for the next message's. It takes about a
+   * millisecond, which is why {@linkcode EchoClient.echo} does not do it itself.
+   *
+   * @throws {MismatchError} If more bytes came than were sent.
+   * @throws {ShortEchoError} If the connection ended.
+   * @throws {Error} If an exchange is under way, or the connection is closed.
+   */
+  expectSilence(): Promise<void> {
+    return this.#exchange(async () => {
+      let hasCome = false;
+      const come = () => hasCome = true;
+      this.#startReading(1).then(come, come);
+      await delay(0);
+      if (hasCome) this.#verify(await this.#read(1), new Uint8Array());
+    });
+  }
+
+  /**
    * Ends the client's side of the connection (half-close) and waits for the
    * server to end its side, for a second at most. Then closes the connection.
    *
@@ -323,9 +343,8 @@ export class EchoClient implements Disposable {
    */
   end(): Promise<void> {
     return this.#exchange(async () => {
-      this.#reserve(1);
       await this.#endInput();
-      const length = await this.#read();
+      const length = await this.#read(1);
       if (length > 0) this.#verify(length, new Uint8Array());
       this.close();
     });
@@ -370,8 +389,13 @@ export class EchoClient implements Disposable {
     }
   }
 
-  #reserve(bytes: number): void {
-    if (this.#received.length < bytes) this.#received = new Uint8Array(bytes);
+  /** Begins to read up to so many bytes, unless a read is pending already. */
+  #startReading(most: number): Promise<number | null> {
+    if (!this.#pendingRead) {
+      if (this.#received.length < most) this.#received = new Uint8Array(most);
+      this.#pendingRead = this.#conn.read(this.#received);
+    }
+    return this.#pendingRead;
   }
 
   /**
@@ -415,12 +439,13 @@ export class EchoClient implements Disposable {
   }
 
   /** Reads into `#received`; 0 is the end of a stream that was due to end. */
-  async #read(): Promise<number> {
+  async #read(most: number): Promise<number> {
     let cause: unknown;
     this.#waiting = true;
     this.#watch();
     try {
-      const length = await this.#conn.read(this.#received);
+      const length = await this.#startReading(most);
+      this.#pendingRead = undefined;
       if (length !== null) return length;
     } catch (error) {
       cause = error;

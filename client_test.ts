@@ -290,6 +290,49 @@ describe("EchoClient.echo()", () => {
   });
 });
 
+describe("EchoClient.expectSilence()", () => {
+  it("lets a silent connection go on, whatever is sent next", async () => {
+    await using server = serve({ port: 0 });
+    using client = await connect(server.addr);
+    for (const size of [5, 100_000, 1, 2000]) {
+      assertEquals((await client.echo(patternOf(size))).bytes, size);
+      await client.expectSilence();
+    }
+    await client.end();
+  });
+
+  it("finds a second reply", async () => {
+    const answered = Promise.withResolvers<void>();
+    using peer = startPeer(async (conn) => {
+      const bytes = await readOnce(conn, 100);
+      await writeAll(conn, bytes);
+      await writeAll(conn, bytes);
+      answered.resolve();
+    });
+    using client = await connect({ port: peer.port });
+    const error = await client.echo(HELLO).then(async () => {
+      await answered.promise;
+      // The second reply is on its way.
+      for (let turn = 0; turn < 1000; turn++) await client.expectSilence();
+    }).catch((error) => error);
+    assertInstanceOf(error, MismatchError);
+    assertEquals((error as MismatchError).offset, 5);
+  });
+
+  it("finds that the server ended the connection", async () => {
+    using peer = startPeer(async (conn) => {
+      await writeAll(conn, await readOnce(conn, 100));
+      conn.close();
+    });
+    using client = await connect({ port: peer.port });
+    await client.echo(HELLO);
+    const error = await assertRejects(async () => {
+      for (let turn = 0; turn < 1000; turn++) await client.expectSilence();
+    });
+    assertInstanceOf(error, ShortEchoError);
+  });
+});
+
 describe("EchoClient.end()", () => {
   it("finds a second reply", async () => {
     using peer = startPeer(async (conn) => {

@@ -94,6 +94,11 @@ describe("echo", () => {
     [["send", "-s", "9999999999G"], /--size "9999999999G": expected a size/],
     [["send", "-s1", "hello"], /--size and MESSAGE exclude each other/],
     [["send", "-s1", "-"], /--size and - exclude each other/],
+    [["send", "-c1", "-"], /--count and - exclude each other/],
+    [["send", "-c", "x"], /--count "x": expected a whole number/],
+    [["send", "-i", "1s"], /--interval goes with --count/],
+    [["send", "--reconnect", "hi"], /--reconnect goes with --count/],
+    [["send", "-c2", "-s", "1G"], /--size with --count is at most 256 MiB/],
     [["send", "-", "hello"], /- streams stdin and takes no other MESSAGE/],
     [["serve", "8080"], /takes no argument "8080", did you mean --port 8080\?/],
     [["serve", "--", "-x"], /serve takes no argument "-x"$/],
@@ -443,5 +448,106 @@ describe("echo send", () => {
     // All of a message came back; of a stream nobody knows.
     assertEquals(await send("hi"), { status: 0, stdout: "", stderr: "" });
     assertEquals(await send("-"), { status: 1, stdout: "", stderr: "" });
+  });
+});
+
+describe("echo send --count", () => {
+  it("reads like ping", async () => {
+    await using server = serve({ port: 0 });
+    const address = `127.0.0.1:${server.addr.port}`;
+    const args = ["send", `-p${server.addr.port}`, "-c3", "-i", "5ms"];
+    const { status, stdout, stderr } = await outcome(run(args));
+    assertEquals([status, stderr], [0, ""]);
+    const n = "\\d+\\.\\d{3}";
+    assertMatch(
+      stdout,
+      new RegExp(
+        `^Connected to ${address} in [\\d.]+ ms\n` +
+          [1, 2, 3].map((seq) =>
+            `37 B from ${address}: seq=${seq} time=${n} ms\n`
+          ).join("") +
+          `--- ${address} echo statistics ---\n` +
+          "3 sent, 3 verified, 0 lost, in [\\d.]+ m?s\n" +
+          "rtt min/mean/p50/p99/max/stddev = " +
+          `${n}/${n}/${n}/${n}/${n}/${n} ms\n$`,
+      ),
+    );
+  });
+
+  it("tells what was lost, and why", async () => {
+    const address = `127.0.0.1:${freePort()}`;
+    const args = ["send", `-p${address.split(":")[1]}`, "-c2", "-i", "5ms"];
+    const { status, stdout, stderr } = await outcome(run(args));
+    assertEquals([status, stderr], [1, ""]);
+    assertMatch(
+      stdout,
+      new RegExp(
+        `^no reply from ${address}: seq=1 connection refused\n` +
+          `no reply from ${address}: seq=2 connection refused\n` +
+          `--- ${address} echo statistics ---\n` +
+          "2 sent, 0 verified, 2 lost \\(100%\\), " +
+          "longest outage [\\d.]+ m?s, in [\\d.]+ m?s\n$",
+      ),
+    );
+    using silent = startPeer(() => Promise.resolve());
+    const timedOut = ["send", `-p${silent.port}`, "-c1", "-t", "50ms"];
+    assertMatch(
+      (await outcome(run(timedOut))).stdout,
+      /seq=1 timed out after 50ms$/m,
+    );
+    using wrong = startPeer((conn) => writeAll(conn, new Uint8Array(1)));
+    assertMatch(
+      (await outcome(run(["send", `-p${wrong.port}`, "-c1"]))).stdout,
+      /seq=1 byte at offset 0 differs, sent 0x48, received 0x00$/m,
+    );
+  });
+
+  it("goes on until Ctrl-C with 0, and connects for each if asked", async () => {
+    await using server = serve({ port: 0 });
+    const args = ["send", `-p${server.addr.port}`, "-c0", "-i0", "--reconnect"];
+    const session = run(args);
+    await session.untilStdout(/seq=5 time=.* connect=/);
+    session.interrupt();
+    const { status, stdout } = await outcome(session);
+    assertEquals(status, 0);
+    assertMatch(stdout, /^\d+ sent, (\d+) verified, 0 lost, in /m);
+  });
+
+  it("prints JSON lines, or the summary alone", async () => {
+    await using server = serve({ port: 0 });
+    const args = ["send", `-p${server.addr.port}`, "-c2", "-i5ms", "-s100"];
+    const json = await outcome(run([...args, "--json"]));
+    const lines = json.stdout.trimEnd().split("\n").map((line) => {
+      return JSON.parse(line);
+    });
+    assertEquals(lines.slice(0, 2), [
+      { seq: 1, bytes: 100, rtt_ms: lines[0].rtt_ms },
+      { seq: 2, bytes: 100, rtt_ms: lines[1].rtt_ms },
+    ]);
+    const { duration_ms, rtt_ms, ...rest } = lines[2];
+    assertEquals(rest, {
+      sent: 2,
+      verified: 2,
+      lost: 0,
+      loss_percent: 0,
+      longest_outage_ms: 0,
+    });
+    assert(duration_ms > 0);
+    assertEquals(Object.keys(rtt_ms), [
+      ...["min", "mean", "p50", "p99", "max", "stddev"],
+    ]);
+    const quiet = await outcome(run([...args, "-q"]));
+    assertMatch(quiet.stdout, /^--- [^\n]+\n2 sent, [^\n]+\nrtt [^\n]+\n$/);
+    const refused = ["send", `-p${freePort()}`, "-c1", "--json"];
+    const [lost, summary] = (await outcome(run(refused))).stdout.split("\n");
+    assertEquals(JSON.parse(lost!).lost, "refused");
+    assertEquals(JSON.parse(summary!).rtt_ms, null);
+  });
+
+  it("ends quietly when stdout is closed", async () => {
+    await using server = serve({ port: 0 });
+    const args = ["send", `-p${server.addr.port}`, "-c0", "-i0"];
+    const { stderr } = await outcome(run(args, { stdout: CLOSED_STDOUT }));
+    assertEquals(stderr, "");
   });
 });

@@ -213,11 +213,30 @@ const READS_BEFORE_SHRINKING = 32;
  */
 const BACKLOG = 4096;
 
-/** How long a shutdown takes clients out of the kernel's queue at most. */
-const QUEUE_DRAIN_MS = 100;
+/**
+ * A shutdown takes clients out of the kernel's queue until none came in so many
+ * turns of the event loop in a row, so far apart, for so long at most.
+ */
+const QUEUE_DRAIN = { quietTurns: 3, turnMs: 5, mostMs: 1000 };
 
 /** How often idle connections are looked for within the idle timeout. */
 const SWEEPS_PER_TIMEOUT = 4;
+
+/**
+ * What accept(2) says of the one connection that it took from the queue, and,
+ * for ENOTCONN and ECONNRESET, the look at its address that follows.
+ */
+const CLIENT_ERRORS = new Set([
+  "ECONNABORTED",
+  "ECONNRESET",
+  "EHOSTDOWN",
+  "EHOSTUNREACH",
+  "ENETDOWN",
+  "ENETUNREACH",
+  "ENOTCONN",
+  "EPERM",
+  "EPROTO",
+]);
 
 /** The pause after a failed accept: doubled for each further failure in a row. */
 const ACCEPT_PAUSE_MS = { first: 5, last: 500 };
@@ -253,6 +272,7 @@ class Server implements EchoServer {
   #bytes = 0;
   #isListening = true;
   #isShuttingDown = false;
+  #isFinished = false;
   #drainTimer: ReturnType<typeof setTimeout> | undefined;
   /** Called when a connection ended or no more are wanted. */
   #wake: () => void = () => {};
@@ -292,7 +312,7 @@ class Server implements EchoServer {
   }
 
   shutdown(): Promise<void> {
-    if (!this.#isShuttingDown) {
+    if (!this.#isShuttingDown && !this.#isFinished) {
       this.#isShuttingDown = true;
       this.#drain();
     }
@@ -317,6 +337,7 @@ class Server implements EchoServer {
 
     await this.#acceptAll();
     while (this.#connections.size > 0) await this.#untilWoken();
+    this.#isFinished = true;
     clearInterval(sweeper);
     clearTimeout(this.#drainTimer);
     signal?.removeEventListener("abort", abort);
@@ -330,11 +351,12 @@ class Server implements EchoServer {
     }, drainTimeoutMs);
     // Who is in the kernel's queue already may have sent a message, which closing
     // the listener would throw away.
-    const queueEndsAt = performance.now() + QUEUE_DRAIN_MS;
-    for (let before = -1; before < this.#accepted;) {
-      before = this.#accepted;
-      await delay(0);
-      if (performance.now() > queueEndsAt) break;
+    const endsAt = performance.now() + QUEUE_DRAIN.mostMs;
+    let quietTurns = 0;
+    while (quietTurns < QUEUE_DRAIN.quietTurns && performance.now() < endsAt) {
+      const before = this.#accepted;
+      await delay(QUEUE_DRAIN.turnMs);
+      quietTurns = this.#accepted === before ? quietTurns + 1 : 0;
     }
     this.#stopListening();
   }
@@ -365,9 +387,12 @@ class Server implements EchoServer {
         conn = await this.#listener.accept();
       } catch (error) {
         if (!this.#isListening) return;
-        // EMFILE, ENFILE, ECONNABORTED and the like pass: other clients must
-        // not pay for them, and asking again at once would only spin.
         this.#reportAcceptFailure(error);
+        // A client that left before its turn must not hold up the next one.
+        if (CLIENT_ERRORS.has((error as { code?: string }).code ?? "")) {
+          continue;
+        }
+        // A lack of descriptors or memory passes: asking again would only spin.
         const { first, last } = ACCEPT_PAUSE_MS;
         pauseMs = Math.min(pauseMs * 2 || first, last);
         await this.#untilWoken(pauseMs);

@@ -285,6 +285,22 @@ describe("serve()", () => {
     ]);
   });
 
+  it("is not held up by clients that left before their turn", async () => {
+    const failures = Array(50).fill(
+      "Transport endpoint is not connected (os error 107)",
+    );
+    await using server = withFailingAccept(
+      failures,
+      () => serve({ port: 0 }),
+      "ENOTCONN",
+    );
+    using conn = await connectTo(server);
+    const startedAt = performance.now();
+    assertEquals(await roundTrip(conn), HELLO);
+    // With a pause after each it would take more than twenty seconds.
+    assert(performance.now() - startedAt < 10_000);
+  });
+
   it("shuts down while accept fails", async () => {
     const failures = Array(1000).fill("Too many open files (os error 24)");
     await withFailingAccept(failures, () => serve({ port: 0 })).shutdown();
@@ -451,14 +467,20 @@ interface Talk {
 }
 
 /** Lets the listener made meanwhile fail its first accepts as the system does. */
-function withFailingAccept<T>(failures: string[], make: () => T): T {
+function withFailingAccept<T>(
+  failures: string[],
+  make: () => T,
+  code?: string,
+): T {
   const { listen } = Deno;
   Deno.listen = ((options: Deno.TcpListenOptions) => {
     const listener = listen(options);
     const accept = listener.accept.bind(listener);
     listener.accept = () => {
       const failure = failures.shift();
-      return failure ? Promise.reject(new Error(failure)) : accept();
+      return failure
+        ? Promise.reject(Object.assign(new Error(failure), { code }))
+        : accept();
     };
     return listener;
   }) as typeof Deno.listen;

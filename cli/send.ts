@@ -65,9 +65,29 @@ const FLAGS = {
     defaultText: "",
     parse: parseSize,
   },
+  count: {
+    short: "c",
+    value: "N",
+    help: "send N times, report each and a summary; 0 goes on until Ctrl-C",
+    default: 1,
+    defaultText: "",
+    parse: (text: string) => parseWhole(text, 0, Number.MAX_SAFE_INTEGER),
+  },
+  interval: {
+    short: "i",
+    value: "TIME",
+    help: "pause between two of --count, from start to start",
+    default: 1000,
+    defaultText: "1s",
+    parse: (text: string) => parseTime(text),
+  },
+  reconnect: switchFlag("a new connection for each of --count"),
   json: switchFlag("print the result as JSON"),
   quiet: switchFlag("print the result alone", "q"),
 } satisfies Flags;
+
+/** With --count the message is kept in memory. */
+const MAX_PING_BYTES = 256 * 1024 * 1024;
 
 const NOTES = `\
 MESSAGE is its words joined by a space; - streams stdin; after -- every word is
@@ -75,6 +95,9 @@ MESSAGE, also one that starts with a dash. Without one, this is sent:
 ${DEFAULT_MESSAGE}
 
 TIME is 250ms, 5s, 2m, 1h or plain seconds. SIZE is 64, 64k or 1M (1,024 based).
+
+With --count it reads like ping: a lost message is reported with its reason, and
+the next one connects again. Ctrl-C ends it with the summary.
 
 Exit status: 0 all bytes came back; 1 it could not connect, timed out, lost a
 byte or got another; 2 the command line is wrong.`;
@@ -88,6 +111,8 @@ interface Options {
   };
   /** A message, `stdin`, or how many bytes to generate. */
   readonly payload: Uint8Array | "stdin" | number;
+  /** How to send it again and again, if that is wanted. */
+  readonly ping?: { count: number; intervalMs: number; reconnect: boolean };
   readonly json: boolean;
   readonly quiet: boolean;
 }
@@ -108,6 +133,19 @@ export const sendCommand: Command = makeCommand({
         "- streams stdin and takes no other MESSAGE; send it as text after --",
       );
     }
+    for (const flag of ["interval", "reconnect"] as const) {
+      if (given.has(flag) && !given.has("count")) {
+        throw new UsageError(`--${flag} goes with --count`);
+      }
+    }
+    if (given.has("count") && isStdin) {
+      throw new UsageError("--count and - exclude each other");
+    }
+    if (given.has("count") && values.size > MAX_PING_BYTES) {
+      throw new UsageError(
+        `--size with --count is at most ${formatBytes(MAX_PING_BYTES)}`,
+      );
+    }
     if (given.has("size") && message.length > 0) {
       throw new UsageError(
         `--size and ${isStdin ? "-" : "MESSAGE"} exclude each other`,
@@ -126,14 +164,47 @@ export const sendCommand: Command = makeCommand({
         : isStdin
         ? "stdin"
         : encode(text),
+      ...(given.has("count") && {
+        ping: {
+          count: values.count || Infinity,
+          intervalMs: values.interval,
+          reconnect: values.reconnect,
+        },
+      }),
       json: values.json,
       quiet: values.quiet,
     };
   },
-  run,
+  run: (options, terminal) =>
+    options.ping
+      ? sendAgain(options, options.ping, terminal)
+      : sendOnce(options, terminal),
 });
 
-async function run(options: Options, terminal: Terminal): Promise<number> {
+async function sendAgain(
+  { connect: where, payload, json, quiet }: Options,
+  how: NonNullable<Options["ping"]>,
+  terminal: Terminal,
+): Promise<number> {
+  // What measures is loaded only by those who measure.
+  const { runPing } = await import("./ping.ts");
+  const message = payload instanceof Uint8Array
+    ? payload
+    : await randomBytes(payload as number);
+  return await runPing(
+    { ...where, ...how, message },
+    { json, quiet },
+    terminal,
+  );
+}
+
+async function randomBytes(length: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length);
+  await new RandomSource(length).read(bytes);
+  return bytes;
+}
+
+async function sendOnce(options: Options, terminal: Terminal): Promise<number> {
   const address = formatAddress(options.connect);
   const printJson = (fields: Record<string, unknown>) =>
     printLine(terminal.stdout, JSON.stringify({ address, ...fields }));

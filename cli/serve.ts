@@ -24,7 +24,12 @@ import {
 import { escapeText } from "./format.ts";
 import { EventLog, type LogStyle } from "./log.ts";
 import { OutputClosedError, type Terminal } from "./terminal.ts";
-import { checkWorkers, serveHere, serveInWorkers } from "./workers.ts";
+import {
+  checkWorkers,
+  serveHere,
+  serveInWorkers,
+  type Serving,
+} from "./workers.ts";
 
 const FLAGS = {
   host: {
@@ -138,29 +143,52 @@ async function run(options: Options, terminal: Terminal): Promise<number> {
   const { workers, drainTimeoutMs } = options;
   const out = logWriter(terminal);
   const log = new EventLog(out, options.log, () => terminal.now());
-  const server = workers > 1
-    ? await serveInWorkers(workers, options.serve, options.log, out)
-    : serveHere(options.serve, options.log === "none" ? undefined : log);
-  log.add({ type: "listening", addr: server.addr });
 
+  let server: Serving | undefined;
   let signals = 0;
   const stoppedNow = Promise.withResolvers<void>();
-  using _ = terminal.onStopSignal(async () => {
-    if (++signals > 1) {
+  const stop = async () => {
+    if (!server) return;
+    if (signals > 1) {
       stoppedNow.resolve();
       return server.stop();
     }
     const open = await server.countOpen();
     log.add({ type: "shutdown", open, drainTimeoutMs });
     server.shutdown();
+  };
+  using _ = terminal.onStopSignal(() => {
+    signals++;
+    stop();
   });
-  const stats = await server.finished;
-  const durationMs = performance.now() - startedAt;
-  log.add({ type: "stopped", stats, durationMs });
-  await Promise.race([
-    log.flush(),
-    stoppedNow.promise.then(() => delay(LAST_WORDS_MS)),
-  ]);
+
+  if (workers > 1) {
+    // A worker may serve before the others listen, but has nothing to say yet.
+    const listening = Promise.withResolvers<void>();
+    const workersOut: Writer = {
+      write: (p) => listening.promise.then(() => out.write(p)),
+    };
+    const { serve, log: style } = options;
+    server = await serveInWorkers(workers, serve, style, workersOut);
+    log.add({ type: "listening", addr: server.addr });
+    await log.flush();
+    listening.resolve();
+  } else {
+    const isQuiet = options.log === "none";
+    server = serveHere(options.serve, isQuiet ? undefined : log);
+    log.add({ type: "listening", addr: server.addr });
+  }
+  // The signal may have come while the workers started.
+  if (signals > 0) stop();
+
+  // At once is at once, whoever has not finished or does not read the log.
+  const lastWords = stoppedNow.promise.then(() => delay(LAST_WORDS_MS));
+  const stats = await Promise.race([server.finished, lastWords]);
+  if (stats) {
+    const durationMs = performance.now() - startedAt;
+    log.add({ type: "stopped", stats, durationMs });
+    await Promise.race([log.flush(), lastWords]);
+  }
   return signals > 1 ? 130 : 0;
 }
 

@@ -63,8 +63,9 @@ export function checkWorkers(): void {
         "leave it out",
     );
   }
-  // A compiled executable carries the worker's code in itself.
-  const read = { name: "read", path: WORKER } as const;
+  // A compiled executable carries the worker's code in itself. From source it
+  // takes more than the one file: what that one imports.
+  const read = { name: "read", path: new URL("..", WORKER) } as const;
   if (
     !standalone && WORKER.protocol === "file:" &&
     Deno.permissions.querySync(read).state !== "granted"
