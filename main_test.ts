@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { delay } from "@std/async/delay";
 import { describe, it } from "@std/testing/bdd";
 import config from "./deno.json" with { type: "json" };
 import { writeAll } from "./net.ts";
@@ -98,6 +99,15 @@ describe("echo", () => {
     [["send", "-c", "x"], /--count "x": expected a whole number/],
     [["send", "-i", "1s"], /--interval goes with --count/],
     [["send", "--reconnect", "hi"], /--reconnect goes with --count/],
+    [["send", "-c1", "-d1s"], /--count and --duration exclude each other/],
+    [["send", "-C2", "-c1"], /--count and --connections exclude each other/],
+    [["send", "-r5", "-c1"], /--count and --rate exclude each other/],
+    [["send", "-C2", "-"], /--connections and - exclude each other/],
+    [["send", "-C2", "-i1s"], /--interval goes with --count/],
+    [["send", "-C2", "--reconnect"], /--reconnect goes with --count/],
+    [["send", "-C0"], /--connections "0": expected a whole number from 1/],
+    [["send", "-r", "1.5"], /--rate "1.5": expected a whole number from 1/],
+    [["send", "-d", "0"], /--duration "0": .*at least 1ms/],
     [["send", "-c2", "-s", "1G"], /--size with --count is at most 256 MiB/],
     [["send", "-", "hello"], /- streams stdin and takes no other MESSAGE/],
     [["serve", "8080"], /takes no argument "8080", did you mean --port 8080\?/],
@@ -549,5 +559,105 @@ describe("echo send --count", () => {
     const args = ["send", `-p${server.addr.port}`, "-c0", "-i0"];
     const { stderr } = await outcome(run(args, { stdout: CLOSED_STDOUT }));
     assertEquals(stderr, "");
+  });
+});
+
+describe("echo send, when its reader stalls", () => {
+  for (const args of [["-c0", "-i0"], ["-d50ms"]]) {
+    it(`ends at the second Ctrl-C with ${args.join(" ")}`, async () => {
+      await using server = serve({ port: 0, drainTimeoutMs: 0 });
+      const blocked = Promise.withResolvers<void>();
+      const stdout = {
+        write() {
+          blocked.resolve();
+          return new Promise<number>(() => {});
+        },
+      };
+      const session = run(["send", `-p${server.addr.port}`, ...args], {
+        stdout,
+      });
+      await blocked.promise;
+      session.interrupt();
+      session.interrupt();
+      assertEquals((await outcome(session)).status, 130);
+    });
+  }
+});
+
+describe("echo send with load flags", () => {
+  it("reports, and shows no progress without a terminal", async () => {
+    await using server = serve({ port: 0 });
+    const args = ["send", `-p${server.addr.port}`, "-C3", "-d300ms"];
+    const { status, stdout, stderr } = await outcome(run(args));
+    assertEquals([status, stderr], [0, ""]);
+    assertMatch(
+      stdout,
+      new RegExp(
+        `^--- 127.0.0.1:${server.addr.port} echo load ---\n` +
+          "[\\d,]+ messages of 37 B verified, 0 failed, " +
+          "over 3 connections in [\\d.]+ m?s\n" +
+          "[\\d,]+ messages/s, [\\d.]+ \\w+/s each way\n" +
+          "latency p50/p90/p99/p99.9/max = ([\\d.]+/){4}[\\d.]+ ms\n" +
+          "(<= +[\\d.]+ ms +[\\d,]+( #+)?\n)+$",
+      ),
+    );
+  });
+
+  it("shows progress on a terminal, and wipes it", async () => {
+    await using server = serve({ port: 0 });
+    const args = ["send", `-p${server.addr.port}`, "-d700ms"];
+    const { stderr } = await outcome(run(args, { isTerminal: true }));
+    assertMatch(stderr.slice(1), /^\d+ ms: [\d,]+ messages\/s, 0 failed/);
+    assert(stderr.endsWith("\r\x1b[K"));
+    const quiet = run([...args, "-q"], { isTerminal: true });
+    assertEquals((await outcome(quiet)).stderr, "");
+  });
+
+  it("prints one object with --json", async () => {
+    await using server = serve({ port: 0 });
+    const args = ["send", `-p${server.addr.port}`, "-C2", "-d200ms", "--json"];
+    const { status, stdout } = await outcome(run([...args, "-r", "100"]));
+    assertEquals(status, 0);
+    const report = JSON.parse(stdout);
+    assertEquals(Object.keys(report), [
+      ...["messages", "failed", "messages_per_second", "bytes_per_second"],
+      ...["duration_ms", "connections", "latency_ms", "histogram"],
+      ...["failures", "target_rate"],
+    ]);
+    assertEquals(Object.keys(report.latency_ms), [
+      ...["min", "mean", "p50", "p90", "p99", "p99_9", "max"],
+    ]);
+    assertEquals(report.messages, 20);
+    assertEquals([report.connections, report.target_rate], [2, 100]);
+    const inBuckets = report.histogram.map((b: { count: number }) => b.count)
+      .reduce((a: number, b: number) => a + b);
+    assertEquals(inBuckets, 20);
+  });
+
+  it("exits with 1 when anything failed, and on Ctrl-C reports", async () => {
+    using peer = startPeer((conn) => writeAll(conn, new Uint8Array(37)));
+    const failed = run(["send", `-p${peer.port}`, "-d100ms"]);
+    const { status, stdout } = await outcome(failed);
+    assertEquals(status, 1);
+    assertMatch(stdout, /^failed: \d+ mismatch$/m);
+
+    await using server = serve({ port: 0 });
+    const args = ["send", `-p${server.addr.port}`, "-C2", "-d1h"];
+    const session = run(args, { isTerminal: true });
+    while (server.stats.bytes < 10_000) await delay(1);
+    session.interrupt();
+    assertEquals((await outcome(session)).status, 0);
+    assertMatch(session.stdout, /messages of 37 B verified, 0 failed/);
+  });
+
+  it("says in one line that no server is there", async () => {
+    const { status, stdout, stderr } = await outcome(
+      run(["send", `-p${freePort()}`, "-C5"]),
+    );
+    assertEquals([status, stdout], [1, ""]);
+    assertMatch(
+      stderr,
+      /^echo: Cannot connect to .* connection refused, .*\n$/,
+    );
   });
 });

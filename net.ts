@@ -104,6 +104,7 @@ export async function writeAll(
   bytes: Uint8Array,
 ): Promise<void> {
   for (let written = 0; written < bytes.length;) {
-    written += await writer.write(bytes.subarray(written));
+    const rest = written === 0 ? bytes : bytes.subarray(written);
+    written += await writer.write(rest);
   }
 }

@@ -124,3 +124,24 @@ export function encode(text: string): Uint8Array {
 export async function printLine(writer: Writer, text: string): Promise<void> {
   await writeAll(writer, encode(`${text}\n`));
 }
+
+/**
+ * Runs what Ctrl-C ends in good order, and a second Ctrl-C at once, whatever it
+ * waits for: a reader of its output, say.
+ *
+ * @param terminal Where the signals come from.
+ * @param work What is run; its signal is aborted by the first Ctrl-C.
+ * @returns The exit status that it returns, or 130 at the second Ctrl-C.
+ */
+export async function untilStopped(
+  terminal: Terminal,
+  work: (signal: AbortSignal) => Promise<number>,
+): Promise<number> {
+  const stop = new AbortController();
+  const again = Promise.withResolvers<number>();
+  using _ = terminal.onStopSignal(() => {
+    if (stop.signal.aborted) again.resolve(130);
+    stop.abort();
+  });
+  return await Promise.race([work(stop.signal), again.promise]);
+}

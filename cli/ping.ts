@@ -4,6 +4,7 @@
  * @module
  */
 
+import { ShortEchoError } from "../client.ts";
 import { formatAddress } from "../net.ts";
 import {
   ping,
@@ -11,7 +12,7 @@ import {
   type PingOptions,
   type PingSummary,
 } from "../probe/ping.ts";
-import { printLine } from "./command.ts";
+import { printLine, untilStopped } from "./command.ts";
 import { formatDuration, formatTime, roundMs } from "./format.ts";
 import { OutputClosedError, type Terminal } from "./terminal.ts";
 
@@ -24,41 +25,36 @@ import { OutputClosedError, type Terminal } from "./terminal.ts";
  * @param terminal Where it is printed.
  * @returns The exit status.
  */
-export async function runPing(
+export function runPing(
   options: PingOptions & { hostname: string; port: number },
   style: { json: boolean; quiet: boolean },
   terminal: Terminal,
 ): Promise<number> {
   const { timeoutMs = 0 } = options;
   const address = formatAddress(options);
-  const stop = new AbortController();
-  using _ = terminal.onStopSignal(() => stop.abort());
   const print = (line: string) => printLine(terminal.stdout, line);
-  const onEvent = async (event: PingEvent) => {
-    if (style.quiet) return;
-    try {
-      if (!style.json) await print(renderEvent(event, address, timeoutMs));
-      else if (event.type !== "connected") {
-        await print(JSON.stringify(jsonEvent(event)));
-      }
-    } catch (error) {
-      // Nobody reads on: what was verified until now still counts.
+  return untilStopped(terminal, async (stopSignal) => {
+    const noReader = new AbortController();
+    // Where nobody reads on, what was verified until then still counts.
+    const unlessUnread = (error: unknown) => {
       if (!(error instanceof OutputClosedError)) throw error;
-      stop.abort();
-    }
-  };
-  const summary = await ping({ ...options, signal: stop.signal, onEvent });
-  const isGood = summary.lost === 0 && summary.verified > 0;
-  try {
-    await print(
-      style.json
-        ? JSON.stringify(jsonSummary(summary))
-        : renderSummary(summary, address),
-    );
-  } catch (error) {
-    if (!(error instanceof OutputClosedError)) throw error;
-  }
-  return isGood ? 0 : 1;
+      noReader.abort();
+    };
+    const onEvent = async (event: PingEvent) => {
+      if (style.quiet || (style.json && event.type === "connected")) return;
+      const line = style.json && event.type !== "connected"
+        ? JSON.stringify(jsonEvent(event))
+        : renderEvent(event, address, timeoutMs);
+      await print(line).catch(unlessUnread);
+    };
+    const signal = AbortSignal.any([stopSignal, noReader.signal]);
+    const summary = await ping({ ...options, signal, onEvent });
+    const report = style.json
+      ? JSON.stringify(jsonSummary(summary))
+      : renderSummary(summary, address);
+    await print(report).catch(unlessUnread);
+    return summary.lost === 0 && summary.verified > 0 ? 0 : 1;
+  });
 }
 
 /**
@@ -88,11 +84,19 @@ export function renderEvent(
     case "lost": {
       const why = event.reason === "timeout"
         ? `timed out after ${formatTime(timeoutMs)}`
-        // What failed where is on the line already.
-        : (event.error as Error).message.replace(/^.*?:\d+: /, "");
+        : describeLoss(event.error as Error);
       return `no reply from ${address}: seq=${event.seq} ${why}`;
     }
   }
+}
+
+function describeLoss(error: Error): string {
+  // What failed where is on the line already.
+  const why = error.message.replace(/^.*?:\d+: /, "");
+  if (!(error instanceof ShortEchoError) || error.sent > error.received) {
+    return why;
+  }
+  return `${why.replace(/, all .*$/, "")} since the last message`;
 }
 
 /**
@@ -152,7 +156,8 @@ function jsonSummary(summary: PingSummary): Record<string, unknown> {
     duration_ms: roundMs(durationMs),
     rtt_ms: rttMs
       ? Object.fromEntries(
-        Object.entries(rttMs).map(([name, ms]) => [name, roundMs(ms)]),
+        (["min", "mean", "p50", "p99", "max", "stddev"] as const)
+          .map((name) => [name, roundMs(rttMs[name])]),
       )
       : null,
   };

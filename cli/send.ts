@@ -82,12 +82,38 @@ const FLAGS = {
     parse: (text: string) => parseTime(text),
   },
   reconnect: switchFlag("a new connection for each of --count"),
+  connections: {
+    short: "C",
+    value: "N",
+    help: "load: N connections at once",
+    default: 1,
+    parse: (text: string) => parseWhole(text, 1, 1_000_000),
+  },
+  duration: {
+    short: "d",
+    value: "TIME",
+    help: "load: for TIME",
+    default: 10_000,
+    defaultText: "10s with -C or -r",
+    parse: (text: string) => parseTime(text, 1),
+  },
+  rate: {
+    short: "r",
+    value: "N",
+    help: "load: N messages a second in all, whatever the replies do",
+    default: 0,
+    defaultText: "",
+    parse: (text: string) => parseWhole(text, 1, 10_000_000),
+  },
   json: switchFlag("print the result as JSON"),
   quiet: switchFlag("print the result alone", "q"),
 } satisfies Flags;
 
-/** With --count the message is kept in memory. */
-const MAX_PING_BYTES = 256 * 1024 * 1024;
+/** The flags that ask for load. */
+const LOAD_FLAGS = ["connections", "duration", "rate"] as const;
+
+/** A message that is sent again and again is kept in memory. */
+const MAX_MESSAGE_BYTES = 256 * 1024 * 1024;
 
 const NOTES = `\
 MESSAGE is its words joined by a space; - streams stdin; after -- every word is
@@ -97,7 +123,9 @@ ${DEFAULT_MESSAGE}
 TIME is 250ms, 5s, 2m, 1h or plain seconds. SIZE is 64, 64k or 1M (1,024 based).
 
 With --count it reads like ping: a lost message is reported with its reason, and
-the next one connects again. Ctrl-C ends it with the summary.
+the next one connects again. With --connections, --duration or --rate it loads
+the server, each connection with one message under way. Ctrl-C ends both with
+the summary.
 
 Exit status: 0 all bytes came back; 1 it could not connect, timed out, lost a
 byte or got another; 2 the command line is wrong.`;
@@ -113,6 +141,12 @@ interface Options {
   readonly payload: Uint8Array | "stdin" | number;
   /** How to send it again and again, if that is wanted. */
   readonly ping?: { count: number; intervalMs: number; reconnect: boolean };
+  /** How to load the server with it, if that is wanted. */
+  readonly load?: {
+    connections: number;
+    durationMs: number;
+    ratePerSecond?: number;
+  };
   readonly json: boolean;
   readonly quiet: boolean;
 }
@@ -133,17 +167,22 @@ export const sendCommand: Command = makeCommand({
         "- streams stdin and takes no other MESSAGE; send it as text after --",
       );
     }
+    const loadFlag = LOAD_FLAGS.find((flag) => given.has(flag));
+    const again = given.has("count") ? "count" : loadFlag;
+    if (again === "count" && loadFlag) {
+      throw new UsageError(`--count and --${loadFlag} exclude each other`);
+    }
     for (const flag of ["interval", "reconnect"] as const) {
-      if (given.has(flag) && !given.has("count")) {
+      if (given.has(flag) && again !== "count") {
         throw new UsageError(`--${flag} goes with --count`);
       }
     }
-    if (given.has("count") && isStdin) {
-      throw new UsageError("--count and - exclude each other");
+    if (again && isStdin) {
+      throw new UsageError(`--${again} and - exclude each other`);
     }
-    if (given.has("count") && values.size > MAX_PING_BYTES) {
+    if (again && values.size > MAX_MESSAGE_BYTES) {
       throw new UsageError(
-        `--size with --count is at most ${formatBytes(MAX_PING_BYTES)}`,
+        `--size with --${again} is at most ${formatBytes(MAX_MESSAGE_BYTES)}`,
       );
     }
     if (given.has("size") && message.length > 0) {
@@ -171,31 +210,38 @@ export const sendCommand: Command = makeCommand({
           reconnect: values.reconnect,
         },
       }),
+      ...(loadFlag && {
+        load: {
+          connections: values.connections,
+          durationMs: values.duration,
+          ...(given.has("rate") && { ratePerSecond: values.rate }),
+        },
+      }),
       json: values.json,
       quiet: values.quiet,
     };
   },
   run: (options, terminal) =>
-    options.ping
-      ? sendAgain(options, options.ping, terminal)
+    options.ping || options.load
+      ? sendAgain(options, terminal)
       : sendOnce(options, terminal),
 });
 
 async function sendAgain(
-  { connect: where, payload, json, quiet }: Options,
-  how: NonNullable<Options["ping"]>,
+  options: Options,
   terminal: Terminal,
 ): Promise<number> {
-  // What measures is loaded only by those who measure.
-  const { runPing } = await import("./ping.ts");
+  const { connect: where, payload, ping, load } = options;
   const message = payload instanceof Uint8Array
     ? payload
     : await randomBytes(payload as number);
-  return await runPing(
-    { ...where, ...how, message },
-    { json, quiet },
-    terminal,
-  );
+  // What measures is loaded only by those who measure.
+  if (load) {
+    const { runLoad } = await import("./load.ts");
+    return await runLoad({ ...where, ...load, message }, options, terminal);
+  }
+  const { runPing } = await import("./ping.ts");
+  return await runPing({ ...where, ...ping, message }, options, terminal);
 }
 
 async function randomBytes(length: number): Promise<Uint8Array> {

@@ -17,6 +17,10 @@ export interface Terminal {
   readonly stdout: Writer;
   /** Standard error: the talk. Writing to it never fails. */
   readonly stderr: Writer;
+  /** Whether a person sees standard error as it is written. */
+  readonly isStderrTerminal: boolean;
+  /** How many characters fit on a line of standard output: 80 if it is no terminal. */
+  readonly columns: number;
 
   /** The time of day. */
   now(): Date;
@@ -64,6 +68,10 @@ export function processTerminal(): Terminal {
     stderr: {
       // Talk that nobody can hear must not change the result.
       write: (p) => Deno.stderr.write(p).catch(() => p.length),
+    },
+    isStderrTerminal: Deno.stderr.isTerminal(),
+    get columns() {
+      return Deno.stdout.isTerminal() ? Deno.consoleSize().columns : 80;
     },
     now: () => new Date(),
     onStopSignal(listener) {

@@ -29,9 +29,15 @@ export type FailureReason =
 export function failureReason(error: unknown): FailureReason {
   if (error instanceof MismatchError) return "mismatch";
   if (error instanceof ShortEchoError) {
-    return error.cause === undefined ? "closed" : "reset";
+    return error.cause === undefined ? "closed" : failureReason(error.cause);
   }
-  if (error instanceof Deno.errors.ConnectionRefused) return "refused";
-  if (error instanceof Deno.errors.TimedOut) return "timeout";
+  const { errors } = Deno;
+  if (error instanceof errors.ConnectionRefused) return "refused";
+  if (error instanceof errors.TimedOut) return "timeout";
+  if (
+    error instanceof errors.ConnectionReset ||
+    error instanceof errors.ConnectionAborted ||
+    error instanceof errors.BrokenPipe
+  ) return "reset";
   return "error";
 }

@@ -117,14 +117,15 @@ export async function ping(options: PingOptions): Promise<PingSummary> {
   const send = async (seq: number): Promise<ReplyEvent> => {
     let connectMs: number | undefined;
     if (client) {
-      // Without a pause nothing could come but the reply.
-      if (intervalMs > 0) await client.expectSilence();
+      await client.expectSilence();
     } else {
       client = await connect({ ...options, retryMs: seq === 1 ? retryMs : 0 });
       if (reconnect) ({ connectMs } = client);
       else await onEvent?.({ type: "connected", connectMs: client.connectMs });
     }
     const { bytes, durationMs } = await client.echo(message);
+    // Nothing may come after the last reply of a connection.
+    if (reconnect || seq === count) await client.end();
     return { type: "reply", seq, bytes, rttMs: durationMs, connectMs };
   };
   const hangUp = () => {

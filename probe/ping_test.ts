@@ -125,6 +125,20 @@ describe("ping()", () => {
     assertEquals(story.at(-1), "reply");
   });
 
+  it("finds bytes after the last reply of a connection", async () => {
+    using peer = peerThat(async (conn, message) => {
+      await writeAll(conn, message);
+      setTimeout(() => writeAll(conn, message).catch(() => {}), 10);
+    });
+    const { port } = peer;
+    assertEquals((await run({ port, count: 1 })).story, [
+      ...["connected", "mismatch"],
+    ]);
+    assertEquals((await run({ port, count: 2, reconnect: true })).story, [
+      ...["mismatch", "mismatch"],
+    ]);
+  });
+
   it("watches a server across a restart on the same port", async () => {
     const port = freePort();
     let server: ReturnType<typeof serve> | undefined;

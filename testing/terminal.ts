@@ -26,6 +26,8 @@ export interface Session {
 export interface RunOptions {
   /** What stdin holds. */
   stdin?: Uint8Array;
+  /** Whether stderr is a terminal. */
+  isTerminal?: boolean;
   /** Where stdout goes besides the record. */
   stdout?: Writer;
 }
@@ -50,6 +52,8 @@ export function run(args: string[], options: RunOptions = {}): Session {
     stdin: readerOf(options.stdin ?? new Uint8Array()),
     stdout,
     stderr,
+    isStderrTerminal: options.isTerminal ?? false,
+    columns: 80,
     now: () => new Date("2001-02-03T04:05:06.789Z"),
     onStopSignal(listener) {
       listeners.add(listener);
