@@ -198,6 +198,23 @@ describe("./echo", () => {
     await server.stdin.close();
   });
 
+  itRuns("measures", async () => {
+    const [server, port] = await startServe("--json");
+    await using _ = server;
+    await using ping = start("send", "-p", port, "-c2", "-i10ms");
+    assertEquals(await ping.status, 0);
+    assertMatch(ping.stdout, /^2 sent, 2 verified, 0 lost, in /m);
+    await using load = start("send", "-p", port, "-C3", "-d200ms", "--json");
+    assertEquals(await load.status, 0);
+    const { messages, failed, connections } = JSON.parse(load.stdout);
+    assertEquals([failed, connections], [0, 3]);
+    server.kill("SIGTERM");
+    assertEquals(await server.status, 0);
+    const echoed = [...server.stdout.matchAll(/"close".*"bytes":(\d+)/g)]
+      .reduce((sum, [, bytes]) => sum + Number(bytes), 0);
+    assertEquals(echoed, (2 + messages) * 37);
+  });
+
   itRuns("serves in several threads that share a port", async () => {
     const [server, port] = await startServe("--workers", "3");
     await using _ = server;
