@@ -102,6 +102,8 @@ describe("echo", () => {
     [["send", "-c1", "-d1s"], /--count and --duration exclude each other/],
     [["send", "-C2", "-c1"], /--count and --connections exclude each other/],
     [["send", "-r5", "-c1"], /--count and --rate exclude each other/],
+    [["send", "-C2", ""], /--connections and an empty MESSAGE exclude/],
+    [["send", "-c2", ""], /--count and an empty MESSAGE exclude/],
     [["send", "-C2", "-"], /--connections and - exclude each other/],
     [["send", "-C2", "-i1s"], /--interval goes with --count/],
     [["send", "-C2", "--reconnect"], /--reconnect goes with --count/],
@@ -622,7 +624,7 @@ describe("echo send with load flags", () => {
     assertEquals(Object.keys(report), [
       ...["messages", "failed", "messages_per_second", "bytes_per_second"],
       ...["duration_ms", "connections", "latency_ms", "histogram"],
-      ...["failures", "target_rate"],
+      ...["failures", "target_rate", "unsent"],
     ]);
     assertEquals(Object.keys(report.latency_ms), [
       ...["min", "mean", "p50", "p90", "p99", "p99_9", "max"],
@@ -639,7 +641,7 @@ describe("echo send with load flags", () => {
     const failed = run(["send", `-p${peer.port}`, "-d100ms"]);
     const { status, stdout } = await outcome(failed);
     assertEquals(status, 1);
-    assertMatch(stdout, /^failed: \d+ mismatch$/m);
+    assertMatch(stdout, /^failed: \d+ mismatch, the first: .* at offset 0 /m);
 
     await using server = serve({ port: 0 });
     const args = ["send", `-p${server.addr.port}`, "-C2", "-d1h"];

@@ -5,6 +5,7 @@
  */
 
 import { formatAddress, writeAll } from "../net.ts";
+import type { FailureReason } from "../probe/failure.ts";
 import type { Bucket } from "../probe/latency.ts";
 import {
   load,
@@ -42,7 +43,8 @@ export function runLoad(
     const onStart = (counters: LoadCounters) => {
       if (style.quiet || !terminal.isStderrTerminal) return;
       progress = setInterval(() => {
-        const line = renderProgress(counters, performance.now());
+        const line = renderProgress(counters, performance.now())
+          .slice(0, terminal.columns - 1);
         writeAll(terminal.stderr, encode(`\r${line}\x1b[K`));
       }, PROGRESS_MS);
     };
@@ -108,7 +110,7 @@ export function renderLoad(
   const lines = [
     `--- ${formatAddress(options)} echo load ---`,
     `${formatCount(messages, "message")} of ${formatBytes(message.length)} ` +
-    `verified, ${failed} failed, over ` +
+    `verified, ${count(failed)} failed, over ` +
     `${formatCount(connections, "connection")} in ${
       formatDuration(durationMs)
     }`,
@@ -116,16 +118,17 @@ export function renderLoad(
     `${formatBytes(bytes / durationMs * 1000)}/s each way`,
   ];
   if (ratePerSecond !== undefined) {
-    const asked = `${count(ratePerSecond)} messages/s asked for`;
+    const asked = `${formatCount(ratePerSecond, "message")}/s asked for`;
     lines.push(
-      unsent > 0
-        ? `${asked}, not reached: ${formatCount(unsent, "message")} due and ` +
-          "not sent, as the replies before were late"
+      unsent > 0 || failed > 0
+        ? `${asked}, not reached: ${count(unsent)} due and not sent in time, ` +
+          `${count(failed)} failed`
         : asked,
     );
   }
-  for (const [reason, count] of Object.entries(summary.failures)) {
-    lines.push(`failed: ${count} ${reason}`);
+  for (const [reason, times] of Object.entries(summary.failures)) {
+    const first = summary.firstErrors[reason as FailureReason];
+    lines.push(`failed: ${count(times)} ${reason}, the first: ${first}`);
   }
   if (latencyMs) {
     const { p50, p90, p99, p99_9, max } = latencyMs;
@@ -193,6 +196,9 @@ function jsonLoad(
       count,
     })),
     failures: summary.failures,
-    ...(ratePerSecond !== undefined && { target_rate: ratePerSecond }),
+    ...(ratePerSecond !== undefined && {
+      target_rate: ratePerSecond,
+      unsent: summary.unsent,
+    }),
   };
 }

@@ -43,6 +43,7 @@ describe("renderLoad()", () => {
     messages: 1213,
     failed: 3,
     failures: { refused: 1, timeout: 2 },
+    firstErrors: { refused: "cannot connect", timeout: "no reply" },
     bytes: 1213 * 64,
     durationMs: 2000,
     unsent: 5,
@@ -58,8 +59,8 @@ describe("renderLoad()", () => {
       "--- [::1]:7 echo load ---",
       "1,213 messages of 64 B verified, 3 failed, over 2 connections in 2.00 s",
       "607 messages/s, 37.9 KiB/s each way",
-      "failed: 1 refused",
-      "failed: 2 timeout",
+      "failed: 1 refused, the first: cannot connect",
+      "failed: 2 timeout, the first: no reply",
       "latency p50/p90/p99/p99.9/max = 0.150/0.180/0.190/0.500/1.000 ms",
     ]);
   });
@@ -68,11 +69,13 @@ describe("renderLoad()", () => {
     const asked = { ...options, ratePerSecond: 1000 };
     assertEquals(
       renderLoad(summary, asked, 80).split("\n")[3],
-      "1,000 messages/s asked for, not reached: 5 messages due and not sent, " +
-        "as the replies before were late",
+      "1,000 messages/s asked for, not reached: 5 due and not sent in time, " +
+        "3 failed",
     );
     assertEquals(
-      renderLoad({ ...summary, unsent: 0 }, asked, 80).split("\n")[3],
+      renderLoad({ ...summary, unsent: 0, failed: 0 }, asked, 80).split(
+        "\n",
+      )[3],
       "1,000 messages/s asked for",
     );
   });

@@ -190,6 +190,11 @@ export const sendCommand: Command = makeCommand({
         `--size and ${isStdin ? "-" : "MESSAGE"} exclude each other`,
       );
     }
+    if (again && message.length > 0 && message.join(" ") === "") {
+      throw new UsageError(
+        `--${again} and an empty MESSAGE exclude each other: it proves nothing`,
+      );
+    }
     const text = message.length > 0 ? message.join(" ") : DEFAULT_MESSAGE;
     return {
       connect: {

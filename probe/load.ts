@@ -8,7 +8,13 @@ import {
   setImmediate as nextTurn,
   setTimeout as delay,
 } from "node:timers/promises";
-import { connect, type ConnectOptions, type EchoClient } from "../client.ts";
+import {
+  connect,
+  type ConnectOptions,
+  type EchoClient,
+  MismatchError,
+} from "../client.ts";
+import { reasonOf } from "../net.ts";
 import { type FailureReason, failureReason } from "./failure.ts";
 import { type Bucket, Latencies, type LatencySummary } from "./latency.ts";
 
@@ -61,11 +67,13 @@ export interface LoadSummary {
   failed: number;
   /** How many of these for which reason. */
   failures: Partial<Record<FailureReason, number>>;
+  /** What the first of these said. */
+  firstErrors: Partial<Record<FailureReason, string>>;
   /** How many bytes came back. */
   bytes: number;
   /** From the first message to the end of the last, in milliseconds. */
   durationMs: number;
-  /** How many messages were due and not sent, as those before them were late. */
+  /** How many messages were due and not sent when the time was over. */
   unsent: number;
   /** How the latencies are spread, if any message came back. */
   latencyMs: LatencySummary | undefined;
@@ -99,11 +107,13 @@ export async function load(options: LoadOptions): Promise<LoadSummary> {
   const { ratePerSecond } = options;
   const latencies = new Latencies();
   const failures: Partial<Record<FailureReason, number>> = {};
+  const firstErrors: Partial<Record<FailureReason, string>> = {};
   const counters = { startedAt: 0, messages: 0, failed: 0 };
   const where = { ...options, retryMs: 0 };
   const fail = (error: unknown) => {
     const reason = failureReason(error);
     failures[reason] = (failures[reason] ?? 0) + 1;
+    firstErrors[reason] ??= reasonOf(error);
     counters.failed++;
   };
 
@@ -132,8 +142,7 @@ export async function load(options: LoadOptions): Promise<LoadSummary> {
       if (ratePerSecond !== undefined) {
         dueAt = startedAt + turn * 1000 / ratePerSecond;
         turn += connections;
-        if (dueAt >= endsAt) break;
-        await until(dueAt, signal);
+        await until(Math.min(dueAt, endsAt), signal);
       }
       if (performance.now() >= endsAt) break;
       try {
@@ -149,15 +158,24 @@ export async function load(options: LoadOptions): Promise<LoadSummary> {
         client = undefined;
         if (signal?.aborted) break;
         fail(error);
+        if (performance.now() >= endsAt) break;
         await delay(FAILURE_PAUSE_MS, undefined, signal && { signal })
           .catch(() => {});
       }
     }
-    client?.close();
+    clients[at] = client;
   };
   await Promise.all(clients.map((_, at) => run(at)));
 
   const elapsedMs = performance.now() - startedAt;
+  // Nothing may come after the last reply of a connection.
+  await Promise.all(clients.map(async (client) => {
+    try {
+      await client?.end();
+    } catch (error) {
+      if (error instanceof MismatchError) fail(error);
+    }
+  }));
   const due = ratePerSecond === undefined
     ? sent
     : Math.ceil(Math.min(elapsedMs, durationMs) * ratePerSecond / 1000);
@@ -165,6 +183,7 @@ export async function load(options: LoadOptions): Promise<LoadSummary> {
     messages: counters.messages,
     failed: counters.failed,
     failures,
+    firstErrors,
     bytes: counters.messages * message.length,
     durationMs: elapsedMs,
     unsent: Math.max(0, due - sent),

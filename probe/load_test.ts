@@ -98,6 +98,22 @@ describe("load()", () => {
     assertEquals(summary.failures, { timeout: 2 });
   });
 
+  it("finds bytes after the last reply of a connection", async () => {
+    using peer = echoing((conn, bytes) => {
+      setTimeout(() => writeAll(conn, bytes).catch(() => {}), 20);
+      return writeAll(conn, bytes);
+    });
+    const { messages, failures } = await load({
+      port: peer.port,
+      message,
+      durationMs: 500,
+      ratePerSecond: 2,
+      timeoutMs: 1000,
+    });
+    assertEquals(messages, 1);
+    assertEquals(failures, { mismatch: 1 });
+  });
+
   it("fails as a whole when no server is there", async () => {
     await assertRejects(
       () => load({ port: freePort(), message }),
