@@ -58,6 +58,18 @@ export function reasonOf(error: unknown): string {
 }
 
 /**
+ * Tells whether the other side broke the connection.
+ *
+ * @param error What reading or writing threw.
+ * @returns Whether it was reset, aborted or closed while it was written to.
+ */
+export function isReset(error: unknown): boolean {
+  return error instanceof Deno.errors.ConnectionReset ||
+    error instanceof Deno.errors.ConnectionAborted ||
+    error instanceof Deno.errors.BrokenPipe;
+}
+
+/**
  * Says what could not be done, then why, in an error of the same class.
  *
  * @param what For example `Cannot listen on 127.0.0.1:12345`.

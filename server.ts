@@ -24,6 +24,7 @@ import {
   DEFAULT_HOSTNAME,
   DEFAULT_PORT,
   formatAddress,
+  isReset,
   withContext,
 } from "./net.ts";
 
@@ -531,12 +532,6 @@ function fitBuffer(connection: Connection, length: number): void {
 
 function remoteOf(conn: Deno.TcpConn): Deno.NetAddr {
   return conn.remoteAddr as Deno.NetAddr;
-}
-
-function isReset(error: unknown): boolean {
-  return error instanceof Deno.errors.ConnectionReset ||
-    error instanceof Deno.errors.ConnectionAborted ||
-    error instanceof Deno.errors.BrokenPipe;
 }
 
 /**

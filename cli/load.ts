@@ -17,6 +17,16 @@ import { encode, printLine, untilStopped } from "./command.ts";
 import { formatBytes, formatCount, formatDuration, roundMs } from "./format.ts";
 import { OutputClosedError, type Terminal } from "./terminal.ts";
 
+/** A load whose server and connections are known, for the report. */
+export interface LoadTarget extends LoadOptions {
+  /** The server's address or name. */
+  hostname: string;
+  /** The server's port. */
+  port: number;
+  /** How many connections there are. */
+  connections: number;
+}
+
 /** How often the progress is shown. */
 const PROGRESS_MS = 250;
 
@@ -30,11 +40,7 @@ const PROGRESS_MS = 250;
  * @returns The exit status.
  */
 export function runLoad(
-  options: LoadOptions & {
-    hostname: string;
-    port: number;
-    connections: number;
-  },
+  options: LoadTarget,
   style: { json: boolean; quiet: boolean },
   terminal: Terminal,
 ): Promise<number> {
@@ -97,11 +103,7 @@ export function renderProgress(
  */
 export function renderLoad(
   summary: LoadSummary,
-  options: LoadOptions & {
-    hostname: string;
-    port: number;
-    connections: number;
-  },
+  options: LoadTarget,
   columns: number,
 ): string {
   const { messages, failed, bytes, durationMs, latencyMs, unsent } = summary;

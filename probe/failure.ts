@@ -5,6 +5,7 @@
  */
 
 import { MismatchError, ShortEchoError } from "../client.ts";
+import { isReset } from "../net.ts";
 
 /**
  * Why a message was lost: `refused` when nothing listened, `timeout` when no
@@ -31,13 +32,7 @@ export function failureReason(error: unknown): FailureReason {
   if (error instanceof ShortEchoError) {
     return error.cause === undefined ? "closed" : failureReason(error.cause);
   }
-  const { errors } = Deno;
-  if (error instanceof errors.ConnectionRefused) return "refused";
-  if (error instanceof errors.TimedOut) return "timeout";
-  if (
-    error instanceof errors.ConnectionReset ||
-    error instanceof errors.ConnectionAborted ||
-    error instanceof errors.BrokenPipe
-  ) return "reset";
-  return "error";
+  if (error instanceof Deno.errors.ConnectionRefused) return "refused";
+  if (error instanceof Deno.errors.TimedOut) return "timeout";
+  return isReset(error) ? "reset" : "error";
 }
