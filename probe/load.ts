@@ -122,7 +122,9 @@ export async function load(options: LoadOptions): Promise<LoadSummary> {
   const open = async () => {
     while (clients.length < connections && !signal?.aborted) {
       const at = clients.push(undefined) - 1;
-      await connect(where).then((client) => clients[at] = client, fail);
+      await connect(where).then((client) => clients[at] = client, (error) => {
+        if (!signal?.aborted) fail(error);
+      });
     }
   };
   await Promise.all(Array.from({ length: CONNECTING }, open));
