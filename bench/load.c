@@ -1,0 +1,202 @@
+// Loads an echo server on 127.0.0.1, and prints one line of JSON:
+//
+//   load KIND PORT CONNECTIONS BYTES WARMUP_SECONDS SECONDS
+//
+// roundtrips   each connection sends BYTES, waits until they are back, compares
+//              them, and sends again: messages a second, latencies in milliseconds
+// streams      each connection sends all the time, and reads what comes back
+//              without comparing it: MiB a second
+// connections  each of CONNECTIONS slots connects, makes one round trip, closes,
+//              and connects again: connections a second
+// idle         each connection makes one round trip and then nothing: prints when
+//              all did, and keeps them until stdin ends
+//
+// Linux alone: it takes epoll(7), and loopback's 127.0.0.0/8.
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { STREAM_BYTES = 256 * 1024, MOST_SAMPLES = 64 << 20, MOST_EVENTS = 512 };
+
+typedef struct {
+  int fd;
+  size_t received;
+  double sent_at;
+} Connection;
+
+static const char *kind;
+static struct sockaddr_in server;
+static size_t bytes;
+static int poller;
+static char *message, *inbox;
+
+static void fail(const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  vfprintf(stderr, format, args);
+  fputc('\n', stderr);
+  exit(1);
+}
+
+static double seconds_now(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec + now.tv_nsec / 1e9;
+}
+
+static void watch(Connection *connection, int operation, unsigned events) {
+  struct epoll_event event = {.events = events, .data.ptr = connection};
+  if (epoll_ctl(poller, operation, connection->fd, &event) < 0)
+    fail("epoll_ctl: %s", strerror(errno));
+}
+
+// Connects from one of 250 addresses, so that the ports in TIME_WAIT last.
+static void open_connection(Connection *connection) {
+  static unsigned count;
+  int on = 1, fd = socket(AF_INET, SOCK_STREAM, 0);
+  struct sockaddr_in local = {.sin_family = AF_INET};
+  local.sin_addr.s_addr = htonl(INADDR_LOOPBACK + count++ % 250);
+  if (fd < 0) fail("socket: %s", strerror(errno));
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+  if (bind(fd, (void *)&local, sizeof local) < 0)
+    fail("bind: %s", strerror(errno));
+  if (connect(fd, (void *)&server, sizeof server) < 0)
+    fail("connect: %s", strerror(errno));
+  connection->fd = fd;
+  connection->received = 0;
+}
+
+static void send_message(Connection *connection) {
+  connection->sent_at = seconds_now();
+  connection->received = 0;
+  ssize_t sent = send(connection->fd, message, bytes, MSG_NOSIGNAL);
+  if (sent != (ssize_t)bytes) fail("send: %s", strerror(errno));
+}
+
+static ssize_t receive(Connection *connection, size_t most) {
+  ssize_t length = recv(connection->fd, inbox, most, MSG_DONTWAIT);
+  if (length > 0) return length;
+  if (length < 0 && errno == EAGAIN) return 0;
+  fail(length ? "recv: %s" : "recv: the server closed", strerror(errno));
+  return 0;
+}
+
+// Whether all of the message is back: as it was sent, or this ends.
+static int receive_message(Connection *connection) {
+  ssize_t length = receive(connection, bytes + 1);
+  size_t end = connection->received + length;
+  if (end > bytes || memcmp(inbox, message + connection->received, length))
+    fail("other bytes came back than were sent");
+  connection->received = end;
+  return end == bytes;
+}
+
+static double *latencies;
+static size_t samples;
+
+static int by_size(const void *a, const void *b) {
+  double x = *(double *)a, y = *(double *)b;
+  return (x > y) - (x < y);
+}
+
+static double percentile(double percent) {
+  return latencies[(size_t)((samples - 1) * percent / 100)] * 1e3;
+}
+
+static void print_latencies(double rate) {
+  qsort(latencies, samples, sizeof *latencies, by_size);
+  printf("{\"rate\":%.1f,\"latencyMs\":{\"p50\":%.4f,\"p99\":%.4f,\"p99_9\":%.4f,"
+         "\"max\":%.4f}}\n",
+         rate, percentile(50), percentile(99), percentile(99.9),
+         percentile(100));
+}
+
+int main(int count, char **values) {
+  if (count != 7)
+    fail("load KIND PORT CONNECTIONS BYTES WARMUP_SECONDS SECONDS");
+  kind = values[1];
+  server.sin_family = AF_INET;
+  server.sin_port = htons(atoi(values[2]));
+  server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  int connections = atoi(values[3]);
+  bytes = atoi(values[4]);
+  double warmup = atof(values[5]), duration = atof(values[6]);
+  int is_roundtrips = !strcmp(kind, "roundtrips");
+  int is_streams = !strcmp(kind, "streams");
+  int is_idle = !strcmp(kind, "idle");
+  if (is_streams) bytes = STREAM_BYTES;
+
+  poller = epoll_create1(0);
+  message = malloc(bytes);
+  inbox = malloc(STREAM_BYTES + 1);
+  for (size_t i = 0; i < bytes; i++) message[i] = i * 31 + 7;
+  Connection *all = calloc(connections, sizeof *all);
+  // Its pages take no memory until they are written to.
+  if (is_roundtrips) latencies = malloc(MOST_SAMPLES * sizeof *latencies);
+
+  for (int i = 0; i < connections; i++) {
+    open_connection(&all[i]);
+    watch(&all[i], EPOLL_CTL_ADD, is_streams ? EPOLLIN | EPOLLOUT : EPOLLIN);
+    if (is_streams) continue;
+    // The next one waits until the server has this one out of its queue.
+    send_message(&all[i]);
+    while (!receive_message(&all[i])) {
+      struct epoll_event event;
+      if (epoll_wait(poller, &event, 1, 5000) < 1) fail("no reply in 5 s");
+    }
+  }
+  if (is_idle) {
+    printf("{\"rate\":%d}\n", connections);
+    fflush(stdout);
+    while (read(STDIN_FILENO, inbox, 1) > 0) {}
+    return 0;
+  }
+
+  for (int i = 0; i < connections && !is_streams; i++) send_message(&all[i]);
+  double start = seconds_now() + warmup, now = 0, end = start + duration;
+  double done = 0;
+  int is_warm = 0;
+  struct epoll_event events[MOST_EVENTS];
+  while ((now = seconds_now()) < end) {
+    if (!is_warm && now >= start) {
+      is_warm = 1;
+      start = now;
+      done = samples = 0;
+    }
+    int ready = epoll_wait(poller, events, MOST_EVENTS, 5000);
+    if (ready < 0) fail("epoll_wait: %s", strerror(errno));
+    if (ready == 0) fail("nothing came back for 5 s");
+    for (int i = 0; i < ready; i++) {
+      Connection *connection = events[i].data.ptr;
+      if (is_streams) {
+        if (events[i].events & EPOLLOUT)
+          send(connection->fd, message, bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (events[i].events & ~EPOLLOUT)
+          done += receive(connection, STREAM_BYTES) / 1048576.0;
+      } else if (receive_message(connection)) {
+        done++;
+        if (is_roundtrips) {
+          if (samples < MOST_SAMPLES)
+            latencies[samples++] = seconds_now() - connection->sent_at;
+        } else {
+          close(connection->fd);
+          open_connection(connection);
+          watch(connection, EPOLL_CTL_ADD, EPOLLIN);
+        }
+        send_message(connection);
+      }
+    }
+  }
+  double rate = done / (now - start);
+  if (is_roundtrips && samples) print_latencies(rate);
+  else printf("{\"rate\":%.1f}\n", rate);
+}

@@ -1,0 +1,213 @@
+/**
+ * The servers of the comparison, as far as this machine has them.
+ *
+ * @module
+ */
+
+import { type CommandLine, outputOf } from "./process.ts";
+
+/** A server that can be started here. */
+export interface Server {
+  /** What it is called in the tables. */
+  readonly name: string;
+  /** Its command line, by the port that it is to listen on. */
+  readonly command: (port: number) => CommandLine;
+  /** Whether it may use every processor; otherwise it gets one. */
+  readonly usesAllCores?: boolean;
+  /** Whether it starts a process for each connection. */
+  readonly isForking?: boolean;
+}
+
+/** What this machine has. */
+export interface Equipment {
+  /** The servers. */
+  readonly servers: readonly Server[];
+  /** Programs and their versions. */
+  readonly versions: Readonly<Record<string, string>>;
+  /** What is not there, and what that leaves out. */
+  readonly missing: readonly string[];
+  /** The load generator's command line, without its arguments. */
+  readonly load: CommandLine;
+  /** What the load generator is. */
+  readonly loadName: string;
+}
+
+/** The names of the servers that others are compared with. */
+export const NAMES = {
+  ours: "echo serve",
+  logging: "echo serve, default log",
+  loop: "Deno read/write loop",
+  node: "Node net",
+  floor: "C epoll loop",
+} as const;
+
+/**
+ * Tells our own servers and clients from others.
+ *
+ * @param name What one is called in the tables.
+ * @returns Whether it is ours.
+ */
+export function isOurs(name: string): boolean {
+  return /^(\.\/)?echo|^deno run/.test(name);
+}
+
+/** A file of this folder, or of one above it. */
+function file(path: string): string {
+  return `${import.meta.dirname}/${path}`;
+}
+
+/** The compiled executable. */
+export const EXECUTABLE = file("../echo");
+
+/**
+ * Runs our own command from source.
+ *
+ * @param args Its arguments.
+ * @returns The command line.
+ */
+export function fromSource(...args: string[]): CommandLine {
+  const main = file("../main.ts");
+  return ["deno", "run", "--allow-net", "--allow-read", main, ...args];
+}
+
+/** What runs the other servers: its version's command line, and what it says. */
+const PROGRAMS: Record<string, { version: CommandLine; pattern: RegExp }> = {
+  node: { version: ["node", "--version"], pattern: /v(\S+)/ },
+  python3: { version: ["python3", "--version"], pattern: /Python (\S+)/ },
+  go: { version: ["go", "version"], pattern: /go(\d\S+)/ },
+  socat: { version: ["socat", "-V"], pattern: /socat version (\S+)/ },
+  ncat: { version: ["ncat", "--version"], pattern: /Version (\S+)/ },
+  cc: { version: ["cc", "--version"], pattern: /^(.*)/ },
+  // The runtime in the executable, which may not be the one that runs this.
+  "./echo": {
+    version: ["grep", "-aom1", "Deno/[0-9.]*", EXECUTABLE],
+    pattern: /^(.*)/,
+  },
+};
+
+/**
+ * Finds out what this machine has, and builds what must be built.
+ *
+ * @param folder Where to build.
+ * @returns The servers, in the order of the tables, and the load generator.
+ */
+export async function findEquipment(folder: string): Promise<Equipment> {
+  const versions: Record<string, string> = { deno: Deno.version.deno };
+  const missing: string[] = [];
+  for (const [name, { version, pattern }] of Object.entries(PROGRAMS)) {
+    const found = (await outputOf(version))?.match(pattern)?.[1];
+    if (found) versions[name] = found;
+    else missing.push(name);
+  }
+  const compiler = ["cc", "-O2", "-D_GNU_SOURCE", "-o"];
+  const load = await build([...compiler, `${folder}/load`, file("load.c")]);
+  const epoll = await build(
+    [...compiler, `${folder}/epoll`, file("servers/epoll.c")],
+  );
+  const goroutines = versions.go !== undefined && await build(
+    [
+      "go",
+      "build",
+      "-o",
+      `${folder}/goroutines`,
+      file("servers/goroutines.go"),
+    ],
+  );
+
+  const serve = (port: number) => ["serve", "--port", `${port}`];
+  const quiet = (port: number) => [...serve(port), "--quiet"];
+  const log = `${folder}/echo.log`;
+  const script = (name: string) => file(`servers/${name}`);
+  const servers: (Server & { needs?: unknown })[] = [
+    { name: NAMES.ours, command: (port) => fromSource(...quiet(port)) },
+    {
+      name: NAMES.logging,
+      command: (port) => [
+        ...["sh", "-c", `exec "$@" >"$0"`, log],
+        ...fromSource(...serve(port)),
+      ],
+    },
+    {
+      name: "echo serve --workers 0",
+      command: (port) => fromSource(...quiet(port), "--workers", "0"),
+      usesAllCores: true,
+    },
+    {
+      name: "./echo serve",
+      command: (port) => [EXECUTABLE, ...quiet(port)],
+      needs: versions["./echo"],
+    },
+    {
+      name: "./echo serve --workers 0",
+      command: (port) => [EXECUTABLE, ...quiet(port), "--workers", "0"],
+      usesAllCores: true,
+      needs: versions["./echo"],
+    },
+    {
+      name: NAMES.loop,
+      command: (port) => [
+        ...["deno", "run", "--allow-net", script("deno_loop.ts"), `${port}`],
+      ],
+    },
+    {
+      name: "Deno readable.pipeTo(writable)",
+      command: (port) => [
+        ...["deno", "run", "--allow-net", script("deno_pipe.ts"), `${port}`],
+      ],
+    },
+    {
+      name: NAMES.node,
+      command: (port) => ["node", script("node_net.mjs"), `${port}`],
+      needs: versions.node,
+    },
+    {
+      name: "Python asyncio streams",
+      command: (port) => ["python3", script("asyncio_streams.py"), `${port}`],
+      needs: versions.python3,
+    },
+    {
+      name: "Go goroutines",
+      command: (port) => [`${folder}/goroutines`, `${port}`],
+      needs: goroutines,
+    },
+    {
+      name: "socat fork, EXEC:cat",
+      command: (port) => [
+        "socat",
+        `TCP-LISTEN:${port},bind=127.0.0.1,reuseaddr,fork,nodelay,backlog=4096`,
+        "EXEC:cat",
+      ],
+      isForking: true,
+      needs: versions.socat,
+    },
+    {
+      name: "ncat --exec cat",
+      command: (port) => [
+        ...["ncat", "--listen", "--keep-open", "--max-conns", "1000"],
+        ...["--exec", "/bin/cat", "127.0.0.1", `${port}`],
+      ],
+      isForking: true,
+      needs: versions.ncat,
+    },
+    {
+      name: NAMES.floor,
+      command: (port) => [`${folder}/epoll`, `${port}`],
+      needs: epoll,
+    },
+  ];
+  return {
+    servers: servers.filter(({ needs = true }) => needs),
+    versions,
+    missing,
+    load: load
+      ? [`${folder}/load`]
+      : ["deno", "run", "--allow-net", file("load.ts")],
+    loadName: load
+      ? "bench/load.c (native)"
+      : "bench/load.ts (no load.c here: it takes Linux and a C compiler)",
+  };
+}
+
+async function build(line: CommandLine): Promise<boolean> {
+  return await outputOf(line) !== undefined;
+}
