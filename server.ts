@@ -520,7 +520,7 @@ class Server implements EchoServer {
 function fitBuffer(connection: Connection, length: number): void {
   const size = connection.buffer.length;
   const { least, most, factor } = BUFFER_BYTES;
-  const isSmall = length <= size / factor && size > least;
+  const isSmall = length < size / factor && size > least;
   connection.smallReads = isSmall ? connection.smallReads + 1 : 0;
   if (length === size && size < most) {
     connection.buffer = new Uint8Array(Math.min(size * factor, most));

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { isUtf8 } from "node:buffer";
 import { format as stdFormatBytes } from "@std/fmt/bytes";
 import { format as stdFormatDuration } from "@std/fmt/duration";
 
@@ -99,17 +100,15 @@ export function escapeText(bytes: Uint8Array | string, limit = 64): string {
 
 /** Yields each character, or the byte where there is none in UTF-8. */
 function* characters(bytes: Uint8Array): Generator<string | number> {
-  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   for (let at = 0; at < bytes.length;) {
     const lead = bytes[at]!;
     const size = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-    try {
-      yield decoder.decode(bytes.subarray(at, at + size));
-      at += size;
-    } catch {
-      yield lead;
-      at++;
-    }
+    const piece = bytes.subarray(at, at + size);
+    // An exception for each byte would cost more than the connection does.
+    const isCharacter = isUtf8(piece);
+    yield isCharacter ? decoder.decode(piece) : lead;
+    at += isCharacter ? size : 1;
   }
 }
 
