@@ -196,10 +196,11 @@ export const PREVIEW_BYTES = 512;
 
 /**
  * The sizes of a connection's buffer. It starts small, so that ten thousand idle
- * connections cost little, and grows fourfold when a read fills it, so that a
- * stream gets as much at once as makes a difference.
+ * connections cost little, and grows when a read fills it, so that a stream gets
+ * as much at once as makes a difference. From the least the factor leads to the
+ * most.
  */
-const BUFFER_BYTES = { least: 512, most: 256 * 1024, factor: 4 };
+const BUFFER_BYTES = { least: 512, most: 512 * 1024, factor: 4 };
 
 /**
  * A buffer shrinks after this many reads in a row that a smaller one would have
@@ -523,9 +524,9 @@ function fitBuffer(connection: Connection, length: number): void {
   const isSmall = length < size / factor && size > least;
   connection.smallReads = isSmall ? connection.smallReads + 1 : 0;
   if (length === size && size < most) {
-    connection.buffer = new Uint8Array(Math.min(size * factor, most));
+    connection.buffer = new Uint8Array(size * factor);
   } else if (connection.smallReads === READS_BEFORE_SHRINKING) {
-    connection.buffer = new Uint8Array(Math.max(size / factor, least));
+    connection.buffer = new Uint8Array(size / factor);
     connection.smallReads = 0;
   }
 }
