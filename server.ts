@@ -27,6 +27,7 @@ import {
   isReset,
   withContext,
 } from "./net.ts";
+import { Rounds } from "./rounds.ts";
 
 /** Options for {@linkcode serve}. */
 export interface ServeOptions {
@@ -246,6 +247,14 @@ const ACCEPT_PAUSE_MS = { first: 5, last: 500 };
 /** Failures of one kind no further apart than this are told once. */
 const ACCEPT_BURST_MS = 10_000;
 
+/**
+ * How often busy clients wait for each other, see {@linkcode Rounds}: so long after
+ * a round, as a multiple of what that took, and in milliseconds at least. Rarer
+ * ones let clients wait longer; more of them cost throughput, as in a round no
+ * client's data is in the processor's caches any more.
+ */
+const ROUNDS = { pauseFactor: 5, leastPauseMs: 20 };
+
 interface Connection {
   readonly conn: Deno.TcpConn;
   readonly openedAt: number;
@@ -267,6 +276,7 @@ class Server implements EchoServer {
   readonly #options: ServeOptions;
   readonly #listener: Deno.TcpListener;
   readonly #connections = new Set<Connection>();
+  readonly #rounds = new Rounds(() => this.#connections.size, ROUNDS);
   /** When accept failed last, by the kind of failure. */
   readonly #acceptFailures = new Map<string, number>();
   #accepted = 0;
@@ -342,6 +352,7 @@ class Server implements EchoServer {
     this.#isFinished = true;
     clearInterval(sweeper);
     clearTimeout(this.#drainTimer);
+    this.#rounds.stop();
     signal?.removeEventListener("abort", abort);
   }
 
@@ -441,6 +452,7 @@ class Server implements EchoServer {
     };
     this.#accepted++;
     this.#connections.add(connection);
+    this.#rounds.plan();
     this.#options.onEvent?.({ type: "open", remote: remoteOf(conn) });
     try {
       // A reply must not wait for the acknowledgement of the one before it.
@@ -460,6 +472,7 @@ class Server implements EchoServer {
           connection.moved += written;
         }
         fitBuffer(connection, length);
+        if (this.#rounds.isOn) await this.#rounds.wait();
       }
       this.#ended(connection, "eof");
     } catch (error) {

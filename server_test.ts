@@ -115,6 +115,18 @@ describe("serve()", () => {
     assertEquals(server.stats.bytes, 100 * 5 * 1000);
   });
 
+  it("serves more busy clients than fit in a turn of the event loop", async () => {
+    await using server = serve({ port: 0 });
+    const visit = async () => {
+      using conn = await connectTo(server);
+      for (let count = 0; count < 50; count++) {
+        await conn.write(HELLO);
+        assertEquals(await readExactly(conn, HELLO.length), HELLO);
+      }
+    };
+    await Promise.all(Array.from({ length: 300 }, visit));
+  });
+
   it("finishes the reply of a client that half-closed", async () => {
     await using server = serve({ port: 0 });
     using conn = await connectTo(server);

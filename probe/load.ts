@@ -15,6 +15,7 @@ import {
   MismatchError,
 } from "../client.ts";
 import { reasonOf } from "../net.ts";
+import { Rounds } from "../rounds.ts";
 import { type FailureReason, failureReason } from "./failure.ts";
 import { type Bucket, Latencies, type LatencySummary } from "./latency.ts";
 
@@ -135,6 +136,12 @@ export async function load(options: LoadOptions): Promise<LoadSummary> {
   options.onStart?.(counters);
   let sent = 0;
 
+  // Without a pause: a latency should be the server's doing, not this client's.
+  const rounds = new Rounds(() => connections, {
+    pauseFactor: 0,
+    leastPauseMs: 0,
+  });
+  rounds.plan();
   const run = async (at: number) => {
     let client = clients[at];
     // The messages of the schedule go round the connections.
@@ -155,6 +162,7 @@ export async function load(options: LoadOptions): Promise<LoadSummary> {
           dueAt === undefined ? durationMs : performance.now() - dueAt,
         );
         counters.messages++;
+        if (rounds.isOn) await rounds.wait();
       } catch (error) {
         client?.close();
         client = undefined;
@@ -168,6 +176,7 @@ export async function load(options: LoadOptions): Promise<LoadSummary> {
     clients[at] = client;
   };
   await Promise.all(clients.map((_, at) => run(at)));
+  rounds.stop();
 
   const elapsedMs = performance.now() - startedAt;
   // Nothing may come after the last reply of a connection.
