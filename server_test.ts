@@ -7,7 +7,7 @@ import {
 } from "@std/assert";
 import { delay } from "@std/async/delay";
 import { describe, it } from "@std/testing/bdd";
-import fc from "fast-check";
+import fc from "./testing/properties.ts";
 import { writeAll } from "./net.ts";
 import { type CloseEvent, serve, type ServeEvent } from "./server.ts";
 import { freePort, patternOf, readToEnd } from "./testing/peer.ts";

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import fc from "fast-check";
+import fc from "../testing/properties.ts";
 import { bucketEnds, Latencies } from "./latency.ts";
 
 describe("Latencies", () => {
