@@ -13,7 +13,6 @@ import {
   timeToEnd,
   timeToLine,
 } from "./process.ts";
-import { writeAll } from "../net.ts";
 import type { Contest, Sample, Target } from "./report.ts";
 import {
   type Equipment,
@@ -105,6 +104,7 @@ const IDLE = LOADS.find(({ kind }) => kind === "idle")!.name;
 
 /** What a client streams. */
 const STREAM_MIB = 1024;
+const BYTES = STREAM_MIB * 1024 ** 2;
 
 const FROM_FILE = "1 GiB from a file";
 const FROM_PIPE = "1 GiB from a pipe";
@@ -233,38 +233,21 @@ function streaming(equipment: Equipment, folder: string): RunnableContest[] {
     },
   ]);
   const inputs = [
-    [FROM_FILE, `exec "$@" <"$0" >/dev/null`],
-    [FROM_PIPE, `cat "$0" | "$@" >/dev/null`],
+    // A file of nothing but a hole takes no room on the disk.
+    [FROM_FILE, `truncate -s ${BYTES} "$0"; exec "$@" <"$0" >/dev/null`],
+    [FROM_PIPE, `head -c ${BYTES} /dev/zero | "$@" >/dev/null`],
   ] as const;
   return inputs.map(([name, script]) => ({
     name,
     unit: "MiB/s",
     table: "clients",
     entrants: entrants(clients, async (command) => {
-      const file = await inputFile(folder);
       await using server = await startOurs(equipment, SERVER_CORE);
+      const file = `${folder}/input`;
       const line = ["sh", "-c", script, file, ...command(server.port)];
       return STREAM_MIB / await timeToEnd(line, LOAD_CORE) * 1000;
     }),
   }));
-}
-
-/** Makes the file that is streamed, of bytes that differ, unless it is there. */
-async function inputFile(folder: string): Promise<string> {
-  const path = `${folder}/input`;
-  try {
-    using file = await Deno.open(path, { write: true, createNew: true });
-    const mebibyte = new Uint8Array(1024 ** 2);
-    for (let at = 0; at < mebibyte.length; at += 65_536) {
-      crypto.getRandomValues(mebibyte.subarray(at, at + 65_536));
-    }
-    for (let count = 0; count < STREAM_MIB; count++) {
-      await writeAll(file, mebibyte);
-    }
-  } catch (error) {
-    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
-  }
-  return path;
 }
 
 function startup(equipment: Equipment): RunnableContest[] {

@@ -15,7 +15,9 @@ import {
   renderFlags,
   switchFlag,
   UsageError,
+  type Values,
 } from "../cli/flags.ts";
+import { formatCount, formatTime } from "../cli/format.ts";
 import { chart } from "./chart.ts";
 import {
   contestsOf,
@@ -27,12 +29,13 @@ import { PLACEMENT } from "./process.ts";
 import {
   judge,
   latencyTable,
+  type Outcome,
   type Result,
   type Sample,
   targetTable,
   valueTable,
 } from "./report.ts";
-import { findEquipment, isOurs } from "./servers.ts";
+import { type Equipment, findEquipment, isOurs } from "./servers.ts";
 
 const list = (text: string) => text.split(",").map((name) => name.trim());
 
@@ -80,6 +83,12 @@ const FLAGS = {
 
 const print = (text: string) => printLine(Deno.stdout, text);
 
+/** Who could not be measured, and where. */
+interface Failure {
+  readonly entrant: string;
+  readonly contest: string;
+}
+
 /**
  * Measures all contests, one after the other, so many times. Who fails once is
  * out of that contest.
@@ -87,7 +96,7 @@ const print = (text: string) => printLine(Deno.stdout, text);
 async function measure(
   contests: readonly RunnableContest[],
   rounds: number,
-  failed: string[],
+  failed: Failure[],
 ): Promise<Result[]> {
   const results = contests.map((contest) => ({
     contest,
@@ -106,7 +115,7 @@ async function measure(
         } catch (error) {
           contest.entrants.delete(entrant);
           samples.delete(entrant);
-          failed.push(`${entrant} at ${contest.name}`);
+          failed.push({ entrant, contest: contest.name });
           await printLine(Deno.stderr, `${error}`);
         }
       }
@@ -115,16 +124,54 @@ async function measure(
   return results;
 }
 
-async function bench(args: readonly string[]): Promise<void> {
-  const { values } = parseCommandLine(args, FLAGS);
-  if (values.help) {
-    return await print(`Usage: deno task bench [OPTIONS]
+/** Tells where and how this is measured, a line each. */
+function captionOf(equipment: Equipment, rounds: number, time: number) {
+  const memoryGiB = Math.round(totalmem() / 1024 ** 3);
+  const versions = Object.entries(equipment.versions)
+    .map(([name, version]) => `${name} ${version}`);
+  return [
+    [
+      new Date().toISOString().slice(0, 10),
+      cpus()[0]?.model ?? "unknown processor",
+      formatCount(availableParallelism(), "core"),
+      `${memoryGiB} GiB`,
+      `${Deno.build.os} ${Deno.osRelease()}`,
+    ].join(", "),
+    versions.join(", "),
+    `Load: ${equipment.loadName}. ${PLACEMENT}. ` +
+    `Median of ${formatCount(rounds, "round")} of ${formatTime(time)}.`,
+    `Missing here: ${equipment.missing.join(", ") || "nothing"}.`,
+  ];
+}
 
-Compares this server and client with others.
+async function save(
+  folder: string,
+  caption: readonly string[],
+  results: readonly Result[],
+  targets: readonly Outcome[],
+): Promise<void> {
+  await Deno.mkdir(folder, { recursive: true });
+  const json = {
+    caption,
+    results: results.map(({ contest: { name, unit, table }, samples }) => ({
+      ...{ name, unit, table },
+      samples: Object.fromEntries(samples),
+    })),
+    targets,
+  };
+  await Deno.writeTextFile(
+    `${folder}/results.json`,
+    `${JSON.stringify(json, null, 2)}\n`,
+  );
+  const drawn = results.filter(({ contest }) => contest.table !== "latency");
+  await Deno.writeTextFile(
+    `${folder}/results.svg`,
+    chart(drawn, caption, isOurs),
+  );
+}
 
-Options:
-${renderFlags(FLAGS)}`);
-  }
+/** Returns the exit status: others may fail, ours may not. */
+async function bench(values: Values<typeof FLAGS>): Promise<number> {
   const folder = await Deno.makeTempDir({ prefix: "echo-bench-" });
   try {
     const equipment = await findEquipment(folder);
@@ -138,58 +185,41 @@ ${renderFlags(FLAGS)}`);
           [...contest.entrants].filter(([name]) => has(values.entrants, name)),
         ),
       }));
-    const cores = availableParallelism();
-    const memoryGiB = Math.round(totalmem() / 1024 ** 3);
-    const date = new Date().toISOString().slice(0, 10);
-    const caption = [
-      `${date}, ${cpus()[0]?.model ?? "unknown processor"}, ${cores} cores, ` +
-      `${memoryGiB} GiB, ${Deno.osRelease()}`,
-      Object.entries(equipment.versions).map(([name, version]) =>
-        `${name} ${version}`
-      ).join(", "),
-      `Load: ${equipment.loadName}. ${PLACEMENT}. Median of ` +
-      `${values.rounds} rounds of ${values.time / 1000} s, least to greatest.`,
-      `Missing here: ${equipment.missing.join(", ") || "nothing"}.`,
-    ];
-
-    const failed: string[] = [];
+    const failed: Failure[] = [];
     const results = await measure(contests, values.rounds, failed);
-    if (failed.length > 0) caption.push(`Failed: ${failed.join(", ")}.`);
-    const outcomes = judge(results, TARGETS);
+
+    const caption = captionOf(equipment, values.rounds, values.time);
+    if (failed.length > 0) {
+      const names = failed.map((it) => `${it.entrant} at ${it.contest}`);
+      caption.push(`Failed: ${names.join(", ")}.`);
+    }
     for (const line of caption) await print(line);
     for (const name of TABLES) {
       if (!contests.some(({ table }) => table === name)) continue;
       const render = name === "latency" ? latencyTable : valueTable;
       await print(`\n${render(results, name)}`);
     }
+    const outcomes = judge(results, TARGETS);
     if (outcomes.length > 0) await print(`\n${targetTable(outcomes)}`);
-    if (!values.output) return;
-
-    await Deno.mkdir(values.output, { recursive: true });
-    const shown = results.filter(({ contest }) => contest.table !== "latency");
-    await Deno.writeTextFile(
-      `${values.output}/results.svg`,
-      chart(shown, caption, isOurs),
-    );
-    const json = {
-      caption,
-      results: results.map(({ contest: { name, unit, table }, samples }) => ({
-        ...{ name, unit, table },
-        samples: Object.fromEntries(samples),
-      })),
-      targets: outcomes,
-    };
-    await Deno.writeTextFile(
-      `${values.output}/results.json`,
-      `${JSON.stringify(json, null, 2)}\n`,
-    );
+    if (values.output) await save(values.output, caption, results, outcomes);
+    return failed.some(({ entrant }) => isOurs(entrant)) ? 1 : 0;
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
 }
 
 try {
-  await bench(Deno.args);
+  const { values } = parseCommandLine(Deno.args, FLAGS);
+  if (values.help) {
+    await print(`Usage: deno task bench [OPTIONS]
+
+Compares this server and client with others.
+
+Options:
+${renderFlags(FLAGS)}`);
+    Deno.exit(0);
+  }
+  Deno.exit(await bench(values));
 } catch (error) {
   if (!(error instanceof UsageError)) throw error;
   await printLine(Deno.stderr, `bench: ${error.message}`);

@@ -97,8 +97,13 @@ export async function startServer(
     }
     await child.status;
   };
+  const ended = child.status.then(({ code }) => {
+    throw new Error(`${command(port).join(" ")} ended with ${code}`);
+  });
+  ended.catch(() => {});
   try {
-    (await connect({ port, retryMs: PATIENCE_MS })).close();
+    const connecting = connect({ port, retryMs: PATIENCE_MS });
+    (await Promise.race([connecting, ended])).close();
   } catch (error) {
     await stop();
     throw error;
@@ -107,6 +112,7 @@ export async function startServer(
     port,
     async residentMiB() {
       const kib = await outputOf(["ps", "-o", "rss=", "-p", `${child.pid}`]);
+      if (!kib) throw new Error("Cannot tell memory: no ps, or no server");
       return Number(kib) / 1024;
     },
     [Symbol.asyncDispose]: stop,

@@ -72,16 +72,17 @@ export function fromSource(...args: string[]): CommandLine {
 
 /** What runs the other servers: its version's command line, and what it says. */
 const PROGRAMS: Record<string, { version: CommandLine; pattern: RegExp }> = {
-  node: { version: ["node", "--version"], pattern: /v(\S+)/ },
+  // A task of Deno has a node of its own where there is no other.
+  node: { version: ["node", "--version"], pattern: /^v(\S+)/ },
   python3: { version: ["python3", "--version"], pattern: /Python (\S+)/ },
   go: { version: ["go", "version"], pattern: /go(\d\S+)/ },
   socat: { version: ["socat", "-V"], pattern: /socat version (\S+)/ },
   ncat: { version: ["ncat", "--version"], pattern: /Version (\S+)/ },
-  cc: { version: ["cc", "--version"], pattern: /^(.*)/ },
-  // The runtime in the executable, which may not be the one that runs this.
+  cc: { version: ["cc", "--version"], pattern: /(\S+)$/m },
+  // The Deno in the executable, which may not be the one that runs this.
   "./echo": {
     version: ["grep", "-aom1", "Deno/[0-9.]*", EXECUTABLE],
-    pattern: /^(.*)/,
+    pattern: /^Deno.(\S+)/,
   },
 };
 
@@ -104,7 +105,7 @@ export async function findEquipment(folder: string): Promise<Equipment> {
   const epoll = await build(
     [...compiler, `${folder}/epoll`, file("servers/epoll.c")],
   );
-  const goroutines = versions.go !== undefined && await build(
+  const goroutines = "go" in versions && await build(
     [
       "go",
       "build",
@@ -118,7 +119,7 @@ export async function findEquipment(folder: string): Promise<Equipment> {
   const quiet = (port: number) => [...serve(port), "--quiet"];
   const log = `${folder}/echo.log`;
   const script = (name: string) => file(`servers/${name}`);
-  const servers: (Server & { needs?: unknown })[] = [
+  const servers: (Server & { isHere?: boolean })[] = [
     { name: NAMES.ours, command: (port) => fromSource(...quiet(port)) },
     {
       name: NAMES.logging,
@@ -135,13 +136,13 @@ export async function findEquipment(folder: string): Promise<Equipment> {
     {
       name: "./echo serve",
       command: (port) => [EXECUTABLE, ...quiet(port)],
-      needs: versions["./echo"],
+      isHere: "./echo" in versions,
     },
     {
       name: "./echo serve --workers 0",
       command: (port) => [EXECUTABLE, ...quiet(port), "--workers", "0"],
       usesAllCores: true,
-      needs: versions["./echo"],
+      isHere: "./echo" in versions,
     },
     {
       name: NAMES.loop,
@@ -158,17 +159,17 @@ export async function findEquipment(folder: string): Promise<Equipment> {
     {
       name: NAMES.node,
       command: (port) => ["node", script("node_net.mjs"), `${port}`],
-      needs: versions.node,
+      isHere: "node" in versions,
     },
     {
       name: "Python asyncio streams",
       command: (port) => ["python3", script("asyncio_streams.py"), `${port}`],
-      needs: versions.python3,
+      isHere: "python3" in versions,
     },
     {
       name: "Go goroutines",
       command: (port) => [`${folder}/goroutines`, `${port}`],
-      needs: goroutines,
+      isHere: goroutines,
     },
     {
       name: "socat fork, EXEC:cat",
@@ -178,7 +179,7 @@ export async function findEquipment(folder: string): Promise<Equipment> {
         "EXEC:cat",
       ],
       isForking: true,
-      needs: versions.socat,
+      isHere: "socat" in versions,
     },
     {
       name: "ncat --exec cat",
@@ -187,16 +188,16 @@ export async function findEquipment(folder: string): Promise<Equipment> {
         ...["--exec", "/bin/cat", "127.0.0.1", `${port}`],
       ],
       isForking: true,
-      needs: versions.ncat,
+      isHere: "ncat" in versions,
     },
     {
       name: NAMES.floor,
       command: (port) => [`${folder}/epoll`, `${port}`],
-      needs: epoll,
+      isHere: epoll,
     },
   ];
   return {
-    servers: servers.filter(({ needs = true }) => needs),
+    servers: servers.filter(({ isHere = true }) => isHere),
     versions,
     missing,
     load: load

@@ -1,0 +1,121 @@
+import { assertEquals } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import {
+  judge,
+  latencyTable,
+  type Result,
+  spreadOf,
+  targetTable,
+  valueTable,
+} from "./report.ts";
+
+const speed = { name: "speed", unit: "messages/s", table: "servers" };
+const size = {
+  name: "size",
+  unit: "MiB",
+  table: "servers",
+  lessIsBetter: true,
+};
+
+function resultOf(
+  contest: Result["contest"],
+  values: Record<string, number[]>,
+): Result {
+  const samples = Object.entries(values).map(([entrant, all]) =>
+    [entrant, all.map((value) => ({ value }))] as const
+  );
+  return { contest, samples: new Map(samples) };
+}
+
+describe("spreadOf()", () => {
+  it("finds the middle of an odd and of an even number of values", () => {
+    assertEquals(spreadOf([3, 1, 2]), { median: 2, min: 1, max: 3 });
+    assertEquals(spreadOf([4, 1, 2, 3]), { median: 2.5, min: 1, max: 4 });
+    assertEquals(spreadOf([7]), { median: 7, min: 7, max: 7 });
+  });
+});
+
+describe("judge()", () => {
+  it("compares round by round", () => {
+    // The second round was slow for both.
+    const results = [
+      resultOf(speed, { us: [120, 12, 130], them: [100, 10, 130] }),
+    ];
+    const target = { contest: "speed", entrant: "us", beside: "them" };
+    assertEquals(judge(results, [{ ...target, ratio: 1.2 }]), [
+      { ...target, ratio: 1.2, median: 1.2, min: 1, max: 1.2, isMet: true },
+    ]);
+    assertEquals(judge(results, [{ ...target, ratio: 1.21 }])[0]?.isMet, false);
+  });
+
+  it("wants no more where less is better", () => {
+    const results = [resultOf(size, { us: [11], them: [10] })];
+    const target = { contest: "size", entrant: "us", beside: "them" };
+    assertEquals(judge(results, [{ ...target, ratio: 1.1 }])[0]?.isMet, true);
+    assertEquals(judge(results, [{ ...target, ratio: 1.09 }])[0]?.isMet, false);
+  });
+
+  it("leaves out who was not there", () => {
+    const results = [resultOf(speed, { us: [1] })];
+    const target = {
+      contest: "speed",
+      entrant: "us",
+      beside: "them",
+      ratio: 1,
+    };
+    assertEquals(judge(results, [target]), []);
+  });
+});
+
+describe("valueTable()", () => {
+  it("has a row an entrant and a column a contest", () => {
+    const results = [
+      resultOf(speed, { us: [1000, 1500, 1250], them: [900] }),
+      resultOf(size, { us: [9.994] }),
+      resultOf({ ...speed, table: "other" }, { nobody: [1] }),
+    ];
+    assertEquals(
+      valueTable(results, "servers"),
+      `\
+|      | speed, messages/s | size, MiB |
+| ---- | ----------------: | --------: |
+| us   |       1,250 ±20 % | 9.99 ±0 % |
+| them |          900 ±0 % |           |`,
+    );
+  });
+});
+
+describe("latencyTable()", () => {
+  it("has the medians of what was measured", () => {
+    const samples = [1, 3, 2].map((x) => ({
+      value: 1000 * x,
+      latencyMs: { p50: x, p99: 10 * x, p99_9: 100 * x, max: 1000 * x },
+    }));
+    assertEquals(
+      latencyTable(
+        [{ contest: speed, samples: new Map([["us", samples]]) }],
+        "servers",
+      ),
+      `\
+|           | round trips/s | p50 ms | p99 ms | p99.9 ms | max ms |
+| --------- | ------------: | -----: | -----: | -------: | -----: |
+| speed: us |         2,000 |   2.00 |   20.0 |      200 |  2,000 |`,
+    );
+  });
+});
+
+describe("targetTable()", () => {
+  it("says which targets were met", () => {
+    const results = [resultOf(speed, { us: [120], them: [100] })];
+    const target = { contest: "speed", entrant: "us", beside: "them" };
+    const targets = [{ ...target, ratio: 1.1 }, { ...target, ratio: 1.3 }];
+    assertEquals(
+      targetTable(judge(results, targets)),
+      `\
+|                  | target |     ratio |        |
+| ---------------- | -----: | --------: | -----: |
+| speed: us / them |   1.10 | 1.20 ±0 % |    met |
+| speed: us / them |   1.30 | 1.20 ±0 % | missed |`,
+    );
+  });
+});
