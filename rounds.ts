@@ -13,8 +13,8 @@ import { setImmediate } from "node:timers";
  */
 const TURN_READS = 128;
 
-/** A round in which no turn ends for so long is over. */
-const LONGEST_TURN_MS = 3;
+/** A round is over once nobody had a read for so long, or for twice that. */
+const LONGEST_TURN_MS = 2;
 
 /** When there is another round. */
 export interface RoundsOptions {
@@ -39,6 +39,7 @@ export class Rounds {
   #waiting = 0;
   #reads = 0;
   #isMoving = false;
+  #isStopped = false;
   #pause: ReturnType<typeof setTimeout> | undefined;
   #watchdog: ReturnType<typeof setInterval> | undefined;
 
@@ -64,7 +65,7 @@ export class Rounds {
     this.#planAfter(0);
   }
 
-  /** Waits, after a read in a round, until that is over. */
+  /** Waits, after a read while there is a round, until that is over. */
   wait(): Promise<void> {
     if (this.#waiting++ === 0) this.#begin();
     if (this.#reads++ === 0) setImmediate(() => this.#endTurn());
@@ -73,14 +74,13 @@ export class Rounds {
 
   /** Has no more rounds, and ends the one that there is. */
   stop(): void {
+    this.#isStopped = true;
     clearTimeout(this.#pause);
-    clearInterval(this.#watchdog);
-    this.#round?.resolve();
-    this.#round = undefined;
+    this.#end();
   }
 
   #planAfter(roundMs: number): void {
-    if (this.#countOpen() <= TURN_READS) return;
+    if (this.#isStopped || this.#countOpen() <= TURN_READS) return;
     const { pauseFactor, leastPauseMs } = this.#options;
     this.#pause = setTimeout(() => {
       this.#pause = undefined;
@@ -92,6 +92,7 @@ export class Rounds {
     this.#startedAt = performance.now();
     // A full turn may have been the last one, and no other comes.
     this.#watchdog = setInterval(() => {
+      if (this.#reads > 0) return;
       if (!this.#isMoving) this.#finish();
       this.#isMoving = false;
     }, LONGEST_TURN_MS);
@@ -106,10 +107,16 @@ export class Rounds {
     this.#reads = 0;
   }
 
-  #finish(): void {
-    this.stop();
+  #end(): void {
+    clearInterval(this.#watchdog);
+    this.#round?.resolve();
+    this.#round = undefined;
     this.#waiting = 0;
     this.#reads = 0;
+  }
+
+  #finish(): void {
+    this.#end();
     this.#planAfter(performance.now() - this.#startedAt);
   }
 }

@@ -115,6 +115,8 @@ describe("serve()", () => {
     assertEquals(server.stats.bytes, 100 * 5 * 1000);
   });
 
+  // That none of them waits for ever, not that none waits long: these clients
+  // are in the same event loop, which is as unfair to them.
   it("serves more busy clients than fit in a turn of the event loop", async () => {
     await using server = serve({ port: 0 });
     const visit = async () => {

@@ -7,11 +7,12 @@
 import {
   type CommandLine,
   LOAD_CORE,
+  outputOf,
   runLoad,
   SERVER_CORE,
   startServer,
   timeToEnd,
-  timeToLine,
+  timeToListening,
 } from "./process.ts";
 import type { Contest, Sample, Target } from "./report.ts";
 import {
@@ -37,8 +38,6 @@ interface Load extends Contest {
   readonly kind: "roundtrips" | "streams" | "connections" | "idle";
   readonly connections: number;
   readonly bytes: number;
-  /** The entrants, by default all. */
-  readonly only?: readonly string[];
 }
 
 const ROUND_TRIPS = { unit: "round trips/s", kind: "roundtrips" } as const;
@@ -96,7 +95,6 @@ const LOADS: readonly Load[] = [
     table: "latency" as const,
     connections,
     bytes: 64,
-    only: [NAMES.ours, NAMES.loop, NAMES.node, NAMES.floor],
   })),
 ];
 
@@ -166,7 +164,7 @@ export function contestsOf(
     ...load,
     entrants: new Map(
       servers
-        .filter(({ name }) => load.only?.includes(name) ?? true)
+        .filter(({ hasLatency }) => hasLatency || load.table !== "latency")
         // Ten thousand processes are no server's memory.
         .filter(({ isForking }) => !isForking || load.kind !== "idle")
         .map((server) => [
@@ -233,8 +231,7 @@ function streaming(equipment: Equipment, folder: string): RunnableContest[] {
     },
   ]);
   const inputs = [
-    // A file of nothing but a hole takes no room on the disk.
-    [FROM_FILE, `truncate -s ${BYTES} "$0"; exec "$@" <"$0" >/dev/null`],
+    [FROM_FILE, `exec "$@" <"$0" >/dev/null`],
     [FROM_PIPE, `head -c ${BYTES} /dev/zero | "$@" >/dev/null`],
   ] as const;
   return inputs.map(([name, script]) => ({
@@ -243,7 +240,11 @@ function streaming(equipment: Equipment, folder: string): RunnableContest[] {
     table: "clients",
     entrants: entrants(clients, async (command) => {
       await using server = await startOurs(equipment, SERVER_CORE);
+      // Nothing but a hole, which takes no room on the disk, but is in memory.
       const file = `${folder}/input`;
+      await Deno.writeFile(file, new Uint8Array());
+      await Deno.truncate(file, BYTES);
+      await outputOf(["cksum", file]);
       const line = ["sh", "-c", script, file, ...command(server.port)];
       return STREAM_MIB / await timeToEnd(line, LOAD_CORE) * 1000;
     }),
@@ -285,8 +286,8 @@ function startup(equipment: Equipment): RunnableContest[] {
   return [
     {
       ...common,
-      name: "serve, to its first line",
-      entrants: entrants(servers, (command) => timeToLine(command(0))),
+      name: "serve, until it listens",
+      entrants: entrants(servers, (command) => timeToListening(command(0))),
     },
     {
       ...common,
@@ -316,9 +317,10 @@ async function measureLoad(
   ];
   const line = [...generator, kind, ...numbers.map(String)];
   let residentMiB = 0;
-  const { rate, latencyMs } = await runLoad(line, LOAD_CORE, async () => {
+  const result = await runLoad(line, LOAD_CORE, timeMs * 1.5, async () => {
     if (kind === "idle") residentMiB = await server.residentMiB();
   });
+  const { rate, latencyMs } = result;
   return {
     value: kind === "idle" ? residentMiB : rate,
     ...(latencyMs && { latencyMs }),

@@ -31,7 +31,8 @@ async function roundTrips() {
   const options = { port, connections, message };
   await load({ ...options, durationMs: warmup * 1000 });
   const summary = await load({ ...options, durationMs: seconds * 1000 });
-  const { messages, durationMs, latencyMs } = summary;
+  const { messages, failed, durationMs, latencyMs } = summary;
+  if (failed > 0) throw new Error(Object.values(summary.firstErrors)[0]);
   return { rate: messages / durationMs * 1000, latencyMs };
 }
 

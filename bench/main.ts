@@ -70,6 +70,17 @@ const FLAGS = {
     defaultText: "all",
     parse: list,
   },
+  server: {
+    short: "s",
+    value: "COMMAND",
+    help: "add a server: a command line, cut at spaces, with PORT in it",
+    default: "",
+    defaultText: "none",
+    parse: (text: string) => {
+      if (!/\bPORT\b/.test(text)) throw new UsageError("expected a PORT in it");
+      return text;
+    },
+  },
   output: {
     short: "o",
     value: "DIR",
@@ -104,7 +115,10 @@ async function measure(
   }));
   for (let round = 1; round <= rounds; round++) {
     for (const { contest, samples } of results) {
-      for (const [entrant, run] of contest.entrants) {
+      // Whoever comes last finds what the others left behind: in turn.
+      const entrants = [...contest.entrants];
+      if (round % 2 === 0) entrants.reverse();
+      for (const [entrant, run] of entrants) {
         await printLine(
           Deno.stderr,
           `round ${round} of ${rounds}, ${contest.name}: ${entrant}`,
@@ -173,8 +187,14 @@ async function save(
 /** Returns the exit status: others may fail, ours may not. */
 async function bench(values: Values<typeof FLAGS>): Promise<number> {
   const folder = await Deno.makeTempDir({ prefix: "echo-bench-" });
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    Deno.addSignalListener(signal, () => {
+      Deno.removeSync(folder, { recursive: true });
+      Deno.exit(130);
+    });
+  }
   try {
-    const equipment = await findEquipment(folder);
+    const equipment = await findEquipment(folder, values.server);
     const has = (words: string[], ...names: string[]) =>
       words.some((word) => names.some((name) => name.includes(word)));
     const contests = contestsOf(equipment, folder, values.time)
@@ -185,6 +205,9 @@ async function bench(values: Values<typeof FLAGS>): Promise<number> {
           [...contest.entrants].filter(([name]) => has(values.entrants, name)),
         ),
       }));
+    if (contests.every(({ entrants }) => entrants.size === 0)) {
+      throw new UsageError("no contest has such a name, or no entrant");
+    }
     const failed: Failure[] = [];
     const results = await measure(contests, values.rounds, failed);
 

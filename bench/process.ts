@@ -46,7 +46,8 @@ function spawn(
  *
  * @param line The program and its arguments.
  * @returns What it printed on stdout and stderr, or `undefined` if it is not
- * there or failed.
+ * there.
+ * @throws {Error} If it failed, with what it printed.
  */
 export async function outputOf(
   line: CommandLine,
@@ -54,13 +55,41 @@ export async function outputOf(
   const [program = "", ...args] = line;
   try {
     const output = await new Deno.Command(program, { args }).output();
-    if (!output.success) return undefined;
-    const text = new TextDecoder();
-    return text.decode(output.stdout) + text.decode(output.stderr);
+    const decoder = new TextDecoder();
+    const text = decoder.decode(output.stdout) + decoder.decode(output.stderr);
+    if (!output.success) throw new Error(`${line.join(" ")}: ${text}`);
+    return text;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;
   }
+}
+
+/** Waits for the end of a process, which is killed when that takes too long. */
+async function untilEnd(
+  child: Deno.ChildProcess,
+  line: CommandLine,
+  mostMs: number,
+  meanwhile: () => Promise<void> = () => Promise.resolve(),
+): Promise<void> {
+  const timer = setTimeout(() => child.kill("SIGKILL"), mostMs);
+  try {
+    await meanwhile();
+    const { code } = await child.status;
+    if (code !== 0) throw new Error(`${line.join(" ")} ended with ${code}`);
+  } finally {
+    clearTimeout(timer);
+    await stop(child);
+  }
+}
+
+async function stop(child: Deno.ChildProcess): Promise<void> {
+  try {
+    child.kill("SIGKILL");
+  } catch {
+    // It ended by itself.
+  }
+  await child.status;
 }
 
 /** A server that runs. */
@@ -89,23 +118,15 @@ export async function startServer(
     stdout: "null",
     stderr: "inherit",
   });
-  const stop = async () => {
-    try {
-      child.kill("SIGKILL");
-    } catch {
-      // It ended by itself.
-    }
-    await child.status;
-  };
-  const ended = child.status.then(({ code }) => {
-    throw new Error(`${command(port).join(" ")} ended with ${code}`);
-  });
-  ended.catch(() => {});
+  const ended = new AbortController();
+  child.status.then(({ code }) =>
+    ended.abort(new Error(`${command(port).join(" ")} ended with ${code}`))
+  );
   try {
-    const connecting = connect({ port, retryMs: PATIENCE_MS });
-    (await Promise.race([connecting, ended])).close();
+    const { signal } = ended;
+    (await connect({ port, retryMs: PATIENCE_MS, signal })).close();
   } catch (error) {
-    await stop();
+    await stop(child);
     throw error;
   }
   return {
@@ -115,7 +136,7 @@ export async function startServer(
       if (!kib) throw new Error("Cannot tell memory: no ps, or no server");
       return Number(kib) / 1024;
     },
-    [Symbol.asyncDispose]: stop,
+    [Symbol.asyncDispose]: () => stop(child),
   };
 }
 
@@ -137,6 +158,7 @@ export interface LoadResult {
  *
  * @param line Its command line.
  * @param core The one core that it may use, by default any.
+ * @param lastsMs How long it loads, in milliseconds.
  * @param whileOpen Called when it printed its result and before it ends.
  * @returns What it printed.
  * @throws {Error} If it failed or took too long.
@@ -144,26 +166,24 @@ export interface LoadResult {
 export async function runLoad(
   line: CommandLine,
   core: number | undefined,
-  whileOpen: () => Promise<void> = () => Promise.resolve(),
+  lastsMs: number,
+  whileOpen: () => Promise<void>,
 ): Promise<LoadResult> {
   const child = spawn(line, core, {
     stdin: "piped",
     stdout: "piped",
     stderr: "inherit",
   });
-  const timer = setTimeout(() => child.kill("SIGKILL"), PATIENCE_MS);
   let text = "";
-  for await (
-    const piece of child.stdout.pipeThrough(new TextDecoderStream())
-  ) {
-    text += piece;
-    if (!text.endsWith("\n")) continue;
-    await whileOpen();
-    await child.stdin.close();
-  }
-  clearTimeout(timer);
-  const { code } = await child.status;
-  if (code !== 0) throw new Error(`${line.join(" ")} ended with ${code}`);
+  await untilEnd(child, line, lastsMs + PATIENCE_MS, async () => {
+    const pieces = child.stdout.pipeThrough(new TextDecoderStream());
+    for await (const piece of pieces) {
+      text += piece;
+      if (!text.endsWith("\n")) continue;
+      await whileOpen();
+      await child.stdin.close();
+    }
+  });
   return JSON.parse(text);
 }
 
@@ -185,34 +205,37 @@ export async function timeToEnd(
     stdout: "null",
     stderr: "null",
   });
-  const timer = setTimeout(() => child.kill("SIGKILL"), PATIENCE_MS);
-  const { code } = await child.status;
-  clearTimeout(timer);
-  if (code !== 0) throw new Error(`${line.join(" ")} ended with ${code}`);
+  await untilEnd(child, line, PATIENCE_MS);
   return performance.now() - startedAt;
 }
 
 /**
- * Runs a server until it says something, and ends it.
+ * Runs a server until it says that it is listening, on whichever of its streams,
+ * and ends it.
  *
  * @param line Its command line.
- * @returns How long it took to print anything, in milliseconds.
- * @throws {Error} If it ended without.
+ * @returns How long that took, in milliseconds.
+ * @throws {Error} If it ended without or took too long.
  */
-export async function timeToLine(line: CommandLine): Promise<number> {
+export async function timeToListening(line: CommandLine): Promise<number> {
   const startedAt = performance.now();
-  // Whichever of its streams that is.
-  const child = spawn(["sh", "-c", 'exec "$0" "$@" 2>&1', ...line], undefined, {
+  const script = ["sh", "-c", 'exec "$0" "$@" 2>&1', ...line];
+  const child = spawn(script, undefined, {
     stdin: "null",
     stdout: "piped",
     stderr: "null",
   });
-  const reader = child.stdout.getReader();
-  const { done } = await reader.read();
-  const ms = performance.now() - startedAt;
-  if (done) throw new Error(`${line.join(" ")} ended without a word`);
-  child.kill("SIGKILL");
-  await reader.cancel();
-  await child.status;
-  return ms;
+  const timer = setTimeout(() => child.kill("SIGKILL"), PATIENCE_MS);
+  let text = "";
+  try {
+    const pieces = child.stdout.pipeThrough(new TextDecoderStream());
+    for await (const piece of pieces) {
+      text += piece;
+      if (/listening/i.test(text)) return performance.now() - startedAt;
+    }
+    throw new Error(`${line.join(" ")} does not listen: ${text}`);
+  } finally {
+    clearTimeout(timer);
+    await stop(child);
+  }
 }

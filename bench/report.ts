@@ -69,6 +69,7 @@ export function spreadOf(values: readonly number[]): Spread {
 
 /** What came of a target. */
 export interface Outcome extends Target, Spread {
+  readonly lessIsBetter: boolean;
   readonly isMet: boolean;
 }
 
@@ -93,10 +94,11 @@ export function judge(
     if (!result || !ours || !theirs) return [];
     const ratios = ours.map(({ value }, round) => value / theirs[round]!.value);
     const spread = spreadOf(ratios);
-    const isMet = result.contest.lessIsBetter
+    const { lessIsBetter = false } = result.contest;
+    const isMet = lessIsBetter
       ? spread.median <= target.ratio
       : spread.median >= target.ratio;
-    return [{ ...target, ...spread, isMet }];
+    return [{ ...target, ...spread, lessIsBetter, isMet }];
   });
 }
 
@@ -199,7 +201,7 @@ export function targetTable(outcomes: readonly Outcome[]): string {
     ["", "target", "ratio", ""],
     ...outcomes.map((outcome) => [
       `${outcome.contest}: ${outcome.entrant} / ${outcome.beside}`,
-      formatNumber(outcome.ratio),
+      `${outcome.lessIsBetter ? "≤" : "≥"} ${formatNumber(outcome.ratio)}`,
       formatSpread(outcome),
       outcome.isMet ? "met" : "missed",
     ]),

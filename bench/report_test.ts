@@ -43,7 +43,15 @@ describe("judge()", () => {
     ];
     const target = { contest: "speed", entrant: "us", beside: "them" };
     assertEquals(judge(results, [{ ...target, ratio: 1.2 }]), [
-      { ...target, ratio: 1.2, median: 1.2, min: 1, max: 1.2, isMet: true },
+      {
+        ...target,
+        ratio: 1.2,
+        median: 1.2,
+        min: 1,
+        max: 1.2,
+        lessIsBetter: false,
+        isMet: true,
+      },
     ]);
     assertEquals(judge(results, [{ ...target, ratio: 1.21 }])[0]?.isMet, false);
   });
@@ -114,8 +122,8 @@ describe("targetTable()", () => {
       `\
 |                  | target |     ratio |        |
 | ---------------- | -----: | --------: | -----: |
-| speed: us / them |   1.10 | 1.20 ±0 % |    met |
-| speed: us / them |   1.30 | 1.20 ±0 % | missed |`,
+| speed: us / them | ≥ 1.10 | 1.20 ±0 % |    met |
+| speed: us / them | ≥ 1.30 | 1.20 ±0 % | missed |`,
     );
   });
 });

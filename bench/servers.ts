@@ -14,6 +14,8 @@ export interface Server {
   readonly command: (port: number) => CommandLine;
   /** Whether it may use every processor; otherwise it gets one. */
   readonly usesAllCores?: boolean;
+  /** Whether it is in the table of latencies. */
+  readonly hasLatency?: boolean;
   /** Whether it starts a process for each connection. */
   readonly isForking?: boolean;
 }
@@ -24,7 +26,7 @@ export interface Equipment {
   readonly servers: readonly Server[];
   /** Programs and their versions. */
   readonly versions: Readonly<Record<string, string>>;
-  /** What is not there, and what that leaves out. */
+  /** What is not there. */
   readonly missing: readonly string[];
   /** The load generator's command line, without its arguments. */
   readonly load: CommandLine;
@@ -48,13 +50,16 @@ export const NAMES = {
  * @returns Whether it is ours.
  */
 export function isOurs(name: string): boolean {
-  return /^(\.\/)?echo|^deno run/.test(name);
+  return /^(\.\/)?echo( serve| send|$)|^deno run$/.test(name);
 }
 
 /** A file of this folder, or of one above it. */
 function file(path: string): string {
   return `${import.meta.dirname}/${path}`;
 }
+
+/** The Deno that runs this. */
+const DENO = Deno.execPath();
 
 /** The compiled executable. */
 export const EXECUTABLE = file("../echo");
@@ -67,12 +72,12 @@ export const EXECUTABLE = file("../echo");
  */
 export function fromSource(...args: string[]): CommandLine {
   const main = file("../main.ts");
-  return ["deno", "run", "--allow-net", "--allow-read", main, ...args];
+  return [DENO, "run", "--allow-net", "--allow-read", main, ...args];
 }
 
 /** What runs the other servers: its version's command line, and what it says. */
 const PROGRAMS: Record<string, { version: CommandLine; pattern: RegExp }> = {
-  // A task of Deno has a node of its own where there is no other.
+  // Where there is none, a task of Deno has one that is Deno, and says so.
   node: { version: ["node", "--version"], pattern: /^v(\S+)/ },
   python3: { version: ["python3", "--version"], pattern: /Python (\S+)/ },
   go: { version: ["go", "version"], pattern: /go(\d\S+)/ },
@@ -90,37 +95,48 @@ const PROGRAMS: Record<string, { version: CommandLine; pattern: RegExp }> = {
  * Finds out what this machine has, and builds what must be built.
  *
  * @param folder Where to build.
+ * @param another The command line of one more server, with PORT in it, if any.
  * @returns The servers, in the order of the tables, and the load generator.
  */
-export async function findEquipment(folder: string): Promise<Equipment> {
+export async function findEquipment(
+  folder: string,
+  another: string,
+): Promise<Equipment> {
   const versions: Record<string, string> = { deno: Deno.version.deno };
   const missing: string[] = [];
   for (const [name, { version, pattern }] of Object.entries(PROGRAMS)) {
-    const found = (await outputOf(version))?.match(pattern)?.[1];
+    const output = await outputOf(version).catch(() => undefined);
+    const found = output?.match(pattern)?.[1];
     if (found) versions[name] = found;
     else missing.push(name);
   }
-  const compiler = ["cc", "-O2", "-D_GNU_SOURCE", "-o"];
-  const load = await build([...compiler, `${folder}/load`, file("load.c")]);
-  const epoll = await build(
-    [...compiler, `${folder}/epoll`, file("servers/epoll.c")],
-  );
-  const goroutines = "go" in versions && await build(
-    [
-      "go",
-      "build",
-      "-o",
-      `${folder}/goroutines`,
-      file("servers/goroutines.go"),
-    ],
-  );
+  const canBuildC = "cc" in versions && Deno.build.os === "linux";
+  if (canBuildC) {
+    const compiler = ["cc", "-O2", "-D_GNU_SOURCE", "-o"];
+    await outputOf([...compiler, `${folder}/load`, file("load.c")]);
+    await outputOf([...compiler, `${folder}/epoll`, file("servers/epoll.c")]);
+  }
+  if ("go" in versions) {
+    const source = file("servers/goroutines.go");
+    await outputOf(["go", "build", "-o", `${folder}/goroutines`, source]);
+  }
 
   const serve = (port: number) => ["serve", "--port", `${port}`];
   const quiet = (port: number) => [...serve(port), "--quiet"];
   const log = `${folder}/echo.log`;
   const script = (name: string) => file(`servers/${name}`);
   const servers: (Server & { isHere?: boolean })[] = [
-    { name: NAMES.ours, command: (port) => fromSource(...quiet(port)) },
+    {
+      name: NAMES.ours,
+      command: (port) => fromSource(...quiet(port)),
+      hasLatency: true,
+    },
+    {
+      name: another,
+      command: (port) => another.replaceAll("PORT", `${port}`).split(" "),
+      hasLatency: true,
+      isHere: another !== "",
+    },
     {
       name: NAMES.logging,
       command: (port) => [
@@ -146,18 +162,20 @@ export async function findEquipment(folder: string): Promise<Equipment> {
     },
     {
       name: NAMES.loop,
+      hasLatency: true,
       command: (port) => [
-        ...["deno", "run", "--allow-net", script("deno_loop.ts"), `${port}`],
+        ...[DENO, "run", "--allow-net", script("deno_loop.ts"), `${port}`],
       ],
     },
     {
       name: "Deno readable.pipeTo(writable)",
       command: (port) => [
-        ...["deno", "run", "--allow-net", script("deno_pipe.ts"), `${port}`],
+        ...[DENO, "run", "--allow-net", script("deno_pipe.ts"), `${port}`],
       ],
     },
     {
       name: NAMES.node,
+      hasLatency: true,
       command: (port) => ["node", script("node_net.mjs"), `${port}`],
       isHere: "node" in versions,
     },
@@ -169,7 +187,7 @@ export async function findEquipment(folder: string): Promise<Equipment> {
     {
       name: "Go goroutines",
       command: (port) => [`${folder}/goroutines`, `${port}`],
-      isHere: goroutines,
+      isHere: "go" in versions,
     },
     {
       name: "socat fork, EXEC:cat",
@@ -192,23 +210,20 @@ export async function findEquipment(folder: string): Promise<Equipment> {
     },
     {
       name: NAMES.floor,
+      hasLatency: true,
       command: (port) => [`${folder}/epoll`, `${port}`],
-      isHere: epoll,
+      isHere: canBuildC,
     },
   ];
   return {
     servers: servers.filter(({ isHere = true }) => isHere),
     versions,
     missing,
-    load: load
-      ? [`${folder}/load`]
-      : ["deno", "run", "--allow-net", file("load.ts")],
-    loadName: load
-      ? "bench/load.c (native)"
-      : "bench/load.ts (no load.c here: it takes Linux and a C compiler)",
+    ...(canBuildC
+      ? { load: [`${folder}/load`], loadName: "bench/load.c (native)" }
+      : {
+        load: [DENO, "run", "--allow-net", file("load.ts")],
+        loadName: "bench/load.ts (load.c takes Linux and a C compiler)",
+      }),
   };
-}
-
-async function build(line: CommandLine): Promise<boolean> {
-  return await outputOf(line) !== undefined;
 }
