@@ -16,14 +16,6 @@ const TURN_READS = 128;
 /** A round is over once nobody had a read for so long, or for twice that. */
 const LONGEST_TURN_MS = 2;
 
-/** When there is another round. */
-export interface RoundsOptions {
-  /** How long after the one before it, as a multiple of what that took. */
-  pauseFactor: number;
-  /** How long after it at least, in milliseconds. */
-  leastPauseMs: number;
-}
-
 /**
  * Rounds, in which a connection that had its read waits until all others whose
  * reads are ready had theirs. What Deno leaves over in a turn it puts behind all
@@ -32,9 +24,8 @@ export interface RoundsOptions {
  */
 export class Rounds {
   readonly #countOpen: () => number;
-  readonly #options: RoundsOptions;
+  readonly #pauseMs: number;
   #round: PromiseWithResolvers<void> | undefined;
-  #startedAt = 0;
   /** How many had a read in this round, and in this turn. */
   #waiting = 0;
   #reads = 0;
@@ -47,11 +38,11 @@ export class Rounds {
    * Makes rounds, of which there is none before {@linkcode Rounds.plan}.
    *
    * @param countOpen Tells how many connections there are.
-   * @param options When there is another round.
+   * @param pauseMs How long after a round there is another one, in milliseconds.
    */
-  constructor(countOpen: () => number, options: RoundsOptions) {
+  constructor(countOpen: () => number, pauseMs: number) {
     this.#countOpen = countOpen;
-    this.#options = options;
+    this.#pauseMs = pauseMs;
   }
 
   /** Whether there is a round now. */
@@ -61,8 +52,12 @@ export class Rounds {
 
   /** Has rounds from now on, while there are connections enough to need them. */
   plan(): void {
-    if (this.#pause || this.#round) return;
-    this.#planAfter(0);
+    if (this.#pause || this.#round || this.#isStopped) return;
+    if (this.#countOpen() <= TURN_READS) return;
+    this.#pause = setTimeout(() => {
+      this.#pause = undefined;
+      this.#round = Promise.withResolvers();
+    }, this.#pauseMs);
   }
 
   /** Waits, after a read while there is a round, until that is over. */
@@ -79,17 +74,7 @@ export class Rounds {
     this.#end();
   }
 
-  #planAfter(roundMs: number): void {
-    if (this.#isStopped || this.#countOpen() <= TURN_READS) return;
-    const { pauseFactor, leastPauseMs } = this.#options;
-    this.#pause = setTimeout(() => {
-      this.#pause = undefined;
-      this.#round = Promise.withResolvers();
-    }, Math.max(roundMs * pauseFactor, leastPauseMs));
-  }
-
   #begin(): void {
-    this.#startedAt = performance.now();
     // A full turn may have been the last one, and no other comes.
     this.#watchdog = setInterval(() => {
       if (this.#reads > 0) return;
@@ -117,6 +102,6 @@ export class Rounds {
 
   #finish(): void {
     this.#end();
-    this.#planAfter(performance.now() - this.#startedAt);
+    this.plan();
   }
 }

@@ -5,8 +5,7 @@ import { Rounds } from "./rounds.ts";
 
 /** Makes rounds without a pause among so many connections, in the midst of one. */
 async function inRound(connections: number): Promise<Rounds> {
-  const options = { pauseFactor: 0, leastPauseMs: 0 };
-  const rounds = new Rounds(() => connections, options);
+  const rounds = new Rounds(() => connections, 0);
   rounds.plan();
   while (!rounds.isOn) await nextTurn();
   return rounds;
@@ -62,10 +61,7 @@ describe("Rounds", () => {
 
   it("are not needed by as many connections as a turn has reads", async () => {
     let connections = 128;
-    const rounds = new Rounds(() => connections, {
-      pauseFactor: 0,
-      leastPauseMs: 0,
-    });
+    const rounds = new Rounds(() => connections, 0);
     rounds.plan();
     connections = 129;
     // It was not planned, or this would be after it.

@@ -248,12 +248,12 @@ const ACCEPT_PAUSE_MS = { first: 5, last: 500 };
 const ACCEPT_BURST_MS = 10_000;
 
 /**
- * How often busy clients wait for each other, see {@linkcode Rounds}: so long after
- * a round, as a multiple of what that took, and in milliseconds at least. Rarer
- * ones let clients wait longer; more of them cost throughput, as in a round no
- * client's data is in the processor's caches any more.
+ * How long after a round, in which busy clients wait for each other, there is
+ * another one, see {@linkcode Rounds}: about the longest wait among them. With a
+ * shorter one there is less throughput, as in a round no client's data is in the
+ * processor's caches any more.
  */
-const ROUNDS = { pauseFactor: 5, leastPauseMs: 20 };
+const ROUND_PAUSE_MS = 100;
 
 interface Connection {
   readonly conn: Deno.TcpConn;
@@ -276,7 +276,7 @@ class Server implements EchoServer {
   readonly #options: ServeOptions;
   readonly #listener: Deno.TcpListener;
   readonly #connections = new Set<Connection>();
-  readonly #rounds = new Rounds(() => this.#connections.size, ROUNDS);
+  readonly #rounds = new Rounds(() => this.#connections.size, ROUND_PAUSE_MS);
   /** When accept failed last, by the kind of failure. */
   readonly #acceptFailures = new Map<string, number>();
   #accepted = 0;

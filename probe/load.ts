@@ -137,10 +137,7 @@ export async function load(options: LoadOptions): Promise<LoadSummary> {
   let sent = 0;
 
   // Without a pause: a latency should be the server's doing, not this client's.
-  const rounds = new Rounds(() => connections, {
-    pauseFactor: 0,
-    leastPauseMs: 0,
-  });
+  const rounds = new Rounds(() => connections, 0);
   rounds.plan();
   const run = async (at: number) => {
     let client = clients[at];
