@@ -43,15 +43,15 @@ const FLAGS = {
   rounds: {
     value: "N",
     help: "how many times everything is measured",
-    default: 5,
+    default: 7,
     parse: (text: string) => parseWhole(text, 1, 1000),
   },
   time: {
     short: "t",
     value: "TIME",
     help: "how long each load lasts, after a warm-up of half of that",
-    default: 1000,
-    defaultText: "1s",
+    default: 500,
+    defaultText: "500ms",
     parse: (text: string) => parseTime(text, 10),
   },
   contests: {

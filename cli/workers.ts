@@ -4,6 +4,7 @@
  * @module
  */
 
+import { connect } from "../client.ts";
 import { formatAddress, withContext, type Writer } from "../net.ts";
 import { serve, type ServeOptions, type ServeStats } from "../server.ts";
 import { UsageError } from "./flags.ts";
@@ -47,6 +48,9 @@ export function serveHere(options: ServeOptions, log?: EventLog): Serving {
     stop: () => stopNow.abort(),
   };
 }
+
+/** How long another server on the port has to answer, in milliseconds. */
+const LOOK_MS = 1000;
 
 const WORKER = new URL("./worker.ts", import.meta.url);
 
@@ -96,7 +100,7 @@ export async function serveInWorkers(
   out: Writer,
   script: URL = WORKER,
 ): Promise<Serving> {
-  refusePortInUse(options);
+  await refusePortInUse(options);
   const workers: ServeWorker[] = [];
   const start = async (port: number) => {
     const worker = new ServeWorker(script, workers.length + 1, out);
@@ -134,17 +138,28 @@ export async function serveInWorkers(
   };
 }
 
-/** Sharing a port means sharing it with anyone: another server, say. */
-function refusePortInUse({ hostname, port }: ServeOptions): void {
+/**
+ * Sharing a port means sharing it with anyone: another server, say. Listening
+ * there for a moment would tell, but turn away a client that comes in it.
+ */
+async function refusePortInUse(
+  { hostname, port }: ServeOptions,
+): Promise<void> {
   if (!hostname || !port) return;
+  let reason: unknown = new Deno.errors.AddrInUse("address already in use");
   try {
-    Deno.listen({ hostname, port }).close();
+    // Only an address of this machine is worth a look.
+    Deno.listen({ hostname, port: 0 }).close();
+    (await connect({ hostname, port, timeoutMs: LOOK_MS })).close();
   } catch (error) {
-    throw withContext(
-      `Cannot listen on ${formatAddress({ hostname, port })}`,
-      error,
-    );
+    if (error instanceof Deno.errors.ConnectionRefused) return;
+    // A server whose queue is full does not answer.
+    if (!(error instanceof Deno.errors.TimedOut)) reason = error;
   }
+  throw withContext(
+    `Cannot listen on ${formatAddress({ hostname, port })}`,
+    reason,
+  );
 }
 
 function sum(all: ServeStats[]): ServeStats {
