@@ -27,7 +27,7 @@ const COLORS = {
  * @param caption Where and when, a line each.
  * @param isOurs Whether an entrant is one of ours, which stand out.
  * @returns The picture as SVG; each bar is as long as the median, and a line over
- * its end goes from the least to the greatest.
+ * its end goes from the lower to the upper quartile.
  */
 export function chart(
   results: readonly Result[],
@@ -77,7 +77,7 @@ function* panel(
       [entrant, taken],
     ) => [entrant, spreadOf(taken.map(({ value }) => value))]),
   );
-  const most = Math.max(...[...spreads.values()].map(({ max }) => max));
+  const most = Math.max(...[...spreads.values()].map(({ high }) => high));
   const scale = (PANEL.width - NAME_WIDTH - VALUE_WIDTH) / most;
   const better = contest.lessIsBetter ? "less is better" : "more is better";
   yield text(
@@ -87,7 +87,7 @@ function* panel(
     'class="head"',
   );
   let y = PANEL.head - 8;
-  for (const [entrant, { median, min, max }] of spreads) {
+  for (const [entrant, { low, median, high }] of spreads) {
     const kind = isOurs(entrant) ? "ours" : "others";
     const middle = y + PANEL.rowHeight / 2;
     const x = (value: number) => (NAME_WIDTH + value * scale).toFixed(1);
@@ -102,10 +102,12 @@ function* panel(
         PANEL.rowHeight - 6
       }" ` +
       `fill="${COLORS[kind]}"/>`;
-    yield `<line x1="${x(min)}" x2="${x(max)}" y1="${middle}" y2="${middle}" ` +
+    yield `<line x1="${x(low)}" x2="${
+      x(high)
+    }" y1="${middle}" y2="${middle}" ` +
       `stroke="${COLORS.spread}" stroke-width="2"/>`;
     yield text(
-      NAME_WIDTH + max * scale + 6,
+      NAME_WIDTH + high * scale + 6,
       middle + 4,
       formatNumber(median),
       `class="${kind}"`,

@@ -14,11 +14,11 @@ function draw(values: Record<string, number[]>): string {
 
 describe("chart()", () => {
   it("draws bars as long as the medians", () => {
-    const svg = draw({ us: [100], them: [50, 40, 60] });
+    const svg = draw({ us: [100], them: [50, 40, 60, 30, 70] });
     const widths = [...svg.matchAll(/<rect [^>]*width="([\d.]+)"/g)]
       .map(([, width]) => Number(width));
     assertEquals(widths, [200, 100]);
-    // The line from the least to the greatest is a fifth of the longest bar.
+    // The line from quartile to quartile is a fifth of the longest bar.
     const [, from, to] = [...svg.matchAll(/x1="([\d.]+)" x2="([\d.]+)"/g)][1]!;
     assertEquals(Number(to) - Number(from), 40);
   });

@@ -23,10 +23,18 @@ import {
   type Server,
 } from "./servers.ts";
 
+/** An entrant that is ready to be measured; disposing of it ends its processes. */
+export interface Entrant extends AsyncDisposable {
+  /** Measures it once. */
+  measure(): Promise<Sample>;
+}
+
 /** A contest that can be held here. */
 export interface RunnableContest extends Contest {
-  /** What measures each entrant once, by its name. */
-  readonly entrants: Map<string, () => Promise<Sample>>;
+  /** How often each entrant is measured in a round, in turn with the others. */
+  readonly turns: number;
+  /** What makes each entrant ready, by its name. */
+  readonly entrants: Map<string, () => Promise<Entrant>>;
 }
 
 /** The tables, in the order in which they are printed. */
@@ -39,6 +47,12 @@ interface Load extends Contest {
   readonly connections: number;
   readonly bytes: number;
 }
+
+/**
+ * Into how many turns a round is divided. What else the machine does comes and
+ * goes within a second: those that are to be compared should have the same of it.
+ */
+const TURNS = 4;
 
 const ROUND_TRIPS = { unit: "round trips/s", kind: "roundtrips" } as const;
 
@@ -151,7 +165,7 @@ function beside(
  *
  * @param equipment The servers, and what loads them.
  * @param folder A folder for files that come and go.
- * @param timeMs How long each load lasts.
+ * @param timeMs How long a round loads a server, in milliseconds.
  * @returns The contests, in the order of the tables.
  */
 export function contestsOf(
@@ -160,19 +174,25 @@ export function contestsOf(
   timeMs: number,
 ): RunnableContest[] {
   const { servers } = equipment;
-  const underLoad = LOADS.map((load) => ({
-    ...load,
-    entrants: new Map(
-      servers
-        .filter(({ hasLatency }) => hasLatency || load.table !== "latency")
-        // Ten thousand processes are no server's memory.
-        .filter(({ isForking }) => !isForking || load.kind !== "idle")
-        .map((server) => [
-          server.name,
-          () => measureLoad(equipment, server, load, timeMs),
-        ]),
-    ),
-  }));
+  const underLoad = LOADS.map((load) => {
+    // The longest wait takes long to be seen, and the memory does not change.
+    const isLong = load.kind === "idle" || load.table === "latency";
+    const turns = isLong ? 1 : TURNS;
+    return {
+      ...load,
+      turns,
+      entrants: new Map(
+        servers
+          .filter(({ hasLatency }) => hasLatency || load.table !== "latency")
+          // Ten thousand processes are no server's memory.
+          .filter(({ isForking }) => !isForking || load.kind !== "idle")
+          .map((server) => [
+            server.name,
+            () => prepareLoad(equipment, server, load, timeMs, turns),
+          ]),
+      ),
+    };
+  });
 
   return [...underLoad, ...streaming(equipment, folder), ...startup(equipment)];
 }
@@ -190,21 +210,25 @@ function present({ versions }: Equipment, all: readonly Program[]): Program[] {
   return all.filter(({ needs }) => needs === undefined || needs in versions);
 }
 
+/** Each has a server of ours for itself, as some of them may need one. */
 function entrants(
+  { servers }: Equipment,
   programs: readonly Program[],
-  measure: (command: Program["command"]) => Promise<number>,
+  measure: (command: Program["command"], port: number) => Promise<number>,
 ): RunnableContest["entrants"] {
+  const { command: ours } = servers.find(({ name }) => name === NAMES.ours)!;
   return new Map(
     programs.map(({ name, command }) => [
       name,
-      async () => ({ value: await measure(command) }),
+      async () => {
+        const server = await startServer(ours, SERVER_CORE);
+        return {
+          measure: async () => ({ value: await measure(command, server.port) }),
+          [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+        };
+      },
     ]),
   );
-}
-
-function startOurs({ servers }: Equipment, core?: number) {
-  const { command } = servers.find(({ name }) => name === NAMES.ours)!;
-  return startServer(command, core);
 }
 
 function streaming(equipment: Equipment, folder: string): RunnableContest[] {
@@ -238,14 +262,14 @@ function streaming(equipment: Equipment, folder: string): RunnableContest[] {
     name,
     unit: "MiB/s",
     table: "clients",
-    entrants: entrants(clients, async (command) => {
-      await using server = await startOurs(equipment, SERVER_CORE);
+    turns: 1,
+    entrants: entrants(equipment, clients, async (command, port) => {
       // Nothing but a hole, which takes no room on the disk, but is in memory.
       const file = `${folder}/input`;
       await Deno.writeFile(file, new Uint8Array());
       await Deno.truncate(file, BYTES);
       await outputOf(["cksum", file]);
-      const line = ["sh", "-c", script, file, ...command(server.port)];
+      const line = ["sh", "-c", script, file, ...command(port)];
       return STREAM_MIB / await timeToEnd(line, LOAD_CORE) * 1000;
     }),
   }));
@@ -282,47 +306,71 @@ function startup(equipment: Equipment): RunnableContest[] {
       ],
     },
   ]);
-  const common = { unit: "ms", table: "startup", lessIsBetter: true };
+  const common = {
+    unit: "ms",
+    table: "startup",
+    lessIsBetter: true,
+    turns: TURNS,
+  };
   return [
     {
       ...common,
       name: "serve, until it listens",
-      entrants: entrants(servers, (command) => timeToListening(command(0))),
+      entrants: entrants(
+        equipment,
+        servers,
+        (command) => timeToListening(command(0)),
+      ),
     },
     {
       ...common,
       name: "send of 5 B, to its end",
-      entrants: entrants(clients, async (command) => {
-        await using server = await startOurs(equipment);
-        return await timeToEnd(command(server.port));
-      }),
+      entrants: entrants(
+        equipment,
+        clients,
+        (command, port) => timeToEnd(command(port)),
+      ),
     },
   ];
 }
 
-async function measureLoad(
+/** Starts a server and lets it warm up, as its code is compiled under load. */
+async function prepareLoad(
   { load: generator }: Equipment,
   { command, usesAllCores }: Server,
   { kind, connections, bytes }: Load,
   timeMs: number,
-): Promise<Sample> {
+  turns: number,
+): Promise<Entrant> {
+  await using stack = new AsyncDisposableStack();
   const pin = usesAllCores ? undefined : SERVER_CORE;
-  await using server = await startServer(command, pin);
-  const numbers = [
-    server.port,
-    connections,
-    bytes,
-    timeMs / 2000,
-    timeMs / 1000,
-  ];
-  const line = [...generator, kind, ...numbers.map(String)];
+  const server = stack.use(await startServer(command, pin));
   let residentMiB = 0;
-  const result = await runLoad(line, LOAD_CORE, timeMs * 1.5, async () => {
-    if (kind === "idle") residentMiB = await server.residentMiB();
-  });
-  const { rate, latencyMs } = result;
+  const run = (warmupMs: number, lastsMs: number) =>
+    runLoad(
+      [
+        ...generator,
+        kind,
+        ...[server.port, connections, bytes].map(String),
+        ...[warmupMs, lastsMs].map((ms) => String(ms / 1000)),
+      ],
+      LOAD_CORE,
+      warmupMs + lastsMs,
+      async () => {
+        if (kind === "idle") residentMiB = await server.residentMiB();
+      },
+    );
+  if (kind !== "idle") await run(0, timeMs / 2);
+  const ends = stack.move();
   return {
-    value: kind === "idle" ? residentMiB : rate,
-    ...(latencyMs && { latencyMs }),
+    async measure() {
+      const lastsMs = timeMs / turns;
+      const { rate, latencyMs } = await run(lastsMs / 4, lastsMs);
+      return {
+        value: kind === "idle" ? residentMiB : rate,
+        ...(latencyMs && { latencyMs }),
+      };
+    },
+    [Symbol.asyncDispose]: () => ends.disposeAsync(),
   };
 }

@@ -2,9 +2,9 @@
 //
 //   deno task bench [OPTIONS]        --help tells which
 //
-// Each round takes each contest in turn, and in each contest every entrant, with
-// a server process of its own that is started for it and ended after it. What is
-// printed are medians over the rounds.
+// Each round takes each contest in turn. For it, it starts every server as a
+// process of its own, loads them by turns, a fraction of a second at a time, and
+// ends them. What is printed are medians.
 
 import { availableParallelism, cpus, totalmem } from "node:os";
 import { printLine } from "../cli/command.ts";
@@ -21,6 +21,7 @@ import { formatCount, formatTime } from "../cli/format.ts";
 import { chart } from "./chart.ts";
 import {
   contestsOf,
+  type Entrant,
   type RunnableContest,
   TABLES,
   TARGETS,
@@ -35,7 +36,7 @@ import {
   targetTable,
   valueTable,
 } from "./report.ts";
-import { type Equipment, findEquipment, isOurs } from "./servers.ts";
+import { type Equipment, findEquipment, isOurs, NAMES } from "./servers.ts";
 
 const list = (text: string) => text.split(",").map((name) => name.trim());
 
@@ -43,21 +44,21 @@ const FLAGS = {
   rounds: {
     value: "N",
     help: "how many times everything is measured",
-    default: 7,
+    default: 5,
     parse: (text: string) => parseWhole(text, 1, 1000),
   },
   time: {
     short: "t",
     value: "TIME",
-    help: "how long each load lasts, after a warm-up of half of that",
-    default: 500,
-    defaultText: "500ms",
+    help: "how long a round loads each server, after a warm-up of half of that",
+    default: 800,
+    defaultText: "800ms",
     parse: (text: string) => parseTime(text, 10),
   },
   contests: {
     short: "c",
     value: "WORDS",
-    help: "only contests that have one of these in their names or tables",
+    help: "only contests with one of these names, or these in name or table",
     default: [""],
     defaultText: "all",
     parse: list,
@@ -65,7 +66,7 @@ const FLAGS = {
   entrants: {
     short: "e",
     value: "WORDS",
-    help: "only entrants that have one of these in their names",
+    help: "only entrants with one of these names, or these in it",
     default: [""],
     defaultText: "all",
     parse: list,
@@ -111,31 +112,61 @@ async function measure(
 ): Promise<Result[]> {
   const results = contests.map((contest) => ({
     contest,
-    samples: new Map<string, Sample[]>(),
+    samples: new Map<string, Sample[]>(
+      [...contest.entrants.keys()].map((name) => [name, []]),
+    ),
   }));
   for (let round = 1; round <= rounds; round++) {
-    for (const { contest, samples } of results) {
-      // Whoever comes last finds what the others left behind: in turn.
-      const entrants = [...contest.entrants];
-      if (round % 2 === 0) entrants.reverse();
-      for (const [entrant, run] of entrants) {
-        await printLine(
-          Deno.stderr,
-          `round ${round} of ${rounds}, ${contest.name}: ${entrant}`,
-        );
-        try {
-          const sample = await run();
-          samples.set(entrant, [...samples.get(entrant) ?? [], sample]);
-        } catch (error) {
-          contest.entrants.delete(entrant);
-          samples.delete(entrant);
-          failed.push({ entrant, contest: contest.name });
-          await printLine(Deno.stderr, `${error}`);
-        }
-      }
+    for (const result of results) {
+      const { name } = result.contest;
+      const log = (text: string) =>
+        printLine(Deno.stderr, `round ${round} of ${rounds}, ${name}: ${text}`);
+      await measureRound(result, log, failed);
     }
   }
   return results;
+}
+
+async function measureRound(
+  { contest, samples }: {
+    contest: RunnableContest;
+    samples: Map<string, Sample[]>;
+  },
+  log: (text: string) => Promise<void>,
+  failed: Failure[],
+): Promise<void> {
+  await using stack = new AsyncDisposableStack();
+  const ready = new Map<string, Entrant>();
+  /** Does something with each of these that are still in it. */
+  const each = async (
+    names: Iterable<string>,
+    act: (entrant: string) => Promise<void>,
+  ) => {
+    for (const entrant of names) {
+      try {
+        await act(entrant);
+      } catch (error) {
+        ready.delete(entrant);
+        contest.entrants.delete(entrant);
+        samples.delete(entrant);
+        failed.push({ entrant, contest: contest.name });
+        await printLine(Deno.stderr, `${error}`);
+      }
+    }
+  };
+  await each([...contest.entrants.keys()], async (entrant) => {
+    await log(`start of ${entrant}`);
+    ready.set(entrant, stack.use(await contest.entrants.get(entrant)!()));
+  });
+  for (let turn = 0; turn < contest.turns; turn++) {
+    // Whoever comes last finds what the others left behind: in turn.
+    const names = [...ready.keys()];
+    if (turn % 2 === 1) names.reverse();
+    await each(names, async (entrant) => {
+      await log(entrant);
+      samples.get(entrant)!.push(await ready.get(entrant)!.measure());
+    });
+  }
 }
 
 /** Tells where and how this is measured, a line each. */
@@ -153,7 +184,7 @@ function captionOf(equipment: Equipment, rounds: number, time: number) {
     ].join(", "),
     versions.join(", "),
     `Load: ${equipment.loadName}. ${PLACEMENT}. ` +
-    `Median of ${formatCount(rounds, "round")} of ${formatTime(time)}.`,
+    `Medians of ${formatCount(rounds, "round")} of ${formatTime(time)}.`,
     `Missing here: ${equipment.missing.join(", ") || "nothing"}.`,
   ];
 }
@@ -195,9 +226,18 @@ async function bench(values: Values<typeof FLAGS>): Promise<number> {
   }
   try {
     const equipment = await findEquipment(folder, values.server);
-    const has = (words: string[], ...names: string[]) =>
-      words.some((word) => names.some((name) => name.includes(word)));
-    const contests = contestsOf(equipment, folder, values.time)
+    const all = contestsOf(equipment, folder, values.time);
+    const names = all.flatMap((
+      { name, entrants },
+    ) => [name, ...entrants.keys()]);
+    // A word that is somebody's whole name means nobody else.
+    const has = (words: string[], ...texts: string[]) =>
+      words.some((word) =>
+        names.includes(word)
+          ? texts.includes(word)
+          : texts.some((text) => text.includes(word))
+      );
+    const contests = all
       .filter(({ name, table }) => has(values.contests, name, table))
       .map((contest) => ({
         ...contest,
@@ -222,7 +262,12 @@ async function bench(values: Values<typeof FLAGS>): Promise<number> {
       const render = name === "latency" ? latencyTable : valueTable;
       await print(`\n${render(results, name)}`);
     }
-    const outcomes = judge(results, TARGETS);
+    const outcomes = judge(results, [
+      ...TARGETS,
+      ...contests.map(({ name: contest }) => ({
+        ...{ contest, entrant: values.server, beside: NAMES.ours, ratio: 1 },
+      })),
+    ]);
     if (outcomes.length > 0) await print(`\n${targetTable(outcomes)}`);
     if (values.output) await save(values.output, caption, results, outcomes);
     return failed.some(({ entrant }) => isOurs(entrant)) ? 1 : 0;

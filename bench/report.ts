@@ -43,28 +43,28 @@ export interface Target {
   readonly ratio: number;
 }
 
-/** The middle of several numbers, and how far they go. */
+/** The quartiles of several numbers: half of them are from low to high. */
 export interface Spread {
+  readonly low: number;
   readonly median: number;
-  readonly min: number;
-  readonly max: number;
+  readonly high: number;
 }
 
 /**
  * Sums numbers up.
  *
  * @param values At least one.
- * @returns Their median, least and greatest.
+ * @returns Their quartiles, interpolated between neighbours.
  */
 export function spreadOf(values: readonly number[]): Spread {
   const sorted = [...values].sort((a, b) => a - b);
-  const middle = (sorted.length - 1) / 2;
-  const [low, high] = [sorted[Math.floor(middle)]!, sorted[Math.ceil(middle)]!];
-  return {
-    median: (low + high) / 2,
-    min: sorted[0]!,
-    max: sorted.at(-1)!,
+  const quantile = (share: number) => {
+    const place = (sorted.length - 1) * share;
+    const below = sorted[Math.floor(place)]!;
+    const above = sorted[Math.ceil(place)]!;
+    return below + (above - below) * (place % 1);
   };
+  return { low: quantile(0.25), median: quantile(0.5), high: quantile(0.75) };
 }
 
 /** What came of a target. */
@@ -131,8 +131,8 @@ export function formatNumber(value: number): string {
   });
 }
 
-function formatSpread({ median, min, max }: Spread): string {
-  const percent = Math.max(max - median, median - min) / median * 100;
+function formatSpread({ low, median, high }: Spread): string {
+  const percent = Math.max(high - median, median - low) / median * 100;
   return `${formatNumber(median)} ±${percent.toFixed(0)} %`;
 }
 
@@ -146,7 +146,8 @@ function entrantsOf(results: readonly Result[]): string[] {
  *
  * @param results What came of the contests.
  * @param name Which table.
- * @returns It in Markdown: medians, and how far from them the values go.
+ * @returns It in Markdown: medians, and how far from them half of the values are at
+ * most.
  */
 export function valueTable(results: readonly Result[], name: string): string {
   const columns = results.filter(({ contest }) => contest.table === name);

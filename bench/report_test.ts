@@ -28,10 +28,11 @@ function resultOf(
 }
 
 describe("spreadOf()", () => {
-  it("finds the middle of an odd and of an even number of values", () => {
-    assertEquals(spreadOf([3, 1, 2]), { median: 2, min: 1, max: 3 });
-    assertEquals(spreadOf([4, 1, 2, 3]), { median: 2.5, min: 1, max: 4 });
-    assertEquals(spreadOf([7]), { median: 7, min: 7, max: 7 });
+  it("finds the quartiles, between two values where none is there", () => {
+    const five = spreadOf([30, 10, 20, 0, 90]);
+    assertEquals(five, { low: 10, median: 20, high: 30 });
+    assertEquals(spreadOf([4, 1]), { low: 1.75, median: 2.5, high: 3.25 });
+    assertEquals(spreadOf([7]), { low: 7, median: 7, high: 7 });
   });
 });
 
@@ -46,9 +47,9 @@ describe("judge()", () => {
       {
         ...target,
         ratio: 1.2,
+        low: 1.1,
         median: 1.2,
-        min: 1,
-        max: 1.2,
+        high: 1.2,
         lessIsBetter: false,
         isMet: true,
       },
@@ -87,7 +88,7 @@ describe("valueTable()", () => {
       `\
 |      | speed, messages/s | size, MiB |
 | ---- | ----------------: | --------: |
-| us   |       1,250 ±20 % | 9.99 ±0 % |
+| us   |       1,250 ±10 % | 9.99 ±0 % |
 | them |          900 ±0 % |           |`,
     );
   });

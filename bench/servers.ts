@@ -168,16 +168,22 @@ export async function findEquipment(
       ],
     },
     {
-      name: "Deno readable.pipeTo(writable)",
-      command: (port) => [
-        ...[DENO, "run", "--allow-net", script("deno_pipe.ts"), `${port}`],
-      ],
-    },
-    {
       name: NAMES.node,
       hasLatency: true,
       command: (port) => ["node", script("node_net.mjs"), `${port}`],
       isHere: "node" in versions,
+    },
+    {
+      name: NAMES.floor,
+      hasLatency: true,
+      command: (port) => [`${folder}/epoll`, `${port}`],
+      isHere: canBuildC,
+    },
+    {
+      name: "Deno readable.pipeTo(writable)",
+      command: (port) => [
+        ...[DENO, "run", "--allow-net", script("deno_pipe.ts"), `${port}`],
+      ],
     },
     {
       name: "Python asyncio streams",
@@ -207,12 +213,6 @@ export async function findEquipment(
       ],
       isForking: true,
       isHere: "ncat" in versions,
-    },
-    {
-      name: NAMES.floor,
-      hasLatency: true,
-      command: (port) => [`${folder}/epoll`, `${port}`],
-      isHere: canBuildC,
     },
   ];
   return {
