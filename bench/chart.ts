@@ -7,7 +7,7 @@
 import { formatNumber, type Result, type Spread, spreadOf } from "./report.ts";
 
 const PANEL = { width: 460, rowHeight: 20, head: 34, foot: 18 };
-const NAME_WIDTH = 190;
+const NAME_WIDTH = 200;
 const VALUE_WIDTH = 70;
 const COLUMNS = 2;
 const MARGIN = 16;
@@ -49,7 +49,8 @@ export function chart(
     const rows = Math.max(...row.map(({ samples }) => samples.size));
     top += PANEL.head + rows * PANEL.rowHeight + PANEL.foot;
   }
-  for (const line of caption) {
+  const legend = "A bar is a median, the line over its end the middle half.";
+  for (const line of [...caption, legend]) {
     top += 14;
     parts.push(text(MARGIN, top, line, 'class="small"'));
   }
