@@ -95,7 +95,7 @@ const LOADS: readonly Load[] = [
     bytes: 64,
   },
   {
-    name: "10,000 idle connections",
+    name: "10000 idle connections",
     unit: "MiB",
     table: "servers",
     lessIsBetter: true,
@@ -315,7 +315,7 @@ function startup(equipment: Equipment): RunnableContest[] {
   return [
     {
       ...common,
-      name: "serve, until it listens",
+      name: "serve until it listens",
       entrants: entrants(
         equipment,
         servers,
@@ -324,7 +324,7 @@ function startup(equipment: Equipment): RunnableContest[] {
     },
     {
       ...common,
-      name: "send of 5 B, to its end",
+      name: "send of 5 B to its end",
       entrants: entrants(
         equipment,
         clients,

@@ -215,6 +215,30 @@ async function save(
   );
 }
 
+/**
+ * Makes what tells whether something is meant by these words.
+ *
+ * @param words Words, each of which must mean something.
+ * @param things The texts of each thing, its name first.
+ * @throws {UsageError} If one means nothing.
+ */
+function selector(
+  words: readonly string[],
+  things: readonly (readonly string[])[],
+): (...texts: string[]) => boolean {
+  const isMeant = (word: string, texts: readonly string[]) =>
+    // A word that is somebody's whole name means nobody else.
+    things.some(([name]) => name === word)
+      ? texts[0] === word
+      : texts.some((text) => text.includes(word));
+  for (const word of words) {
+    if (things.some((texts) => isMeant(word, texts))) continue;
+    const names = [...new Set(things.map(([name]) => name))].join(", ");
+    throw new UsageError(`"${word}" is in none of: ${names}`);
+  }
+  return (...texts) => words.some((word) => isMeant(word, texts));
+}
+
 /** Returns the exit status: others may fail, ours may not. */
 async function bench(values: Values<typeof FLAGS>): Promise<number> {
   const folder = await Deno.makeTempDir({ prefix: "echo-bench-" });
@@ -227,26 +251,25 @@ async function bench(values: Values<typeof FLAGS>): Promise<number> {
   try {
     const equipment = await findEquipment(folder, values.server);
     const all = contestsOf(equipment, folder, values.time);
-    const names = all.flatMap((
-      { name, entrants },
-    ) => [name, ...entrants.keys()]);
-    // A word that is somebody's whole name means nobody else.
-    const has = (words: string[], ...texts: string[]) =>
-      words.some((word) =>
-        names.includes(word)
-          ? texts.includes(word)
-          : texts.some((text) => text.includes(word))
-      );
+    const isContest = selector(
+      values.contests,
+      all.map(({ name, table }) => [name, table]),
+    );
+    const isEntrant = selector(
+      values.entrants,
+      all.flatMap(({ entrants }) => [...entrants.keys()].map((name) => [name])),
+    );
     const contests = all
-      .filter(({ name, table }) => has(values.contests, name, table))
+      .filter(({ name, table }) => isContest(name, table))
       .map((contest) => ({
         ...contest,
         entrants: new Map(
-          [...contest.entrants].filter(([name]) => has(values.entrants, name)),
+          [...contest.entrants].filter(([name]) => isEntrant(name)),
         ),
-      }));
-    if (contests.every(({ entrants }) => entrants.size === 0)) {
-      throw new UsageError("no contest has such a name, or no entrant");
+      }))
+      .filter(({ entrants }) => entrants.size > 0);
+    if (contests.length === 0) {
+      throw new UsageError("none of these entrants is in these contests");
     }
     const failed: Failure[] = [];
     const results = await measure(contests, values.rounds, failed);

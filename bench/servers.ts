@@ -37,7 +37,7 @@ export interface Equipment {
 /** The names of the servers that others are compared with. */
 export const NAMES = {
   ours: "echo serve",
-  logging: "echo serve, default log",
+  logging: "echo serve with its log",
   loop: "Deno read/write loop",
   node: "Node net",
   floor: "C epoll loop",
@@ -96,7 +96,8 @@ const PROGRAMS: Record<string, { version: CommandLine; pattern: RegExp }> = {
  *
  * @param folder Where to build.
  * @param another The command line of one more server, with PORT in it, if any.
- * @returns The servers, in the order of the tables, and the load generator.
+ * @returns The servers, in the order of the tables, which has side by side, and
+ * so one soon after the other, those that are compared; and the load generator.
  */
 export async function findEquipment(
   folder: string,
@@ -145,22 +146,6 @@ export async function findEquipment(
       ],
     },
     {
-      name: "echo serve --workers 0",
-      command: (port) => fromSource(...quiet(port), "--workers", "0"),
-      usesAllCores: true,
-    },
-    {
-      name: "./echo serve",
-      command: (port) => [EXECUTABLE, ...quiet(port)],
-      isHere: "./echo" in versions,
-    },
-    {
-      name: "./echo serve --workers 0",
-      command: (port) => [EXECUTABLE, ...quiet(port), "--workers", "0"],
-      usesAllCores: true,
-      isHere: "./echo" in versions,
-    },
-    {
       name: NAMES.loop,
       hasLatency: true,
       command: (port) => [
@@ -180,6 +165,22 @@ export async function findEquipment(
       isHere: canBuildC,
     },
     {
+      name: "./echo serve",
+      command: (port) => [EXECUTABLE, ...quiet(port)],
+      isHere: "./echo" in versions,
+    },
+    {
+      name: "echo serve --workers 0",
+      command: (port) => fromSource(...quiet(port), "--workers", "0"),
+      usesAllCores: true,
+    },
+    {
+      name: "./echo serve --workers 0",
+      command: (port) => [EXECUTABLE, ...quiet(port), "--workers", "0"],
+      usesAllCores: true,
+      isHere: "./echo" in versions,
+    },
+    {
       name: "Deno readable.pipeTo(writable)",
       command: (port) => [
         ...[DENO, "run", "--allow-net", script("deno_pipe.ts"), `${port}`],
@@ -196,7 +197,7 @@ export async function findEquipment(
       isHere: "go" in versions,
     },
     {
-      name: "socat fork, EXEC:cat",
+      name: "socat fork EXEC:cat",
       command: (port) => [
         "socat",
         `TCP-LISTEN:${port},bind=127.0.0.1,reuseaddr,fork,nodelay,backlog=4096`,
