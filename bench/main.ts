@@ -26,7 +26,7 @@ import {
   TABLES,
   TARGETS,
 } from "./contests.ts";
-import { PLACEMENT } from "./process.ts";
+import { killAll, PLACEMENT } from "./process.ts";
 import {
   judge,
   latencyTable,
@@ -244,6 +244,7 @@ async function bench(values: Values<typeof FLAGS>): Promise<number> {
   const folder = await Deno.makeTempDir({ prefix: "echo-bench-" });
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     Deno.addSignalListener(signal, () => {
+      killAll();
       Deno.removeSync(folder, { recursive: true });
       Deno.exit(130);
     });

@@ -29,6 +29,10 @@ export const PLACEMENT: string = CAN_PIN
     "--workers 0 and startup anywhere"
   : "Not bound to cores";
 
+/** The processes that were not stopped yet. */
+const running = new Set<Deno.ChildProcess>();
+
+/** Each leads a group, which has what it starts itself and may leave behind. */
 function spawn(
   line: CommandLine,
   core: number | undefined,
@@ -38,7 +42,28 @@ function spawn(
     ? line
     : ["taskset", "-c", `${core}`, ...line];
   const [program = "", ...args] = pinned;
-  return new Deno.Command(program, { ...options, args }).spawn();
+  const command = new Deno.Command(program, {
+    ...options,
+    args,
+    detached: true,
+  });
+  const child = command.spawn();
+  running.add(child);
+  return child;
+}
+
+function kill(child: Deno.ChildProcess): void {
+  running.delete(child);
+  try {
+    Deno.kill(-child.pid, "SIGKILL");
+  } catch {
+    // All of them ended by themselves.
+  }
+}
+
+/** Kills all processes that are left, and what they started. */
+export function killAll(): void {
+  running.forEach(kill);
 }
 
 /**
@@ -72,7 +97,7 @@ async function untilEnd(
   mostMs: number,
   meanwhile: () => Promise<void> = () => Promise.resolve(),
 ): Promise<void> {
-  const timer = setTimeout(() => child.kill("SIGKILL"), mostMs);
+  const timer = setTimeout(() => kill(child), mostMs);
   try {
     await meanwhile();
     const { code } = await child.status;
@@ -84,11 +109,7 @@ async function untilEnd(
 }
 
 async function stop(child: Deno.ChildProcess): Promise<void> {
-  try {
-    child.kill("SIGKILL");
-  } catch {
-    // It ended by itself.
-  }
+  kill(child);
   await child.status;
 }
 
@@ -225,7 +246,7 @@ export async function timeToListening(line: CommandLine): Promise<number> {
     stdout: "piped",
     stderr: "null",
   });
-  const timer = setTimeout(() => child.kill("SIGKILL"), PATIENCE_MS);
+  const timer = setTimeout(() => kill(child), PATIENCE_MS);
   let text = "";
   try {
     const pieces = child.stdout.pipeThrough(new TextDecoderStream());
