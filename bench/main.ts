@@ -159,10 +159,11 @@ async function measureRound(
     ready.set(entrant, stack.use(await contest.entrants.get(entrant)!()));
   });
   for (let turn = 0; turn < contest.turns; turn++) {
-    // Whoever comes last finds what the others left behind: in turn.
-    const names = [...ready.keys()];
-    if (turn % 2 === 1) names.reverse();
-    await each(names, async (entrant) => {
+    // Whoever comes next finds what the one before left behind: by chance.
+    const order = [...ready.keys()]
+      .map((entrant) => ({ entrant, place: Math.random() }))
+      .sort((a, b) => a.place - b.place);
+    await each(order.map(({ entrant }) => entrant), async (entrant) => {
       await log(entrant);
       samples.get(entrant)!.push(await ready.get(entrant)!.measure());
     });

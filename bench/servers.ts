@@ -96,8 +96,7 @@ const PROGRAMS: Record<string, { version: CommandLine; pattern: RegExp }> = {
  *
  * @param folder Where to build.
  * @param another The command line of one more server, with PORT in it, if any.
- * @returns The servers, in the order of the tables, which has side by side, and
- * so one soon after the other, those that are compared; and the load generator.
+ * @returns The servers, in the order of the tables, and the load generator.
  */
 export async function findEquipment(
   folder: string,
