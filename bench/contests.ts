@@ -4,6 +4,7 @@
  * @module
  */
 
+import { delay } from "@std/async/delay";
 import {
   type CommandLine,
   LOAD_CORE,
@@ -337,7 +338,7 @@ function startup(equipment: Equipment): RunnableContest[] {
 /** Starts a server and lets it warm up, as its code is compiled under load. */
 async function prepareLoad(
   { load: generator }: Equipment,
-  { command, usesAllCores }: Server,
+  { command, usesAllCores, isForking }: Server,
   { kind, connections, bytes }: Load,
   timeMs: number,
   turns: number,
@@ -366,6 +367,8 @@ async function prepareLoad(
     async measure() {
       const lastsMs = timeMs / turns;
       const { rate, latencyMs } = await run(lastsMs / 4, lastsMs);
+      // Its processes end, and whoever is next should not pay for that.
+      if (isForking) await delay(connections);
       return {
         value: kind === "idle" ? residentMiB : rate,
         ...(latencyMs && { latencyMs }),
