@@ -15,7 +15,12 @@ export type CommandLine = readonly string[];
 const PATIENCE_MS = 20_000;
 
 const LAST_CORE = availableParallelism() - 1;
-const CAN_PIN = Deno.build.os === "linux" && LAST_CORE > 0;
+
+/** The processes that were not stopped yet. */
+const running = new Set<Deno.ChildProcess>();
+
+const CAN_PIN = Deno.build.os === "linux" && LAST_CORE > 0 &&
+  await outputOf(["taskset", "--version"]) !== undefined;
 
 /** The core that a server gets for itself, where that can be had. */
 export const SERVER_CORE: number | undefined = CAN_PIN ? 0 : undefined;
@@ -28,9 +33,6 @@ export const PLACEMENT: string = CAN_PIN
   ? `Server on core ${SERVER_CORE}, load on core ${LOAD_CORE}, ` +
     "--workers 0 and startup anywhere"
   : "Not bound to cores";
-
-/** The processes that were not stopped yet. */
-const running = new Set<Deno.ChildProcess>();
 
 /** Each leads a group, which has what it starts itself and may leave behind. */
 function spawn(
@@ -77,9 +79,14 @@ export function killAll(): void {
 export async function outputOf(
   line: CommandLine,
 ): Promise<string | undefined> {
-  const [program = "", ...args] = line;
   try {
-    const output = await new Deno.Command(program, { args }).output();
+    const child = spawn(line, undefined, {
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    });
+    const output = await child.output();
+    running.delete(child);
     const decoder = new TextDecoder();
     const text = decoder.decode(output.stdout) + decoder.decode(output.stderr);
     if (!output.success) throw new Error(`${line.join(" ")}: ${text}`);

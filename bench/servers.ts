@@ -87,7 +87,7 @@ const PROGRAMS: Record<string, { version: CommandLine; pattern: RegExp }> = {
   // The Deno in the executable, which may not be the one that runs this.
   "./echo": {
     version: ["grep", "-aom1", "Deno/[0-9.]*", EXECUTABLE],
-    pattern: /^Deno.(\S+)/,
+    pattern: /^(Deno.\S+)/,
   },
 };
 
@@ -133,7 +133,8 @@ export async function findEquipment(
     },
     {
       name: another,
-      command: (port) => another.replaceAll("PORT", `${port}`).split(" "),
+      command: (port) =>
+        another.trim().replaceAll("PORT", `${port}`).split(/\s+/),
       hasLatency: true,
       isHere: another !== "",
     },
