@@ -293,20 +293,20 @@ async function bench(values: Values<typeof FLAGS>): Promise<number> {
       const names = failed.map((it) => `${it.entrant} at ${it.contest}`);
       caption.push(`Failed: ${names.join(", ")}.`);
     }
-    for (const line of caption) await print(line);
-    for (const name of TABLES) {
-      if (!contests.some(({ table }) => table === name)) continue;
-      const render = name === "latency" ? latencyTable : valueTable;
-      await print(`\n${render(results, name)}`);
-    }
     const outcomes = judge(results, [
       ...TARGETS,
       ...contests.map(({ name: contest }) => ({
         ...{ contest, entrant: values.server, beside: NAMES.ours, ratio: 1 },
       })),
     ]);
-    if (outcomes.length > 0) await print(`\n${targetTable(outcomes)}`);
     if (values.output) await save(values.output, caption, results, outcomes);
+    for (const line of caption) await print(line);
+    for (const name of TABLES) {
+      if (!contests.some(({ table }) => table === name)) continue;
+      const render = name === "latency" ? latencyTable : valueTable;
+      await print(`\n${render(results, name)}`);
+    }
+    if (outcomes.length > 0) await print(`\n${targetTable(outcomes)}`);
     const mayFail = (entrant: string) =>
       !isOurs(entrant) && entrant !== values.server;
     return failed.every(({ entrant }) => mayFail(entrant)) ? 0 : 1;
