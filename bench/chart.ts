@@ -1,5 +1,5 @@
 /**
- * A comparison as a picture.
+ * Drawing a comparison.
  *
  * @module
  */
@@ -12,7 +12,7 @@ const VALUE_WIDTH = 70;
 const COLUMNS = 2;
 const MARGIN = 16;
 
-/** Readable on white and on black, as the page may be either. */
+/** Colors that can be read on a white page and on a black one. */
 const COLORS = {
   ours: "#2f81f7",
   others: "#8b949e",
@@ -24,8 +24,8 @@ const COLORS = {
  * Draws a panel of bars for each contest.
  *
  * @param results What came of the contests.
- * @param caption Where and when, a line each.
- * @param isOurs Whether an entrant is one of ours, which stand out.
+ * @param caption Where and when it was measured, in lines.
+ * @param isOurs Tells whether an entrant is one of ours; those stand out.
  * @returns The picture as SVG; each bar is as long as the median, and a line over
  * its end goes from the lower to the upper quartile.
  */

@@ -2,7 +2,11 @@ import { assertEquals, assertGreater, assertMatch } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { chart } from "./chart.ts";
 
-const contest = { name: "speed", unit: "messages/s", table: "servers" };
+const contest = {
+  name: "speed",
+  unit: "messages/s",
+  table: "servers",
+} as const;
 
 function draw(values: Record<string, number[]>): string {
   const samples = Object.entries(values).map(([entrant, all]) =>

@@ -4,14 +4,15 @@
 //
 // roundtrips   each connection sends BYTES, waits until they are back, compares
 //              them, and sends again: messages a second, latencies in milliseconds
-// streams      each connection sends all the time, and reads what comes back
-//              without comparing it: MiB a second
+// streams      each connection sends all the time, and reads the bytes that come
+//              back without comparing them: MiB a second
 // connections  each of CONNECTIONS slots connects, makes one round trip, closes,
 //              and connects again: connections a second
-// idle         each connection makes one round trip and then nothing: prints when
-//              all did, and keeps them until stdin ends
+// idle         each connection makes one round trip and then nothing. The line is
+//              printed after all round trips; the connections stay open until
+//              stdin ends
 //
-// Linux alone: it takes epoll(7), and loopback's 127.0.0.0/8.
+// Linux alone: this uses epoll(7) and the addresses 127.0.0.0/8 of loopback.
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -59,7 +60,8 @@ static void watch(Connection *connection, int operation, unsigned events) {
     fail("epoll_ctl: %s", strerror(errno));
 }
 
-// Connects from one of 250 addresses, so that the ports in TIME_WAIT last.
+// Connects from one of 250 addresses: those have enough ports, of which each
+// stays in TIME_WAIT for a while.
 static void open_connection(Connection *connection) {
   static unsigned count;
   int on = 1, fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -91,7 +93,7 @@ static ssize_t receive(Connection *connection, size_t most) {
   return 0;
 }
 
-// Whether all of the message is back: as it was sent, or this ends.
+// Returns whether all of the message is back. Ends the program if other bytes came.
 static int receive_message(Connection *connection) {
   ssize_t length = receive(connection, bytes + 1);
   size_t end = connection->received + length;
@@ -141,7 +143,7 @@ int main(int count, char **values) {
   inbox = malloc(STREAM_BYTES + 1);
   for (size_t i = 0; i < bytes; i++) message[i] = i * 31 + 7;
   Connection *all = calloc(connections, sizeof *all);
-  // Its pages take no memory until they are written to.
+  // A page of it takes no memory until it is written to.
   if (is_roundtrips) latencies = malloc(MOST_SAMPLES * sizeof *latencies);
   if (!all || (is_roundtrips && !latencies)) fail("out of memory");
 
@@ -149,7 +151,8 @@ int main(int count, char **values) {
     open_connection(&all[i]);
     watch(&all[i], EPOLL_CTL_ADD, is_streams ? EPOLLIN | EPOLLOUT : EPOLLIN);
     if (is_streams) continue;
-    // The next one waits until the server has this one out of its queue.
+    // A reply shows that the server has accepted this connection. So its queue
+    // does not overflow.
     send_message(&all[i]);
     while (!receive_message(&all[i])) {
       struct epoll_event event;
@@ -176,8 +179,8 @@ int main(int count, char **values) {
       start = now;
       done = samples = 0;
     }
-    // It does not sleep: waking it would be the server's work, and on a virtual
-    // machine the greater part of it.
+    // Polls and does not sleep: the server would have to wake a load that sleeps,
+    // which on a virtual machine is the greater part of the server's work.
     int ready = epoll_wait(poller, events, MOST_EVENTS, 0);
     if (ready < 0) fail("epoll_wait: %s", strerror(errno));
     if (ready == 0) sched_yield();
@@ -206,7 +209,7 @@ int main(int count, char **values) {
   }
   if (!done) fail("nothing came back");
   double rate = done / (now - start);
-  // Who still waits may have waited the longest.
+  // A connection that still waits may have waited the longest.
   double longest = 0;
   for (int i = 0; i < connections; i++)
     if (now - all[i].sent_at > longest) longest = now - all[i].sent_at;

@@ -1,8 +1,8 @@
 /**
  * Loads an echo server as load.c does, with the same arguments and the same line
- * of JSON, on a machine that has no C compiler to build that one. It verifies
- * every byte, and takes more of a core than most of the servers: they look more
- * alike than they are.
+ * of JSON, on a machine that cannot build load.c. It verifies every byte, and takes
+ * more of a core than most of the servers. So the servers look more alike than they
+ * are.
  *
  *     load.ts KIND PORT CONNECTIONS BYTES WARMUP_SECONDS SECONDS
  *
@@ -13,71 +13,123 @@ import { printLine } from "../cli/command.ts";
 import { connect } from "../client.ts";
 import { load } from "../probe/load.ts";
 
-const [kind, ...numbers] = Deno.args;
-const [port = 0, connections = 1, bytes = 1, warmup = 0, seconds = 0] = numbers
-  .map(Number);
-const message = new Uint8Array(bytes).fill(7);
-const startsAt = performance.now() + warmup * 1000;
-const endsAt = startsAt + seconds * 1000;
-const isOver = () => performance.now() >= endsAt;
-let done = 0;
-
-/** Counts what comes after the warm-up. */
-function count(amount: number): void {
-  if (performance.now() >= startsAt && !isOver()) done += amount;
+/** What the arguments ask for. */
+interface Task {
+  readonly port: number;
+  readonly connections: number;
+  readonly message: Uint8Array;
+  readonly warmupMs: number;
+  readonly lastsMs: number;
 }
 
-async function roundTrips() {
-  const options = { port, connections, message };
-  await load({ ...options, durationMs: warmup * 1000 });
-  const summary = await load({ ...options, durationMs: seconds * 1000 });
-  const { messages, failed, durationMs, latencyMs } = summary;
-  if (failed > 0) throw new Error(Object.values(summary.firstErrors)[0]);
+/** Counts what is done after the warm-up and before the end. */
+class Meter {
+  readonly #startsAt: number;
+  readonly #endsAt: number;
+  /** The amount so far. */
+  #done = 0;
+
+  constructor({ warmupMs, lastsMs }: Task) {
+    this.#startsAt = performance.now() + warmupMs;
+    this.#endsAt = this.#startsAt + lastsMs;
+  }
+
+  get isOver(): boolean {
+    return performance.now() >= this.#endsAt;
+  }
+
+  get ratePerSecond(): number {
+    return this.#done / (this.#endsAt - this.#startsAt) * 1000;
+  }
+
+  add(amount: number): void {
+    if (performance.now() >= this.#startsAt && !this.isOver) {
+      this.#done += amount;
+    }
+  }
+}
+
+/** Measures what all connections do together. */
+async function rateOf(
+  task: Task,
+  work: (task: Task, meter: Meter) => Promise<void>,
+): Promise<object> {
+  const meter = new Meter(task);
+  await Promise.all(
+    Array.from({ length: task.connections }, () => work(task, meter)),
+  );
+  return { rate: meter.ratePerSecond };
+}
+
+async function roundTrips(
+  { port, connections, message, warmupMs, lastsMs }: Task,
+): Promise<object> {
+  const run = (durationMs: number) =>
+    load({
+      connect: (retryMs) => connect({ port, retryMs }),
+      message,
+      connections,
+      durationMs,
+    });
+  await run(warmupMs);
+  const { messages, failed, firstErrors, durationMs, latencyMs } = await run(
+    lastsMs,
+  );
+  if (failed > 0) throw new Error(Object.values(firstErrors)[0]);
   return { rate: messages / durationMs * 1000, latencyMs };
 }
 
-async function stream() {
+async function stream({ port }: Task, meter: Meter): Promise<void> {
   const client = await connect({ port });
   const source = {
-    read: (p: Uint8Array) => Promise.resolve(isOver() ? null : p.length),
+    read: (p: Uint8Array) => Promise.resolve(meter.isOver ? null : p.length),
   };
   const sink = {
     write(p: Uint8Array) {
-      count(p.length / 1024 ** 2);
+      meter.add(p.length / 1024 ** 2);
       return Promise.resolve(p.length);
     },
   };
   await client.echoStream(source, sink);
 }
 
-async function connectAgain() {
-  while (!isOver()) {
+async function connectAgain(
+  { port, message }: Task,
+  meter: Meter,
+): Promise<void> {
+  while (!meter.isOver) {
     using client = await connect({ port });
     await client.echo(message);
-    count(1);
+    meter.add(1);
   }
 }
 
-async function atOnce(task: () => Promise<void>) {
-  await Promise.all(Array.from({ length: connections }, task));
-  return { rate: done / seconds };
-}
-
-async function idle() {
-  for (let number = 0; number < connections; number++) {
+async function idle({ port, connections, message }: Task): Promise<object> {
+  for (let count = 0; count < connections; count++) {
     const client = await connect({ port });
     await client.echo(message);
   }
   return { rate: connections };
 }
 
-const kinds: Record<string, () => Promise<object>> = {
+const KINDS: Record<string, (task: Task) => Promise<object>> = {
   roundtrips: roundTrips,
-  streams: () => atOnce(stream),
-  connections: () => atOnce(connectAgain),
+  streams: (task) => rateOf(task, stream),
+  connections: (task) => rateOf(task, connectAgain),
   idle,
 };
-const result = await kinds[kind ?? ""]!();
+
+const [kind = "", ...numbers] = Deno.args;
+const [port = 0, connections = 1, bytes = 1, warmup = 0, seconds = 0] = numbers
+  .map(Number);
+const result = await KINDS[kind]!({
+  port,
+  connections,
+  message: new Uint8Array(bytes).fill(7),
+  warmupMs: warmup * 1000,
+  lastsMs: seconds * 1000,
+});
 await printLine(Deno.stdout, JSON.stringify(result));
+// The memory of the server is measured while the connections are open.
 if (kind === "idle") await Deno.stdin.read(new Uint8Array(1));
 Deno.exit(0);

@@ -1,28 +1,34 @@
 /**
- * What a comparison found, as ratios and as tables.
+ * What came of contests, as ratios and as tables.
  *
  * @module
  */
 
-/** What was measured once. */
+/** One measurement of an entrant. */
 export interface Sample {
-  /** In the contest's unit. */
+  /** The value, in the contest's unit. */
   readonly value: number;
-  /** Percentiles of the latency in milliseconds, of round trips alone. */
+  /** The latencies, for round trips alone. */
   readonly latencyMs?: Latency;
 }
 
 /** Percentiles of the latency, in milliseconds. */
 export type Latency = Readonly<Record<"p50" | "p99" | "p99_9" | "max", number>>;
 
-/** The same thing asked of several. */
+/** The tables, in the order in which they are printed. */
+export const TABLES = ["servers", "latency", "clients", "startup"] as const;
+
+/** The name of a table. */
+export type TableName = typeof TABLES[number];
+
+/** A task that several entrants are measured at. */
 export interface Contest {
-  /** What it is called. */
+  /** The contest's name. */
   readonly name: string;
-  /** What its values count. */
+  /** The unit of its values. */
   readonly unit: string;
-  /** Which table it is a column of. */
-  readonly table: string;
+  /** The table that has its values. */
+  readonly table: TableName;
   /** Whether a smaller value is the better one. */
   readonly lessIsBetter?: boolean;
 }
@@ -30,20 +36,23 @@ export interface Contest {
 /** What came of a contest. */
 export interface Result {
   readonly contest: Contest;
-  /** Of each entrant, by its name, a sample a round. */
+  /** The samples of each entrant, by the entrant's name, one for each turn. */
   readonly samples: ReadonlyMap<string, readonly Sample[]>;
 }
 
-/** How one entrant should do beside another. */
+/** Two entrants that are compared, and how the one should do beside the other. */
 export interface Target {
   readonly contest: string;
   readonly entrant: string;
   readonly beside: string;
-  /** The least that the ratio of the two should be; the most where less is better. */
-  readonly ratio: number;
+  /**
+   * The least that the ratio of the two should be, or the most where less is
+   * better. By default they are compared without a verdict.
+   */
+  readonly ratio?: number;
 }
 
-/** The quartiles of several numbers: half of them are from low to high. */
+/** The quartiles of several numbers. Half of the numbers are from low to high. */
 export interface Spread {
   readonly low: number;
   readonly median: number;
@@ -51,10 +60,10 @@ export interface Spread {
 }
 
 /**
- * Sums numbers up.
+ * Finds the quartiles of numbers, interpolated between neighbours.
  *
- * @param values At least one.
- * @returns Their quartiles, interpolated between neighbours.
+ * @param values The numbers, at least one.
+ * @returns The quartiles.
  */
 export function spreadOf(values: readonly number[]): Spread {
   const sorted = [...values].sort((a, b) => a - b);
@@ -70,15 +79,16 @@ export function spreadOf(values: readonly number[]): Spread {
 /** What came of a target. */
 export interface Outcome extends Target, Spread {
   readonly lessIsBetter: boolean;
-  readonly isMet: boolean;
+  /** Whether the target was met, if it has a ratio. */
+  readonly isMet?: boolean;
 }
 
 /**
- * Compares with targets, round by round: what the machine was busy with in one
- * round, both entrants had.
+ * Compares entrants turn by turn: other work of the machine disturbs two
+ * neighbouring turns alike.
  *
  * @param results What came of the contests.
- * @param targets The targets; those whose entrants were not there are left out.
+ * @param targets The targets. One whose entrants were not measured is left out.
  * @returns The ratios.
  */
 export function judge(
@@ -92,17 +102,17 @@ export function judge(
     const ours = result?.samples.get(target.entrant);
     const theirs = result?.samples.get(target.beside);
     if (!result || !ours || !theirs) return [];
-    const ratios = ours.map(({ value }, round) => value / theirs[round]!.value);
-    const spread = spreadOf(ratios);
+    const ratios = ours.map(({ value }, turn) => value / theirs[turn]!.value);
     const { lessIsBetter = false } = result.contest;
-    const isMet = lessIsBetter
-      ? spread.median <= target.ratio
-      : spread.median >= target.ratio;
-    return [{ ...target, ...spread, lessIsBetter, isMet }];
+    const outcome = { ...target, ...spreadOf(ratios), lessIsBetter };
+    const { ratio, median } = outcome;
+    if (ratio === undefined) return [outcome];
+    const isMet = lessIsBetter ? median <= ratio : median >= ratio;
+    return [{ ...outcome, isMet }];
   });
 }
 
-/** Renders rows as a Markdown table, its first column to the left. */
+/** Renders rows as a Markdown table whose first column is aligned to the left. */
 function table(rows: readonly (readonly string[])[]): string {
   const widths = rows[0]!.map((_, column) =>
     Math.max(3, ...rows.map((row) => [...row[column]!].length))
@@ -122,7 +132,12 @@ function table(rows: readonly (readonly string[])[]): string {
   return [line(head), line(rule), ...body.map(line)].join("\n");
 }
 
-/** Renders a number to three digits or more. */
+/**
+ * Renders a number to three digits or more.
+ *
+ * @param value The number.
+ * @returns For example `1.16`, `72.0` or `35,788`.
+ */
 export function formatNumber(value: number): string {
   const digits = value < 10 ? 2 : value < 100 ? 1 : 0;
   return value.toLocaleString("en-US", {
@@ -136,20 +151,24 @@ function formatSpread({ low, median, high }: Spread): string {
   return `${formatNumber(median)} ±${percent.toFixed(0)} %`;
 }
 
-/** Names in the order in which they first come. */
+/** Lists the entrants in the order in which they first come. */
 function entrantsOf(results: readonly Result[]): string[] {
   return [...new Set(results.flatMap(({ samples }) => [...samples.keys()]))];
 }
 
 /**
- * Renders the contests of a table: a row an entrant, a column a contest.
+ * Renders the contests of a table, with a row for each entrant and a column for
+ * each contest.
  *
  * @param results What came of the contests.
- * @param name Which table.
- * @returns It in Markdown: medians, and how far from them half of the values are at
- * most.
+ * @param name The name of the table.
+ * @returns The table in Markdown: medians, and how far the quartiles are from them
+ * at most.
  */
-export function valueTable(results: readonly Result[], name: string): string {
+export function valueTable(
+  results: readonly Result[],
+  name: TableName,
+): string {
   const columns = results.filter(({ contest }) => contest.table === name);
   return table([
     ["", ...columns.map(({ contest }) => `${contest.name}, ${contest.unit}`)],
@@ -164,13 +183,16 @@ export function valueTable(results: readonly Result[], name: string): string {
 }
 
 /**
- * Renders latencies: a row for each entrant of each contest that has them.
+ * Renders latencies, with a row for each entrant of each contest of a table.
  *
  * @param results What came of the contests.
- * @param name Which table.
- * @returns It in Markdown: medians over the rounds, in milliseconds.
+ * @param name The name of the table.
+ * @returns The table in Markdown: medians over the turns, in milliseconds.
  */
-export function latencyTable(results: readonly Result[], name: string): string {
+export function latencyTable(
+  results: readonly Result[],
+  name: TableName,
+): string {
   const rows = results
     .filter(({ contest }) => contest.table === name)
     .flatMap(({ contest, samples }) =>
@@ -195,16 +217,24 @@ export function latencyTable(results: readonly Result[], name: string): string {
  * Renders what came of targets.
  *
  * @param outcomes The targets and their ratios.
- * @returns It in Markdown.
+ * @returns The table in Markdown.
  */
 export function targetTable(outcomes: readonly Outcome[]): string {
   return table([
     ["", "target", "ratio", ""],
     ...outcomes.map((outcome) => [
       `${outcome.contest}: ${outcome.entrant} / ${outcome.beside}`,
-      `${outcome.lessIsBetter ? "≤" : "≥"} ${formatNumber(outcome.ratio)}`,
-      formatSpread(outcome),
-      outcome.isMet ? "met" : "missed",
+      ...[targetText(outcome), formatSpread(outcome), verdict(outcome)],
     ]),
   ]);
+}
+
+function targetText({ ratio, lessIsBetter }: Outcome): string {
+  if (ratio === undefined) return "";
+  return `${lessIsBetter ? "≤" : "≥"} ${formatNumber(ratio)}`;
+}
+
+function verdict({ isMet }: Outcome): string {
+  if (isMet === undefined) return "";
+  return isMet ? "met" : "missed";
 }

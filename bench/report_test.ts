@@ -9,13 +9,18 @@ import {
   valueTable,
 } from "./report.ts";
 
-const speed = { name: "speed", unit: "messages/s", table: "servers" };
+const speed = {
+  name: "speed",
+  unit: "messages/s",
+  table: "servers",
+} as const;
+
 const size = {
   name: "size",
   unit: "MiB",
   table: "servers",
   lessIsBetter: true,
-};
+} as const;
 
 function resultOf(
   contest: Result["contest"],
@@ -37,8 +42,8 @@ describe("spreadOf()", () => {
 });
 
 describe("judge()", () => {
-  it("compares round by round", () => {
-    // The second round was slow for both.
+  it("compares turn by turn", () => {
+    // The second turn was slow for both.
     const results = [
       resultOf(speed, { us: [120, 12, 130], them: [100, 10, 130] }),
     ];
@@ -64,7 +69,7 @@ describe("judge()", () => {
     assertEquals(judge(results, [{ ...target, ratio: 1.09 }])[0]?.isMet, false);
   });
 
-  it("leaves out who was not there", () => {
+  it("leaves out a target whose entrants were not measured", () => {
     const results = [resultOf(speed, { us: [1] })];
     const target = {
       contest: "speed",
@@ -74,14 +79,22 @@ describe("judge()", () => {
     };
     assertEquals(judge(results, [target]), []);
   });
+
+  it("compares without a verdict where there is no ratio to reach", () => {
+    const results = [resultOf(speed, { us: [3], them: [2] })];
+    const target = { contest: "speed", entrant: "us", beside: "them" };
+    assertEquals(judge(results, [target]), [
+      { ...target, low: 1.5, median: 1.5, high: 1.5, lessIsBetter: false },
+    ]);
+  });
 });
 
 describe("valueTable()", () => {
-  it("has a row an entrant and a column a contest", () => {
+  it("has a row for each entrant and a column for each contest", () => {
     const results = [
       resultOf(speed, { us: [1000, 1500, 1250], them: [900] }),
       resultOf(size, { us: [9.994] }),
-      resultOf({ ...speed, table: "other" }, { nobody: [1] }),
+      resultOf({ ...speed, table: "clients" }, { nobody: [1] }),
     ];
     assertEquals(
       valueTable(results, "servers"),
@@ -117,14 +130,19 @@ describe("targetTable()", () => {
   it("says which targets were met", () => {
     const results = [resultOf(speed, { us: [120], them: [100] })];
     const target = { contest: "speed", entrant: "us", beside: "them" };
-    const targets = [{ ...target, ratio: 1.1 }, { ...target, ratio: 1.3 }];
+    const targets = [
+      { ...target, ratio: 1.1 },
+      { ...target, ratio: 1.3 },
+      target,
+    ];
     assertEquals(
       targetTable(judge(results, targets)),
       `\
 |                  | target |     ratio |        |
 | ---------------- | -----: | --------: | -----: |
 | speed: us / them | ≥ 1.10 | 1.20 ±0 % |    met |
-| speed: us / them | ≥ 1.30 | 1.20 ±0 % | missed |`,
+| speed: us / them | ≥ 1.30 | 1.20 ±0 % | missed |
+| speed: us / them |        | 1.20 ±0 % |        |`,
     );
   });
 });

@@ -1,18 +1,26 @@
 /**
- * The servers of the comparison, as far as this machine has them.
+ * The servers of the comparison.
  *
  * @module
  */
 
-import { type CommandLine, outputOf } from "./process.ts";
+import type { CommandLine } from "./process.ts";
+import {
+  type Built,
+  DENO,
+  EXECUTABLE,
+  file,
+  fromSource,
+  type Programs,
+} from "./programs.ts";
 
-/** A server that can be started here. */
+/** A server that this machine can start. */
 export interface Server {
-  /** What it is called in the tables. */
+  /** Its name in the tables. */
   readonly name: string;
   /** Its command line, by the port that it is to listen on. */
   readonly command: (port: number) => CommandLine;
-  /** Whether it may use every processor; otherwise it gets one. */
+  /** Whether it may use every core; otherwise it gets one. */
   readonly usesAllCores?: boolean;
   /** Whether it is in the table of latencies. */
   readonly hasLatency?: boolean;
@@ -20,18 +28,12 @@ export interface Server {
   readonly isForking?: boolean;
 }
 
-/** What this machine has. */
-export interface Equipment {
-  /** The servers. */
-  readonly servers: readonly Server[];
-  /** Programs and their versions. */
-  readonly versions: Readonly<Record<string, string>>;
-  /** What is not there. */
-  readonly missing: readonly string[];
-  /** The load generator's command line, without its arguments. */
-  readonly load: CommandLine;
-  /** What the load generator is. */
-  readonly loadName: string;
+/** A server that the command line adds to the comparison. */
+export interface AddedServer {
+  /** Its name in the tables. */
+  readonly name: string;
+  /** Its command line, with `PORT` where the port goes. */
+  readonly command: string;
 }
 
 /** The names of the servers that others are compared with. */
@@ -46,155 +48,133 @@ export const NAMES = {
 /**
  * Tells our own servers and clients from others.
  *
- * @param name What one is called in the tables.
- * @returns Whether it is ours.
+ * @param name A name from the tables.
+ * @returns Whether it is one of ours.
  */
 export function isOurs(name: string): boolean {
   return /^(\.\/)?echo( serve| send|$)|^deno run$/.test(name);
 }
 
-/** A file of this folder, or of one above it. */
-function file(path: string): string {
-  return `${import.meta.dirname}/${path}`;
-}
-
-/** The Deno that runs this. */
-const DENO = Deno.execPath();
-
-/** The compiled executable. */
-export const EXECUTABLE = file("../echo");
+/** A server, and whether this machine has what it needs: by default it does. */
+type Candidate = Server & { readonly isHere?: boolean };
 
 /**
- * Runs our own command from source.
+ * Lists the servers that this machine can start.
  *
- * @param args Its arguments.
- * @returns The command line.
+ * @param programs The programs of this machine.
+ * @param built The executables that were built.
+ * @param folder Where a server's log goes.
+ * @param added One more server, if any.
+ * @returns The servers, in the order of the tables.
  */
-export function fromSource(...args: string[]): CommandLine {
-  const main = file("../main.ts");
-  return [DENO, "run", "--allow-net", "--allow-read", main, ...args];
-}
-
-/** What runs the other servers: its version's command line, and what it says. */
-const PROGRAMS: Record<string, { version: CommandLine; pattern: RegExp }> = {
-  // Where there is none, a task of Deno has one that is Deno, and says so.
-  node: { version: ["node", "--version"], pattern: /^v(\S+)/ },
-  python3: { version: ["python3", "--version"], pattern: /Python (\S+)/ },
-  go: { version: ["go", "version"], pattern: /go(\d\S+)/ },
-  socat: { version: ["socat", "-V"], pattern: /socat version (\S+)/ },
-  ncat: { version: ["ncat", "--version"], pattern: /Version (\S+)/ },
-  cc: { version: ["cc", "--version"], pattern: /(\S+)$/m },
-  // The Deno in the executable, which may not be the one that runs this.
-  "./echo": {
-    version: ["grep", "-aom1", "Deno/[0-9.]*", EXECUTABLE],
-    pattern: /^(Deno.\S+)/,
-  },
-};
-
-/**
- * Finds out what this machine has, and builds what must be built.
- *
- * @param folder Where to build.
- * @param another The command line of one more server, with PORT in it, if any.
- * @returns The servers, in the order of the tables, and the load generator.
- */
-export async function findEquipment(
+export function listServers(
+  programs: Programs,
+  built: Built,
   folder: string,
-  another: string,
-): Promise<Equipment> {
-  const versions: Record<string, string> = { deno: Deno.version.deno };
-  const missing: string[] = [];
-  for (const [name, { version, pattern }] of Object.entries(PROGRAMS)) {
-    const output = await outputOf(version).catch(() => undefined);
-    const found = output?.match(pattern)?.[1];
-    if (found) versions[name] = found;
-    else missing.push(name);
-  }
-  const canBuildC = "cc" in versions && Deno.build.os === "linux";
-  if (canBuildC) {
-    const compiler = ["cc", "-O2", "-D_GNU_SOURCE", "-o"];
-    await outputOf([...compiler, `${folder}/load`, file("load.c")]);
-    await outputOf([...compiler, `${folder}/epoll`, file("servers/epoll.c")]);
-  }
-  if ("go" in versions) {
-    const source = file("servers/goroutines.go");
-    await outputOf(["go", "build", "-o", `${folder}/goroutines`, source]);
-  }
+  added: AddedServer | undefined,
+): Server[] {
+  const candidates = [
+    ...namedServers(programs, built, folder, added),
+    ...ourOtherServers(programs),
+    ...otherServers(programs, built),
+  ];
+  return candidates.filter(({ isHere = true }) => isHere);
+}
 
-  const serve = (port: number) => ["serve", "--port", `${port}`];
-  const quiet = (port: number) => [...serve(port), "--quiet"];
-  const log = `${folder}/echo.log`;
-  const script = (name: string) => file(`servers/${name}`);
-  const servers: (Server & { isHere?: boolean })[] = [
+const serve = (port: number) => ["serve", "--port", `${port}`];
+const serveQuietly = (port: number) => [...serve(port), "--quiet"];
+
+/** The servers that are compared with each other by name, and the added one. */
+function namedServers(
+  { versions }: Programs,
+  { epoll }: Built,
+  folder: string,
+  added: AddedServer | undefined,
+): Candidate[] {
+  return [
     {
       name: NAMES.ours,
-      command: (port) => fromSource(...quiet(port)),
       hasLatency: true,
+      command: (port) => fromSource(...serveQuietly(port)),
     },
-    {
-      name: another,
-      command: (port) =>
-        another.trim().replaceAll("PORT", `${port}`).split(/\s+/),
-      hasLatency: true,
-      isHere: another !== "",
-    },
+    ...(added ? [serverOf(added)] : []),
     {
       name: NAMES.logging,
       command: (port) => [
-        ...["sh", "-c", `exec "$@" >"$0"`, log],
+        ...["sh", "-c", 'exec "$@" >"$0"', `${folder}/echo.log`],
         ...fromSource(...serve(port)),
       ],
     },
     {
       name: NAMES.loop,
       hasLatency: true,
-      command: (port) => [
-        ...[DENO, "run", "--allow-net", script("deno_loop.ts"), `${port}`],
-      ],
+      command: (port) => denoScript("deno_loop.ts", port),
     },
     {
       name: NAMES.node,
       hasLatency: true,
-      command: (port) => ["node", script("node_net.mjs"), `${port}`],
+      command: (port) => ["node", file("servers/node_net.mjs"), `${port}`],
       isHere: "node" in versions,
     },
     {
       name: NAMES.floor,
       hasLatency: true,
-      command: (port) => [`${folder}/epoll`, `${port}`],
-      isHere: canBuildC,
+      command: (port) => [epoll!, `${port}`],
+      isHere: epoll !== undefined,
     },
+  ];
+}
+
+function serverOf({ name, command }: AddedServer): Server {
+  return {
+    name,
+    hasLatency: true,
+    command: (port) =>
+      command.trim().replaceAll("PORT", `${port}`).split(/\s+/),
+  };
+}
+
+function ourOtherServers({ versions }: Programs): Candidate[] {
+  const isCompiled = "./echo" in versions;
+  return [
     {
       name: "./echo serve",
-      command: (port) => [EXECUTABLE, ...quiet(port)],
-      isHere: "./echo" in versions,
+      command: (port) => [EXECUTABLE, ...serveQuietly(port)],
+      isHere: isCompiled,
     },
     {
       name: "echo serve --workers 0",
-      command: (port) => fromSource(...quiet(port), "--workers", "0"),
+      command: (port) => fromSource(...serveQuietly(port), "--workers", "0"),
       usesAllCores: true,
     },
     {
       name: "./echo serve --workers 0",
-      command: (port) => [EXECUTABLE, ...quiet(port), "--workers", "0"],
+      command: (port) => [EXECUTABLE, ...serveQuietly(port), "--workers", "0"],
       usesAllCores: true,
-      isHere: "./echo" in versions,
+      isHere: isCompiled,
     },
+  ];
+}
+
+function otherServers(
+  { versions }: Programs,
+  { goroutines }: Built,
+): Candidate[] {
+  const script = file("servers/asyncio_streams.py");
+  return [
     {
       name: "Deno readable.pipeTo(writable)",
-      command: (port) => [
-        ...[DENO, "run", "--allow-net", script("deno_pipe.ts"), `${port}`],
-      ],
+      command: (port) => denoScript("deno_pipe.ts", port),
     },
     {
       name: "Python asyncio streams",
-      command: (port) => ["python3", script("asyncio_streams.py"), `${port}`],
+      command: (port) => ["python3", script, `${port}`],
       isHere: "python3" in versions,
     },
     {
       name: "Go goroutines",
-      command: (port) => [`${folder}/goroutines`, `${port}`],
-      isHere: "go" in versions,
+      command: (port) => [goroutines!, `${port}`],
+      isHere: goroutines !== undefined,
     },
     {
       name: "socat fork EXEC:cat",
@@ -216,15 +196,8 @@ export async function findEquipment(
       isHere: "ncat" in versions,
     },
   ];
-  return {
-    servers: servers.filter(({ isHere = true }) => isHere),
-    versions,
-    missing,
-    ...(canBuildC
-      ? { load: [`${folder}/load`], loadName: "bench/load.c (native)" }
-      : {
-        load: [DENO, "run", "--allow-net", file("load.ts")],
-        loadName: "bench/load.ts (load.c takes Linux and a C compiler)",
-      }),
-  };
+}
+
+function denoScript(name: string, port: number): CommandLine {
+  return [DENO, "run", "--allow-net", file(`servers/${name}`), `${port}`];
 }

@@ -1,81 +1,112 @@
-// Tells what many connections cost ./echo serve, short ones and idle ones:
+// Measures what many connections cost ./echo serve, short ones and idle ones:
 //
 //   deno task soak
 
 import { printLine } from "../cli/command.ts";
 import { connect, type EchoClient } from "../client.ts";
-import { shell, start } from "../testing/process.ts";
+import { EXECUTABLE, shell } from "../testing/process.ts";
 
-/** Several addresses, so that the ports in TIME_WAIT do not run out. */
-const ADDRESSES = 20;
+const HOSTNAME = "127.0.0.1";
 
 const MESSAGE = new TextEncoder().encode("one short message");
 
-const PORT = 24680;
+/** How many clients make short connections at the same time. */
+const VISITORS = 20;
 
-/** Starts the server, and tells what it uses. */
-function startServer() {
-  const server = start("serve", "-q", "-H", "0.0.0.0", "-p", `${PORT}`);
-  const usage = async () => {
+/**
+ * A client waits this long for the server to start, in milliseconds, and for one
+ * of its own 28,000 ports. Linux keeps a port of a closed connection for a second
+ * on loopback (`net.ipv4.tcp_tw_reuse`).
+ */
+const RETRY_MS = 5000;
+
+/** What the server's process holds. */
+interface Usage {
+  readonly residentMiB: number;
+  readonly descriptors: number;
+}
+
+/** `./echo serve` on a free port. Disposing of it kills it. */
+class Server implements AsyncDisposable {
+  readonly #port = freePort();
+  // With its log the server would cost more. So it does not print its port.
+  readonly #child = new Deno.Command(EXECUTABLE, {
+    args: ["serve", "-q", "-p", `${this.#port}`],
+    stdin: "null",
+    stdout: "null",
+  }).spawn();
+
+  /** Makes a connection and echoes a message over it. */
+  async visit(): Promise<EchoClient> {
+    const client = await connect({
+      hostname: HOSTNAME,
+      port: this.#port,
+      retryMs: RETRY_MS,
+    });
+    await client.echo(MESSAGE);
+    return client;
+  }
+
+  /** Makes short connections, some of them at the same time. */
+  async visitBriefly(connections: number): Promise<void> {
+    let left = connections;
+    const visitor = async () => {
+      while (left-- > 0) {
+        using client = await this.visit();
+        await client.end();
+      }
+    };
+    await Promise.all(Array.from({ length: VISITORS }, visitor));
+  }
+
+  async usage(): Promise<Usage> {
     const script = 'grep VmRSS: "/proc/$1/status"; ls "/proc/$1/fd" | wc -l';
-    const text = await shell(script, `${server.pid}`);
+    const text = await shell(script, `${this.#child.pid}`);
     const [, kiB, descriptors] = text.match(/(\d+) kB\s+(\d+)/) ?? [];
     return {
       residentMiB: Number(kiB) / 1024,
       descriptors: Number(descriptors),
     };
-  };
-  return { server, usage };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.#child.status;
+  }
 }
 
-/** Makes one of many connections, which has echoed a message. */
-async function visit(number: number): Promise<EchoClient> {
-  const hostname = `127.0.0.${1 + number % ADDRESSES}`;
-  const client = await connect({ hostname, port: PORT, retryMs: 5000 });
-  await client.echo(MESSAGE);
-  return client;
+function freePort(): number {
+  using listener = Deno.listen({ hostname: HOSTNAME, port: 0 });
+  return listener.addr.port;
 }
 
 /**
- * Makes short connections to a server of its own.
+ * Makes short connections to a server of its own. V8's heap may grow by a step
+ * once, but a leak goes on: where the memory grew too much, as many connections
+ * again decide.
  *
  * @param connections How many.
- * @param first After how many of them the server should have its final size.
- * @returns What it used, in words.
- * @throws {Error} If after all of them the server's resident memory is more than
- * a fifth above where it was after the first, and rises by as much again with as
- * many more (V8's heap may take a step once, a leak goes on); or if it has
- * descriptors open that it had not before any.
+ * @param first The memory after this many of them is what it is compared with.
+ * @returns What the server used, in words.
+ * @throws {Error} If the server's resident memory grew by more than a fifth twice,
+ * or if it has more descriptors open than before the first connection.
  */
 export async function soak(
   connections: number,
   first: number,
 ): Promise<string> {
-  const { server, usage } = startServer();
-  await using _ = server;
-  const visitAll = async (count: number) => {
-    const visitor = async () => {
-      while (count > 0) {
-        using client = await visit(count--);
-        await client.end();
-      }
-    };
-    await Promise.all(Array.from({ length: 20 }, visitor));
-  };
-
-  await visitAll(1);
-  const before = await usage();
-  await visitAll(first);
-  let early = await usage();
+  await using server = new Server();
+  await server.visitBriefly(1);
+  const before = await server.usage();
+  await server.visitBriefly(first);
+  let early = await server.usage();
   for (let round = 1;; round++) {
-    await visitAll(connections - first);
-    const after = await usage();
+    await server.visitBriefly(connections - first);
+    const after = await server.usage();
     const growth = after.residentMiB / early.residentMiB - 1;
     const report = `${connections} short connections, round ${round}: ` +
-      `${
-        early.residentMiB.toFixed(1)
-      } MiB resident after the first ${first}, ` +
-      `${after.residentMiB.toFixed(1)} MiB after all ` +
+      `${early.residentMiB.toFixed(1)} MiB resident after the first ` +
+      `${first}, ${after.residentMiB.toFixed(1)} MiB after all ` +
       `(${(growth * 100).toFixed(1)} % more), ` +
       `${before.descriptors} descriptors before, ${after.descriptors} after`;
     if (after.descriptors > before.descriptors) throw new Error(report);
@@ -89,23 +120,22 @@ export async function soak(
  * Opens connections that echo one message and then do nothing.
  *
  * @param connections How many.
- * @param mostMiB What they and the server may take.
+ * @param mostMiB The most memory that they and the server may take.
  * @returns What they took, in words.
- * @throws {Error} If that is more.
+ * @throws {Error} If they took more.
  */
 export async function idle(
   connections: number,
   mostMiB: number,
 ): Promise<string> {
-  const { server, usage } = startServer();
-  await using _ = server;
-  (await visit(0)).close();
-  const before = await usage();
-  const clients = [];
-  for (let number = 0; number < connections; number++) {
-    clients.push(await visit(number));
+  await using server = new Server();
+  await server.visitBriefly(1);
+  const before = await server.usage();
+  const clients: EchoClient[] = [];
+  for (let count = 0; count < connections; count++) {
+    clients.push(await server.visit());
   }
-  const after = await usage();
+  const after = await server.usage();
   for (const client of clients) client.close();
   const report = `${connections} idle connections: ` +
     `${before.residentMiB.toFixed(1)} MiB resident before, ` +

@@ -1,4 +1,4 @@
-# The server of Python's documentation on asyncio streams, for more than one message.
+# The server of Python's documentation on asyncio streams, but for more than one message.
 
 import asyncio
 import sys

@@ -1,4 +1,4 @@
-// The loop that people write: read into a buffer, write until all is sent.
+// The usual loop: read into a buffer, write until all is sent.
 
 const listener = Deno.listen({
   hostname: "127.0.0.1",
@@ -17,7 +17,7 @@ async function echo(conn: Deno.TcpConn): Promise<void> {
       }
     }
   } catch {
-    // A client that left.
+    // The client is gone.
   }
   conn.close();
 }

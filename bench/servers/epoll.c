@@ -1,5 +1,5 @@
-// What the kernel allows: one thread, one buffer, no limits, no timeouts, no log,
-// nothing that a server needs beside the loop. Linux alone.
+// The least that a server can do: one thread, one buffer, no limits, no timeouts,
+// no log. It shows what the kernel allows. Linux alone.
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -14,7 +14,7 @@ enum { BUFFER_BYTES = 256 * 1024, MOST_EVENTS = 512 };
 
 static char buffer[BUFFER_BYTES];
 
-// Returns whether the connection goes on.
+// Returns whether the connection stays open.
 static int echo(int fd) {
   ssize_t length = recv(fd, buffer, sizeof buffer, 0);
   for (ssize_t sent = 0; sent < length;) {
@@ -22,7 +22,7 @@ static int echo(int fd) {
     if (written > 0) {
       sent += written;
     } else if (errno == EAGAIN) {
-      // One that does not read holds up all others: nobody's server.
+      // A client that does not read holds up all others. A real server may not.
       poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, -1);
     } else {
       return 0;

@@ -1,4 +1,4 @@
-// The server of Go's documentation: a goroutine a connection, which copies it to itself.
+// The server of Go's documentation: each connection has a goroutine that copies it to itself.
 package main
 
 import (

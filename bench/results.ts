@@ -1,0 +1,74 @@
+/**
+ * All that came of a comparison, as one text.
+ *
+ * @module
+ */
+
+import {
+  latencyTable,
+  type Outcome,
+  type Result,
+  type TableName,
+  TABLES,
+  targetTable,
+  valueTable,
+} from "./report.ts";
+
+/** All that came of a comparison. */
+export interface Comparison {
+  /** Where, when and how it was made, in lines. */
+  readonly caption: readonly string[];
+  /** What came of each contest. */
+  readonly results: readonly Result[];
+  /** What came of each target. */
+  readonly outcomes: readonly Outcome[];
+}
+
+/** The headings of the tables. */
+const HEADINGS: Record<TableName, string> = {
+  servers: "Servers",
+  latency: "Latencies",
+  clients: "Clients",
+  startup: "Startup",
+};
+
+/**
+ * Renders a comparison for a terminal.
+ *
+ * @param comparison The comparison.
+ * @returns The caption and all tables, in Markdown.
+ */
+export function renderTables(
+  { caption, results, outcomes }: Comparison,
+): string {
+  const measured = TABLES.filter((name) =>
+    results.some(({ contest }) => contest.table === name)
+  );
+  return [
+    caption.map((line) => `- ${line}`).join("\n"),
+    ...measured.map((name) => {
+      const render = name === "latency" ? latencyTable : valueTable;
+      return `## ${HEADINGS[name]}\n\n${render(results, name)}`;
+    }),
+    ...(outcomes.length > 0 ? [`## Ratios\n\n${targetTable(outcomes)}`] : []),
+  ].join("\n\n");
+}
+
+/**
+ * Renders a comparison for a file.
+ *
+ * @param comparison The comparison.
+ * @param chart The path of its chart, from that file.
+ * @returns The chart, the caption and all tables, in Markdown.
+ */
+export function renderResults(comparison: Comparison, chart: string): string {
+  return `# Results
+
+\`deno task bench --output DIR\` writes this file. A value is a median; behind ± is
+how far the quartiles are from it at most.
+
+![A bar for each server and client in each contest](${chart})
+
+${renderTables(comparison)}
+`;
+}

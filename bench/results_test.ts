@@ -1,0 +1,79 @@
+import { assertEquals } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import { judge, type Result } from "./report.ts";
+import { renderResults, renderTables } from "./results.ts";
+
+const latencyMs = { p50: 1, p99: 2, p99_9: 3, max: 4 };
+
+const results: Result[] = [
+  {
+    contest: { name: "start", unit: "ms", table: "startup" },
+    samples: new Map([["us", [{ value: 40 }]]]),
+  },
+  {
+    contest: { name: "waits", unit: "round trips/s", table: "latency" },
+    samples: new Map([["us", [{ value: 1000, latencyMs }]]]),
+  },
+  {
+    contest: { name: "speed", unit: "messages/s", table: "servers" },
+    samples: new Map([["us", [{ value: 120 }]], ["them", [{ value: 100 }]]]),
+  },
+];
+
+const outcomes = judge(results, [
+  { contest: "speed", entrant: "us", beside: "them", ratio: 1.1 },
+]);
+
+const TABLES = `\
+- a machine
+- its programs
+
+## Servers
+
+|      | speed, messages/s |
+| ---- | ----------------: |
+| us   |          120 ±0 % |
+| them |          100 ±0 % |
+
+## Latencies
+
+|           | round trips/s | p50 ms | p99 ms | p99.9 ms | max ms |
+| --------- | ------------: | -----: | -----: | -------: | -----: |
+| waits: us |         1,000 |   1.00 |   2.00 |     3.00 |   4.00 |
+
+## Startup
+
+|     | start, ms |
+| --- | --------: |
+| us  | 40.0 ±0 % |
+
+## Ratios
+
+|                  | target |     ratio |     |
+| ---------------- | -----: | --------: | --: |
+| speed: us / them | ≥ 1.10 | 1.20 ±0 % | met |`;
+
+describe("renderTables()", () => {
+  it("has the caption, each table with results, and the ratios", () => {
+    const caption = ["a machine", "its programs"];
+    assertEquals(renderTables({ caption, results, outcomes }), TABLES);
+  });
+
+  it("has no heading without a table", () => {
+    const comparison = { caption: ["a"], results: [], outcomes: [] };
+    assertEquals(renderTables(comparison), "- a");
+  });
+});
+
+describe("renderResults()", () => {
+  it("has the chart before the tables, and ends as a text file does", () => {
+    const caption = ["a machine", "its programs"];
+    const text = renderResults({ caption, results, outcomes }, "chart.svg");
+    const chart = "![A bar for each server and client in each contest]" +
+      "(chart.svg)";
+    assertEquals(
+      text.replace(/^# Results\n\n[^#]*?\n\n(?=!)/, ""),
+      `${chart}\n\n${TABLES}\n`,
+    );
+  });
+});
