@@ -17,13 +17,14 @@ import {
   UsageError,
 } from "./cli/flags.ts";
 import { escapeText } from "./cli/format.ts";
-import { sendCommand } from "./cli/send.ts";
-import { serveCommand } from "./cli/serve.ts";
+import { sendCommand } from "./cli/send/command.ts";
+import { serveCommand } from "./cli/serve/command.ts";
 import {
   OutputClosedError,
   processTerminal,
   type Terminal,
 } from "./cli/terminal.ts";
+import { isNetworkError, type Operation, type Reason } from "./net/errors.ts";
 
 export type { Terminal };
 
@@ -42,30 +43,21 @@ ${renderFlags(COMMON_FLAGS)}
 
 More on a command: echo <COMMAND> --help`;
 
-/** What to try, by what an error says. */
-const HINTS: readonly [message: RegExp, hint: string][] = [
-  [
-    /^Cannot connect .*: connection refused$/,
-    "is a server running there? start one with: echo serve",
-  ],
-  [
-    /^Cannot connect .*: timed out/,
-    "check --host and --port, or wait longer with --timeout",
-  ],
-  [/: the name does not resolve$/, "check --host"],
-  [
-    /^Cannot listen .*: address already in use$/,
-    "choose another with --port",
-  ],
-  [
-    /^Cannot listen .*: this machine has no such address$/,
-    "choose one of its own with --host",
-  ],
-  [
-    /^Cannot listen .*: permission denied$/,
-    "ports below 1024 need privileges, choose another with --port",
-  ],
-];
+/** What to try, by what failed and why. */
+const HINTS: Partial<Record<Operation, Partial<Record<Reason, string>>>> = {
+  connect: {
+    refused: "is a server running there? start one with: echo serve",
+    timeout: "check --host and --port, or wait longer with --timeout",
+    unresolved: "check --host",
+  },
+  listen: {
+    address_in_use: "choose another with --port",
+    no_such_address: "choose one of its own with --host",
+    permission_denied:
+      "ports below 1024 need privileges, choose another with --port",
+    unresolved: "check --host",
+  },
+};
 
 /**
  * Runs the tool.
@@ -79,10 +71,10 @@ const HINTS: readonly [message: RegExp, hint: string][] = [
  * ```
  *
  * @param args The arguments after the program's name.
- * @param terminal Where it reads, writes and gets signals, by default this
+ * @param terminal Where the tool reads, writes and gets signals, by default this
  * process's own streams and signals.
- * @returns The exit status: 0 if all went well, 1 if it did not, 2 if the
- * arguments are not ones that the tool takes. Errors become a line on stderr.
+ * @returns The exit status: 0 if all went well, 1 if not, 2 if the command line is
+ * wrong. Errors become a line on stderr.
  */
 export async function main(
   args: readonly string[],
@@ -111,9 +103,11 @@ async function run(
   const command = COMMANDS.find((command) => command.name === name);
   if (command) return await command.run(rest, terminal);
   if (name.startsWith("-")) {
-    const late = COMMANDS.find((command) => rest.includes(command.name));
-    if (late) {
-      throw new UsageError(`flags go after the command: echo ${late.name}`);
+    const misplaced = COMMANDS.find((command) => rest.includes(command.name));
+    if (misplaced) {
+      throw new UsageError(
+        `flags go after the command: echo ${misplaced.name}`,
+      );
     }
     const line = parseCommandLine(args, COMMON_FLAGS);
     const status = await runCommonFlags(line.values, terminal, () => ABOUT);
@@ -127,10 +121,12 @@ async function run(
   );
 }
 
+/** Renders an error as one line, with what to try if that is known. */
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const message = error.message.replaceAll("\n", " ");
-  const hint = HINTS.find(([pattern]) => pattern.test(message))?.[1];
+  const hint = isNetworkError(error) &&
+    HINTS[error.operation]?.[error.reason];
   return hint ? `${message}, ${hint}` : message;
 }
 

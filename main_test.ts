@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { delay } from "@std/async/delay";
 import { describe, it } from "@std/testing/bdd";
 import config from "./deno.json" with { type: "json" };
-import { writeAll } from "./net.ts";
+import { writeAll } from "./net/streams.ts";
 import { serve } from "./server.ts";
 import { freePort, patternOf, startPeer } from "./testing/peer.ts";
 import { CLOSED_STDOUT, run, type Session } from "./testing/terminal.ts";

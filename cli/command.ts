@@ -1,11 +1,11 @@
 /**
- * What the commands of the tool have in common.
+ * What every command of the tool needs.
  *
  * @module
  */
 
 import config from "../deno.json" with { type: "json" };
-import { writeAll, type Writer } from "../net.ts";
+import { writeAll, type Writer } from "../net/streams.ts";
 import {
   type CommandLine,
   type Flags,
@@ -24,35 +24,35 @@ export const COMMON_FLAGS = {
 
 /** A command of the tool. */
 export interface Command {
-  /** The word that picks it. */
+  /** The name by which it is called. */
   readonly name: string;
-  /** What it does, in a line. */
+  /** What the command does, in a line. */
   readonly about: string;
 
   /**
-   * Runs it.
+   * Runs the command.
    *
    * @param args The arguments after its name.
    * @param terminal Where it reads, writes and gets signals.
    * @returns The exit status.
-   * @throws {UsageError} If the arguments are not ones that it takes.
+   * @throws {UsageError} If the command does not take the arguments.
    */
   run(args: readonly string[], terminal: Terminal): Promise<number>;
 }
 
-/** How a command is made. */
+/** The parts from which {@linkcode makeCommand} makes a command. */
 export interface CommandSpec<F extends Flags, Options> {
-  /** The word that picks it. */
+  /** The name by which it is called. */
   readonly name: string;
-  /** What it does, in a line. */
+  /** What the command does, in a line. */
   readonly about: string;
   /** What follows its name, for the usage. */
   readonly synopsis: string;
-  /** What its words that are not flags are, if it takes any. */
+  /** What the usage calls its operands, if it takes any. */
   readonly operand?: string;
   /** What the usage says after the flags. */
   readonly notes?: string;
-  /** Its own flags. */
+  /** The flags of this command alone. */
   readonly flags: F;
   /** Turns a command line into options, or throws a {@linkcode UsageError}. */
   readonly options: (line: CommandLine<F>) => Options;
@@ -63,7 +63,7 @@ export interface CommandSpec<F extends Flags, Options> {
 /**
  * Makes a command, which takes its own flags and the common ones.
  *
- * @param spec Its name, its flags and what it does.
+ * @param spec The parts of the command.
  * @returns The command.
  */
 export function makeCommand<F extends Flags, Options>(
@@ -89,7 +89,7 @@ export function makeCommand<F extends Flags, Options>(
  * Prints the help or the version if the command line asks for it.
  *
  * @param values The values of the common flags.
- * @param terminal Where it is printed.
+ * @param terminal Where the text is printed.
  * @param help Renders the help.
  * @returns The exit status, or `undefined` if neither was asked for.
  */
@@ -118,7 +118,7 @@ export function encode(text: string): Uint8Array {
 /**
  * Writes a line of text.
  *
- * @param writer Where it goes.
+ * @param writer Where the line goes.
  * @param text The line, without its end.
  */
 export async function printLine(writer: Writer, text: string): Promise<void> {
@@ -126,12 +126,12 @@ export async function printLine(writer: Writer, text: string): Promise<void> {
 }
 
 /**
- * Runs what Ctrl-C ends in good order, and a second Ctrl-C at once, whatever it
- * waits for: a reader of its output, say.
+ * Runs work that the first Ctrl-C ends in good order. The second one ends it at
+ * once, even if the work waits for a reader of its output.
  *
  * @param terminal Where the signals come from.
- * @param work What is run; its signal is aborted by the first Ctrl-C.
- * @returns The exit status that it returns, or 130 at the second Ctrl-C.
+ * @param work The work; its signal is aborted by the first Ctrl-C.
+ * @returns The exit status of the work, or 130 at the second Ctrl-C.
  */
 export async function untilStopped(
   terminal: Terminal,

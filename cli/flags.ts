@@ -1,5 +1,5 @@
 /**
- * Command lines: what a flag is, what its value may be, how a mistake reads.
+ * Command lines: what a flag is, and how a mistake reads.
  *
  * @module
  */
@@ -16,18 +16,18 @@ export class UsageError extends Error {
 
 /** One flag of a command. */
 export interface Flag<T> {
-  /** Its one-letter name. */
+  /** The flag's one-letter name. */
   readonly short?: string;
   /** The placeholder for its value in the usage; a switch has none. */
   readonly value?: string;
-  /** What it does, for the usage. */
+  /** What the flag does, for the usage. */
   readonly help: string;
-  /** Its value when it is not given, in brackets in the usage. */
+  /** Its value when the flag is not given; the usage shows it in brackets. */
   readonly default: T;
-  /** The default in words, where it does not speak for itself. */
+  /** The default in words, where the value itself would not be understood. */
   readonly defaultText?: string;
   /**
-   * Reads its value.
+   * Reads a value of the flag.
    *
    * @throws {UsageError} That says what is allowed.
    */
@@ -35,10 +35,10 @@ export interface Flag<T> {
 }
 
 /**
- * Makes a flag that has no value: it is given or not.
+ * Makes a switch: a flag without a value, which is given or not.
  *
- * @param help What it does, for the usage.
- * @param short Its one-letter name, if it has one.
+ * @param help What the flag does, for the usage.
+ * @param short The flag's one-letter name, if it has one.
  * @returns The flag.
  */
 export function switchFlag(help: string, short?: string): Flag<boolean> {
@@ -60,10 +60,10 @@ export interface CommandLine<F extends Flags> {
   readonly values: Values<F>;
   /** The flags that were given, by their long names. */
   readonly given: ReadonlySet<keyof F>;
-  /** The words that are not flags, before any `--`. */
-  readonly words: readonly string[];
-  /** The words after `--`. */
-  readonly rest: readonly string[];
+  /** The arguments before any `--` that are no flags. */
+  readonly operands: readonly string[];
+  /** The arguments after `--`. */
+  readonly afterDashes: readonly string[];
 }
 
 /**
@@ -71,8 +71,9 @@ export interface CommandLine<F extends Flags> {
  *
  * @param args The arguments after the command's name.
  * @param flags The flags that the command has.
- * @param operand What its other words are, if it takes any: for an error.
- * @returns The values of all its flags, and the other words.
+ * @param operand What the command calls its operands, if it takes any: for an
+ * error.
+ * @returns The values of all its flags, and its operands.
  * @throws {UsageError} If a flag is unknown, is given twice, or its value is
  * missing or not allowed.
  */
@@ -99,8 +100,8 @@ export function parseCommandLine<F extends Flags>(
   return {
     values: values as Values<F>,
     given,
-    words: parsed._ ?? [],
-    rest: parsed["--"] ?? [],
+    operands: parsed._ ?? [],
+    afterDashes: parsed["--"] ?? [],
   };
 }
 
@@ -198,12 +199,12 @@ function unknownFlag(
 }
 
 /**
- * Finds what a mistyped name was meant to be.
+ * Finds the name that a mistyped one was meant to be.
  *
  * @param name What was typed.
- * @param names The names that there are.
- * @returns The one that it begins or is nearest to, or `undefined` where none is
- * near.
+ * @param names The names that exist.
+ * @returns The only name that begins with what was typed, or else the nearest one;
+ * `undefined` where none is near.
  */
 export function nearestName(
   name: string,
@@ -243,106 +244,4 @@ export function renderFlags(flags: Flags): string {
   });
   const width = Math.max(...rows.map(([left]) => left.length)) + 2;
   return rows.map(([left, right]) => left.padEnd(width) + right).join("\n");
-}
-
-/** The longest that a timer of the runtime waits: 2^31 - 1 ms. */
-const MAX_TIME_MS = 2 ** 31 - 1;
-
-/** Milliseconds in each unit of a TIME. */
-const TIME_UNITS: Record<string, number> = {
-  ms: 1,
-  s: 1000,
-  m: 60_000,
-  h: 3_600_000,
-};
-
-/** Bytes in each unit of a SIZE. */
-const SIZE_UNITS: Record<string, number> = {
-  "": 1,
-  k: 1024,
-  m: 1024 ** 2,
-  g: 1024 ** 3,
-};
-
-/**
- * Reads a whole number: digits and nothing else.
- *
- * @param text The digits.
- * @param min The smallest number allowed.
- * @param max The largest number allowed.
- * @returns The number.
- * @throws {UsageError} If it is anything else.
- */
-export function parseWhole(text: string, min: number, max: number): number {
-  const number = Number(text);
-  if (!/^\d+$/.test(text) || number < min || number > max) {
-    throw new UsageError(`expected a whole number from ${min} to ${max}`);
-  }
-  return number;
-}
-
-/**
- * Reads a TIME: a number with an optional unit, seconds by default.
- *
- * @param text For example `250ms`, `5s`, `2m`, `1h` or `1.5`.
- * @param min The shortest time allowed, in milliseconds.
- * @returns The time in milliseconds.
- * @throws {UsageError} If it is anything else, or longer than 24 days.
- */
-export function parseTime(text: string, min = 0): number {
-  const [, number, unit = "s"] = text.match(/^(\d+(?:\.\d+)?)(ms|s|m|h)?$/) ??
-    [];
-  const ms = Number(number) * TIME_UNITS[unit]!;
-  if (number === undefined || ms < min || ms > MAX_TIME_MS) {
-    const least = min > 0 ? `at least ${min}ms and ` : "";
-    throw new UsageError(
-      `expected a time such as 250ms, 5s, 2m or 1h, ${least}at most 596h`,
-    );
-  }
-  return ms;
-}
-
-/**
- * Reads a SIZE: a whole number with an optional unit, bytes by default.
- *
- * @param text For example `64`, `64k`, `1M` or `2G`, in units of 1,024.
- * @returns The size in bytes.
- * @throws {UsageError} If it is anything else, or 0.
- */
-export function parseSize(text: string): number {
-  const [, digits, unit = ""] = text.match(/^(\d+)([kmg]?)$/i) ?? [];
-  const size = Number(digits) * SIZE_UNITS[unit.toLowerCase()]!;
-  if (digits === undefined || size < 1 || !Number.isSafeInteger(size)) {
-    throw new UsageError("expected a size such as 64, 64k or 1M, at least 1");
-  }
-  return size;
-}
-
-/**
- * Reads a host: an IPv4 or IPv6 address or a name, which is not looked up.
- *
- * @param text For example `127.0.0.1`, `::1`, `[::1]` or `localhost`.
- * @returns The host, without brackets.
- * @throws {UsageError} If it cannot be one.
- */
-export function parseHost(text: string): string {
-  const bare = text.replace(/^\[(.+)\]$/, "$1");
-  const isName = bare === text && HOST_NAME.test(text);
-  if (!isName && !isIPv6(bare)) {
-    throw new UsageError(
-      "expected an IPv4 or IPv6 address or a name" +
-        (/^[^:]*:\d+$/.test(text) ? ", the port goes to --port" : ""),
-    );
-  }
-  return bare;
-}
-
-/** Labels of up to 63 letters, digits, hyphens and, in practice, underscores. */
-const HOST_NAME =
-  /^(?=.{1,253}$)[a-z\d_]([a-z\d_-]{0,61}[a-z\d_])?(\.[a-z\d_]([a-z\d_-]{0,61}[a-z\d_])?)*\.?$/i;
-
-function isIPv6(text: string): boolean {
-  // A zone, as in fe80::1%eth0, is not a part of a URL's address.
-  const address = text.replace(/%\w+$/, "");
-  return address.includes(":") && URL.canParse(`http://[${address}]/`);
 }

@@ -1,5 +1,5 @@
 /**
- * How numbers and bytes read in a terminal.
+ * Rendering numbers and bytes for a terminal.
  *
  * @module
  */
@@ -30,7 +30,7 @@ export function formatTime(ms: number): string {
 }
 
 /**
- * Renders a duration that was measured, to two or three digits.
+ * Renders a measured duration, to two or three digits.
  *
  * @param ms The duration in milliseconds.
  * @returns For example `0.31 ms`, `9.02 s` or `1m 4s`.
@@ -53,6 +53,16 @@ export function roundMs(ms: number): number {
 }
 
 /**
+ * Renders a number with its thousands apart.
+ *
+ * @param number The number.
+ * @returns For example `2,000`.
+ */
+export function formatNumber(number: number): string {
+  return number.toLocaleString("en-US");
+}
+
+/**
  * Renders a count with its noun.
  *
  * @param count How many.
@@ -60,10 +70,10 @@ export function roundMs(ms: number): number {
  * @returns For example `1 connection` or `2,000 connections`.
  */
 export function formatCount(count: number, noun: string): string {
-  return `${count.toLocaleString("en-US")} ${noun}${count === 1 ? "" : "s"}`;
+  return `${formatNumber(count)} ${noun}${count === 1 ? "" : "s"}`;
 }
 
-/** Controls, invisible formatting (a right-to-left override, say), line ends. */
+/** Control characters, invisible formatting (such as a right-to-left override), line ends. */
 const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}]/u;
 
 const SHORT_ESCAPES: Record<string, string> = {
@@ -73,7 +83,7 @@ const SHORT_ESCAPES: Record<string, string> = {
 };
 
 /**
- * Renders bytes that a stranger chose so that a terminal can show them: control
+ * Renders bytes that a stranger chose, so that a terminal can show them. Control
  * and other unprintable characters are escaped, and so is every byte that is not
  * valid UTF-8.
  *
@@ -98,14 +108,14 @@ export function escapeText(bytes: Uint8Array | string, limit = 64): string {
   return shown.join("");
 }
 
-/** Yields each character, or the byte where there is none in UTF-8. */
+/** Yields each character, and each byte that begins no valid character as a number. */
 function* characters(bytes: Uint8Array): Generator<string | number> {
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   for (let at = 0; at < bytes.length;) {
     const lead = bytes[at]!;
     const size = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
     const piece = bytes.subarray(at, at + size);
-    // An exception for each byte would cost more than the connection does.
+    // A decoder that throws for each bad byte would cost more than the connection.
     const isCharacter = isUtf8(piece);
     yield isCharacter ? decoder.decode(piece) : lead;
     at += isCharacter ? size : 1;

@@ -1,11 +1,15 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertLessOrEqual } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import fc from "../testing/properties.ts";
+import { encode } from "./command.ts";
 import {
   escapeText,
   formatBytes,
   formatCount,
   formatDuration,
+  formatNumber,
   formatTime,
+  roundMs,
 } from "./format.ts";
 
 describe("formatBytes()", () => {
@@ -29,21 +33,34 @@ describe("formatTime()", () => {
 describe("formatDuration()", () => {
   it("keeps two or three digits", () => {
     assertEquals(
-      [0.004, 0.312, 0.996, 1.24, 9.96, 112.4, 999.6, 9020, 59_996, 64_200]
-        .map(formatDuration),
+      [0.004, 0.312, 0.994, 0.995, 1.24, 9.94, 9.95, 112.4].map(formatDuration),
       [
-        "0.00 ms",
-        "0.31 ms",
-        "1.0 ms",
-        "1.2 ms",
-        "10 ms",
-        "112 ms",
-        "1.00 s",
-        "9.02 s",
-        "1m",
-        "1m 4s",
+        ...["0.00 ms", "0.31 ms", "0.99 ms", "1.0 ms", "1.2 ms", "9.9 ms"],
+        ...["10 ms", "112 ms"],
       ],
     );
+    assertEquals(
+      [999.4, 999.5, 9020, 59_994, 59_995, 64_200].map(formatDuration),
+      ["999 ms", "1.00 s", "9.02 s", "59.99 s", "1m", "1m 4s"],
+    );
+  });
+});
+
+describe("roundMs()", () => {
+  it("rounds to the microsecond", () => {
+    assertEquals([0, 1.23449, 1.2345, 999].map(roundMs), [
+      0,
+      1.234,
+      1.235,
+      999,
+    ]);
+  });
+});
+
+describe("formatNumber()", () => {
+  it("sets the thousands apart", () => {
+    const texts = [0, 999, 2000, 1_234_567].map(formatNumber);
+    assertEquals(texts, ["0", "999", "2,000", "1,234,567"]);
   });
 });
 
@@ -63,8 +80,8 @@ describe("escapeText()", () => {
 
   it("escapes controls and invisible characters", () => {
     assertEquals(
-      escapeText("\0\t\r\n\x1b\x7f\x85\u2028\u202e\ufeff"),
-      "\\x00\\t\\r\\n\\x1b\\x7f\\u{85}\\u{2028}\\u{202e}\\u{feff}",
+      escapeText("\0\t\r\n\x1b\x7f\x80\u2028\u202e\ufeff"),
+      "\\x00\\t\\r\\n\\x1b\\x7f\\u{80}\\u{2028}\\u{202e}\\u{feff}",
     );
   });
 
@@ -87,5 +104,27 @@ describe("escapeText()", () => {
     assertEquals(escapeText("x".repeat(9), 8), "xxxxxxx…");
     assertEquals(escapeText("xxxxx\x1bxx", 8), "xxxxx…");
     assertEquals(escapeText("😀".repeat(9), 8), "😀".repeat(7) + "…");
+    assertEquals(escapeText("x".repeat(65)), "x".repeat(63) + "…");
+  });
+
+  const text = fc.string({ unit: "binary", maxLength: 40, size: "max" });
+
+  it("never lets a control character or an override through", () => {
+    const bytes = fc.uint8Array({ maxLength: 100, size: "max" });
+    const limit = fc.integer({ min: 1, max: 100 });
+    fc.assert(fc.property(fc.oneof(text, bytes), limit, (input, limit) => {
+      const shown = escapeText(input, limit);
+      assertEquals(shown.match(/[\p{C}\p{Zl}\p{Zp}]/u), null);
+      assertLessOrEqual([...shown].length, limit);
+    }));
+  });
+
+  it("shows text and its bytes alike", () => {
+    fc.assert(fc.property(text, (text) => {
+      assertEquals(escapeText(encode(text)), escapeText(text));
+    }));
+    // Characters of two, three and four bytes, the first and last of each.
+    const ends = "\x80\u07ff\u0800\uffff\u{10000}\u{10ffff}\ufeffa";
+    assertEquals(escapeText(encode(ends)), escapeText(ends));
   });
 });

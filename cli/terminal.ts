@@ -7,7 +7,8 @@
  */
 
 import { delay } from "@std/async/delay";
-import { type Reader, reasonOf, type Writer } from "../net.ts";
+import { describeError } from "../net/errors.ts";
+import type { Reader, Writer } from "../net/streams.ts";
 
 /** What a command needs of the process it runs in. */
 export interface Terminal {
@@ -17,9 +18,9 @@ export interface Terminal {
   readonly stdout: Writer;
   /** Standard error: the talk. Writing to it never fails. */
   readonly stderr: Writer;
-  /** Whether a person sees standard error as it is written. */
+  /** Whether standard error is a terminal. */
   readonly isStderrTerminal: boolean;
-  /** How many characters fit on a line of standard output: 80 if it is no terminal. */
+  /** How many characters fit on a line of stdout; 80 if it is no terminal. */
   readonly columns: number;
 
   /** The time of day. */
@@ -35,7 +36,7 @@ export interface Terminal {
   onStopSignal(listener: () => void): Disposable;
 }
 
-/** The pause before a stream that was not ready is tried again. */
+/** The pause before a stream that was not ready is tried again, in milliseconds. */
 const WOULD_BLOCK_PAUSE_MS = 5;
 
 /** The reader of the result went away, as `head` does when it has enough. */
@@ -54,7 +55,7 @@ export function processTerminal(): Terminal {
     stdin: {
       read: (p) =>
         whenReady(() => Deno.stdin.read(p)).catch((error) => {
-          throw new Error(`Cannot read stdin: ${reasonOf(error)}`);
+          throw new Error(`Cannot read stdin: ${describeError(error)}`);
         }),
     },
     stdout: {
@@ -62,11 +63,11 @@ export function processTerminal(): Terminal {
         whenReady(() => Deno.stdout.write(p)).catch((error) => {
           throw error instanceof Deno.errors.BrokenPipe
             ? new OutputClosedError("Cannot write to stdout: it was closed")
-            : new Error(`Cannot write to stdout: ${reasonOf(error)}`);
+            : new Error(`Cannot write to stdout: ${describeError(error)}`);
         }),
     },
     stderr: {
-      // Talk that nobody can hear must not change the result.
+      // Talk without a reader must not change the result.
       write: (p) => Deno.stderr.write(p).catch(() => p.length),
     },
     isStderrTerminal: Deno.stderr.isTerminal(),

@@ -13,10 +13,10 @@ import {
   MismatchError,
   type Reader,
   ShortEchoError,
-} from "./client.ts";
-import { writeAll } from "./net.ts";
-import { serve } from "./server.ts";
-import { freePort, patternOf, startPeer } from "./testing/peer.ts";
+} from "../client.ts";
+import { writeAll } from "../net/streams.ts";
+import { serve } from "../server.ts";
+import { freePort, patternOf, startPeer } from "../testing/peer.ts";
 
 const HELLO = new TextEncoder().encode("hello");
 

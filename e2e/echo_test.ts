@@ -2,7 +2,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { delay } from "@std/async/delay";
 import { createHash } from "node:crypto";
-import { RandomSource } from "../cli/random_source.ts";
+import { RandomSource } from "../cli/send/random_source.ts";
 import { connect } from "../client.ts";
 import { startPeer } from "../testing/peer.ts";
 import {

@@ -1,122 +1,151 @@
 /**
- * What the two ends share: where they meet unless told otherwise, and how an
- * address and a network error read in a message.
+ * Errors that say what could not be done, on which address and why: as a
+ * message for a person, and as fields for a program.
  *
  * @module
  */
 
-/** The address that both ends use unless told otherwise. */
-export const DEFAULT_HOSTNAME = "127.0.0.1";
+import { type Address, formatAddress } from "./address.ts";
 
-/** The TCP port that both ends use unless told otherwise. */
-export const DEFAULT_PORT = 12345;
+/** What was attempted when an error was thrown. */
+export type Operation = "listen" | "accept" | "connect" | "echo";
 
-/** Where a TCP socket is, or should be. */
-export interface Address {
-  /** An IPv4 or IPv6 address or a name. */
-  hostname: string;
-  /** The TCP port. */
-  port: number;
+/** Why an operation failed, for a program. */
+export type Reason =
+  | "address_in_use"
+  | "no_such_address"
+  | "permission_denied"
+  | "unresolved"
+  | "refused"
+  | "timeout"
+  | "reset"
+  | "closed"
+  | "mismatch"
+  | "other";
+
+/** What an error of this project says besides its message. */
+export interface Failure {
+  /** What was attempted. */
+  readonly operation: Operation;
+  /** The address that it was attempted on. */
+  readonly address: Address;
+  /** Why it failed, for a program. */
+  readonly reason: Reason;
+  /** Why it failed, in words, for example `connection refused`. */
+  readonly detail: string;
 }
+
+/** An error with the fields of a {@linkcode Failure}. */
+export type NetworkError = Error & Failure;
 
 /**
- * Renders an address as `host:port`, an IPv6 address in brackets
- * ({@link https://www.rfc-editor.org/rfc/rfc3986#section-3.2.2 | RFC 3986}).
+ * Tells whether an error has the fields of a {@linkcode Failure}.
  *
- * @param address Where the socket is.
- * @returns For example `127.0.0.1:12345` or `[::1]:12345`.
+ * @param error What was thrown.
+ * @returns Whether this project made it.
  */
-export function formatAddress({ hostname, port }: Address): string {
-  const bare = hostname.replace(/^\[(.*)\]$/, "$1");
-  return bare.includes(":") ? `[${bare}]:${port}` : `${bare}:${port}`;
+export function isNetworkError(error: unknown): error is NetworkError {
+  return error instanceof Error && "operation" in error && "reason" in error;
 }
 
-/** By `Error.name`: the system's own words differ from one to the next. */
-const REASONS: Record<string, string> = {
-  AddrInUse: "address already in use",
-  AddrNotAvailable: "this machine has no such address",
-  BrokenPipe: "connection closed by peer",
-  ConnectionAborted: "connection aborted",
-  ConnectionRefused: "connection refused",
-  ConnectionReset: "connection reset by peer",
-  PermissionDenied: "permission denied",
-  TimedOut: "timed out",
+/** System errors by `Error.name`: their messages differ between systems. */
+const SYSTEM_ERRORS: Record<string, [reason: Reason, words: string]> = {
+  AddrInUse: ["address_in_use", "address already in use"],
+  AddrNotAvailable: ["no_such_address", "this machine has no such address"],
+  BrokenPipe: ["reset", "connection closed by peer"],
+  ConnectionAborted: ["reset", "connection aborted"],
+  ConnectionRefused: ["refused", "connection refused"],
+  ConnectionReset: ["reset", "connection reset by peer"],
+  PermissionDenied: ["permission_denied", "permission denied"],
+  TimedOut: ["timeout", "timed out"],
 };
 
+/** What Deno's message of a failed name look-up says; it has no class. */
+const FAILED_LOOKUP = /lookup address/;
+
 /**
- * Says in a few words why an operation failed.
+ * Tells why an operation failed, for a program.
+ *
+ * @param error What was thrown.
+ * @returns The error's own reason, or the one of the system's error.
+ */
+export function reasonOf(error: unknown): Reason {
+  if (!(error instanceof Error)) return "other";
+  if (isNetworkError(error)) return error.reason;
+  if (FAILED_LOOKUP.test(error.message)) return "unresolved";
+  return SYSTEM_ERRORS[error.name]?.[0] ?? "other";
+}
+
+/**
+ * Tells why an operation failed, in words that go on in a sentence.
  *
  * @param error What was thrown.
  * @returns For example `connection refused`, without the system's error number.
  */
-export function reasonOf(error: unknown): string {
+export function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  if (/lookup address/.test(error.message)) return "the name does not resolve";
-  const [words = "", isSystems] = error.message.split(/ \(os error \d+\)$/);
-  const reason = isSystems === undefined ? words : REASONS[error.name] ?? words;
-  return reason.charAt(0).toLowerCase() + reason.slice(1);
+  if (FAILED_LOOKUP.test(error.message)) return "the name does not resolve";
+  const [words = "", systemSuffix] = error.message.split(
+    / \(os error \d+\)$/,
+  );
+  const known = systemSuffix === undefined
+    ? undefined
+    : SYSTEM_ERRORS[error.name]?.[1];
+  const text = known ?? words;
+  return text.charAt(0).toLowerCase() + text.slice(1);
 }
 
 /**
- * Tells whether the other side broke the connection.
+ * Tells whether the other side broke a connection.
  *
  * @param error What reading or writing threw.
  * @returns Whether it was reset, aborted or closed while it was written to.
  */
 export function isReset(error: unknown): boolean {
-  return error instanceof Deno.errors.ConnectionReset ||
-    error instanceof Deno.errors.ConnectionAborted ||
-    error instanceof Deno.errors.BrokenPipe;
+  return reasonOf(error) === "reset";
 }
 
+/** How the message of an error begins, by what was attempted. */
+const BEGINNINGS: Record<Exclude<Operation, "echo">, string> = {
+  listen: "Cannot listen on",
+  accept: "Cannot accept a connection on",
+  connect: "Cannot connect to",
+};
+
 /**
- * Says what could not be done, then why, in an error of the same class.
+ * Makes an error of the same class as its cause, which says what could not be
+ * done, where and why.
  *
- * @param what For example `Cannot listen on 127.0.0.1:12345`.
+ * @param operation What was attempted.
+ * @param address The address that it was attempted on.
  * @param cause What was thrown.
- * @returns An error with the message `what: why` and the `cause`.
+ * @returns For example a `Deno.errors.AddrInUse` with the message `Cannot listen
+ * on 127.0.0.1:12345: address already in use`.
  */
-export function withContext(what: string, cause: unknown): Error {
+export function networkError(
+  operation: keyof typeof BEGINNINGS,
+  address: Address,
+  cause: unknown,
+): NetworkError {
   const SameError = cause instanceof Error
     ? cause.constructor as ErrorConstructor
     : Error;
-  return new SameError(`${what}: ${reasonOf(cause)}`, { cause });
-}
-
-/** Where bytes come from: `Deno.stdin`, a `Deno.FsFile`, a `Deno.Conn`. */
-export interface Reader {
-  /**
-   * Reads up to `p.length` bytes into `p`.
-   *
-   * @param p Where the bytes go.
-   * @returns How many bytes were read, or `null` at the end.
-   */
-  read(p: Uint8Array): Promise<number | null>;
-}
-
-/** Where bytes go: `Deno.stdout`, a `Deno.FsFile`, a `Deno.Conn`. */
-export interface Writer {
-  /**
-   * Writes bytes from the start of `p`.
-   *
-   * @param p The bytes.
-   * @returns How many bytes were written, which may be fewer than `p.length`.
-   */
-  write(p: Uint8Array): Promise<number>;
+  const detail = isNetworkError(cause) ? cause.detail : describeError(cause);
+  const message = `${BEGINNINGS[operation]} ${formatAddress(address)}: ` +
+    detail;
+  const reason = reasonOf(cause);
+  return withFields(new SameError(message, { cause }), {
+    ...{ operation, address, reason, detail },
+  });
 }
 
 /**
- * Writes all bytes, in as many writes as it takes.
+ * Adds the fields of a failure to an error.
  *
- * @param writer Where the bytes go.
- * @param bytes The bytes.
+ * @param error The error.
+ * @param failure The fields.
+ * @returns The same error.
  */
-export async function writeAll(
-  writer: Writer,
-  bytes: Uint8Array,
-): Promise<void> {
-  for (let written = 0; written < bytes.length;) {
-    const rest = written === 0 ? bytes : bytes.subarray(written);
-    written += await writer.write(rest);
-  }
+export function withFields(error: Error, failure: Failure): NetworkError {
+  return Object.assign(error, failure);
 }

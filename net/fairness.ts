@@ -7,101 +7,127 @@
 import { setImmediate } from "node:timers";
 
 /**
- * Of the reads that are ready Deno finishes so many in a turn of its event loop:
- * the {@link https://docs.rs/tokio/latest/tokio/task/coop | budget} of a task of
- * tokio, its runtime.
+ * The most reads that Deno finishes in one turn of its event loop: the
+ * {@link https://docs.rs/tokio/latest/tokio/task/coop | cooperative budget} that
+ * tokio, its runtime, gives a task.
  */
-const TURN_READS = 128;
-
-/** A round is over once nobody had a read for so long, or for twice that. */
-const LONGEST_TURN_MS = 2;
+const READS_PER_TURN = 128;
 
 /**
- * Rounds, in which a connection that had its read waits until all others whose
- * reads are ready had theirs. What Deno leaves over in a turn it puts behind all
- * that becomes ready meanwhile; so among more busy connections than a turn has
- * reads some would wait for a second, while others have thousands of reads.
+ * How often a closed barrier checks for reads, in milliseconds. It opens after
+ * one to two of these intervals in which no read finished.
  */
-export class Rounds {
+const WATCHDOG_INTERVAL_MS = 2;
+
+/** What a loop over reads needs of a barrier. */
+export interface Barrier {
+  /** Whether a connection must pass the barrier before it reads again. */
+  readonly isClosed: boolean;
+
+  /** Waits until the barrier opens. Called after a read while it is closed. */
+  pass(): Promise<void>;
+}
+
+/**
+ * A barrier that closes now and then. While it is closed, a connection that had
+ * its read is held back until every other connection whose read is ready had one
+ * too.
+ *
+ * Reads past the budget of a turn go behind newly ready ones. So among more than
+ * 128 busy connections some would wait for up to a second, while others have
+ * thousands of reads. The barrier bounds that wait by the pause between two
+ * closings.
+ */
+export class FairnessBarrier implements Barrier {
   readonly #countOpen: () => number;
   readonly #pauseMs: number;
-  #round: PromiseWithResolvers<void> | undefined;
-  /** How many had a read in this round, and in this turn. */
-  #waiting = 0;
-  #reads = 0;
-  #isMoving = false;
+  #opening: PromiseWithResolvers<void> | undefined;
+  /** How many connections the barrier holds back. */
+  #held = 0;
+  /** How many reads finished in this turn of the event loop. */
+  #readsThisTurn = 0;
+  /** Whether a turn ended since the watchdog looked last. */
+  #hadTurn = false;
   #isStopped = false;
   #pause: ReturnType<typeof setTimeout> | undefined;
   #watchdog: ReturnType<typeof setInterval> | undefined;
 
   /**
-   * Makes rounds, of which there is none before {@linkcode Rounds.plan}.
+   * Makes a barrier that is open.
    *
-   * @param countOpen Tells how many connections there are.
-   * @param pauseMs How long after a round there is another one, in milliseconds.
+   * @param countOpen Returns how many connections are open.
+   * @param pauseMs The time from its opening to its next closing, in
+   * milliseconds.
    */
   constructor(countOpen: () => number, pauseMs: number) {
     this.#countOpen = countOpen;
     this.#pauseMs = pauseMs;
   }
 
-  /** Whether there is a round now. */
-  get isOn(): boolean {
-    return this.#round !== undefined;
+  /** Whether a connection must pass the barrier before it reads again. */
+  get isClosed(): boolean {
+    return this.#opening !== undefined;
   }
 
-  /** Has rounds from now on, while there are connections enough to need them. */
-  plan(): void {
-    if (this.#pause || this.#round || this.#isStopped) return;
-    if (this.#countOpen() <= TURN_READS) return;
+  /**
+   * Lets the barrier close after the pause, if there are more connections than
+   * reads in a turn. It then closes again and again for as long as there are.
+   */
+  schedule(): void {
+    if (this.#pause || this.#opening || this.#isStopped) return;
+    if (this.#countOpen() <= READS_PER_TURN) return;
     this.#pause = setTimeout(() => {
       this.#pause = undefined;
-      this.#round = Promise.withResolvers();
+      this.#opening = Promise.withResolvers();
     }, this.#pauseMs);
+    // The reads of the connections keep the process alive, if they should.
+    Deno.unrefTimer(Number(this.#pause));
   }
 
-  /** Waits, after a read while there is a round, until that is over. */
-  wait(): Promise<void> {
-    if (this.#waiting++ === 0) this.#begin();
-    if (this.#reads++ === 0) setImmediate(() => this.#endTurn());
-    return this.#round!.promise;
+  /** Waits until the barrier opens. Called after a read while it is closed. */
+  pass(): Promise<void> {
+    const opened = this.#opening!.promise;
+    if (this.#held++ === 0) this.#startWatchdog();
+    if (this.#readsThisTurn++ === 0) setImmediate(() => this.#endTurn());
+    return opened;
   }
 
-  /** Has no more rounds, and ends the one that there is. */
+  /** Opens the barrier for good. */
   stop(): void {
     this.#isStopped = true;
     clearTimeout(this.#pause);
-    this.#end();
+    this.#pause = undefined;
+    this.#open();
   }
 
-  #begin(): void {
-    // A full turn may have been the last one, and no other comes.
+  #startWatchdog(): void {
+    // The last turn may have used its whole budget, and no read follows it.
     this.#watchdog = setInterval(() => {
-      if (this.#reads > 0) return;
-      if (!this.#isMoving) this.#finish();
-      this.#isMoving = false;
-    }, LONGEST_TURN_MS);
+      if (this.#readsThisTurn > 0) return;
+      if (!this.#hadTurn) this.#reopen();
+      this.#hadTurn = false;
+    }, WATCHDOG_INTERVAL_MS);
   }
 
   #endTurn(): void {
-    if (!this.#round) return;
-    if (this.#reads < TURN_READS || this.#waiting >= this.#countOpen()) {
-      return this.#finish();
-    }
-    this.#isMoving = true;
-    this.#reads = 0;
+    if (!this.#opening) return;
+    const isEveryReadDone = this.#readsThisTurn < READS_PER_TURN ||
+      this.#held >= this.#countOpen();
+    if (isEveryReadDone) return this.#reopen();
+    this.#hadTurn = true;
+    this.#readsThisTurn = 0;
   }
 
-  #end(): void {
+  #open(): void {
     clearInterval(this.#watchdog);
-    this.#round?.resolve();
-    this.#round = undefined;
-    this.#waiting = 0;
-    this.#reads = 0;
+    this.#opening?.resolve();
+    this.#opening = undefined;
+    this.#held = 0;
+    this.#readsThisTurn = 0;
   }
 
-  #finish(): void {
-    this.#end();
-    this.plan();
+  #reopen(): void {
+    this.#open();
+    this.schedule();
   }
 }

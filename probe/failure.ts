@@ -4,8 +4,16 @@
  * @module
  */
 
-import { MismatchError, ShortEchoError } from "../client.ts";
-import { isReset } from "../net.ts";
+import { type Reason, reasonOf } from "../net/errors.ts";
+
+/** The reasons that reports tell apart. */
+const FAILURE_REASONS = [
+  "refused",
+  "timeout",
+  "reset",
+  "closed",
+  "mismatch",
+] as const satisfies readonly Reason[];
 
 /**
  * Why a message was lost: `refused` when nothing listened, `timeout` when no
@@ -13,13 +21,7 @@ import { isReset } from "../net.ts";
  * `closed` when the server ended it, `mismatch` when other bytes came back,
  * `error` for anything else.
  */
-export type FailureReason =
-  | "refused"
-  | "timeout"
-  | "reset"
-  | "closed"
-  | "mismatch"
-  | "error";
+export type FailureReason = typeof FAILURE_REASONS[number] | "error";
 
 /**
  * Tells why a message was lost.
@@ -28,11 +30,6 @@ export type FailureReason =
  * @returns The reason.
  */
 export function failureReason(error: unknown): FailureReason {
-  if (error instanceof MismatchError) return "mismatch";
-  if (error instanceof ShortEchoError) {
-    return error.cause === undefined ? "closed" : failureReason(error.cause);
-  }
-  if (error instanceof Deno.errors.ConnectionRefused) return "refused";
-  if (error instanceof Deno.errors.TimedOut) return "timeout";
-  return isReset(error) ? "reset" : "error";
+  const reason = reasonOf(error);
+  return FAILURE_REASONS.find((known) => known === reason) ?? "error";
 }

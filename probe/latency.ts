@@ -1,134 +1,133 @@
 /**
- * What is kept of many durations: not each of them, but how they are spread.
+ * Statistics of many latencies, in memory that does not grow with their number.
  *
  * @module
  */
 
 import { build, type Histogram } from "hdr-histogram-js";
 
-/** How many of a histogram's units a millisecond has: they are nanoseconds. */
-const UNITS_PER_MS = 1e6;
+/** The histogram counts in nanoseconds. */
+const NS_PER_MS = 1e6;
 
-/** How durations are spread, in milliseconds, to three significant digits. */
+/**
+ * Statistics of latencies, in milliseconds. The shortest and the longest are exact,
+ * the others to three significant digits.
+ */
 export interface LatencySummary {
-  /** The shortest. */
+  /** The shortest latency. */
   min: number;
   /** The arithmetic mean. */
   mean: number;
-  /** The median: half of them were no longer. */
+  /** The median: half of the latencies are at most this long. */
   p50: number;
-  /** 90 % of them were no longer. */
+  /** 90 % of the latencies are at most this long. */
   p90: number;
-  /** 99 % of them were no longer. */
+  /** 99 % of the latencies are at most this long. */
   p99: number;
-  /** 99.9 % of them were no longer. */
+  /** 99.9 % of the latencies are at most this long. */
   p99_9: number;
-  /** The longest. */
+  /** The longest latency. */
   max: number;
   /** The standard deviation. */
   stddev: number;
 }
 
-/** How many durations lie within a range. */
+/** How many latencies lie in a range, which begins where the one before ends. */
 export interface Bucket {
-  /** The end of the range, which belongs to it, in milliseconds. */
+  /** The longest latency that belongs to the range, in milliseconds. */
   uptoMs: number;
-  /** How many durations are longer than the range before and no longer than this. */
+  /** How many latencies lie in the range. */
   count: number;
 }
 
 /**
- * Records durations in an HDR histogram
- * ({@link https://hdrhistogram.org | hdrhistogram.org}): its memory does not
- * grow with their number.
+ * Records latencies in an HDR histogram
+ * ({@link https://hdrhistogram.org | hdrhistogram.org}).
  */
 export class Latencies {
-  readonly #histogram: Histogram = build({
-    bitBucketSize: 32,
-    autoResize: true,
-    numberOfSignificantValueDigits: 3,
-  });
+  /** By default it keeps three significant digits, and grows with its values. */
+  readonly #histogram: Histogram = build();
 
   /**
-   * Records a duration.
+   * Records a latency.
    *
-   * @param ms How long it was, in milliseconds.
+   * @param ms The latency, in milliseconds.
    */
   record(ms: number): void {
-    this.#histogram.recordValue(Math.max(1, Math.round(ms * UNITS_PER_MS)));
+    // The histogram leaves a zero out of its least value.
+    this.#histogram.recordValue(Math.max(1, Math.round(ms * NS_PER_MS)));
   }
 
   /**
-   * Counts how many durations lie in each of a few ranges, each as many times as
-   * long as the one before.
+   * Counts the latencies in a few ranges that end at round numbers.
    *
-   * @param most How many ranges there may be.
-   * @returns The ranges from the shortest duration to the longest.
+   * @param most The most ranges, at least 1.
+   * @returns The ranges from the shortest latency to the longest.
    */
   buckets(most: number): Bucket[] {
-    const histogram = this.#histogram;
-    const total = histogram.totalCount;
-    if (total === 0) return [];
-    const { min, max } = this.summary()!;
-    const ends = bucketEnds(min, max, most);
-    let before = 0;
-    return ends.map((uptoMs, index) => {
-      const upto = index === ends.length - 1
-        ? total
-        : this.#countUpTo(uptoMs * UNITS_PER_MS);
-      const count = upto - before;
-      before = upto;
+    const summary = this.summary();
+    if (!summary) return [];
+    let countBefore = 0;
+    return bucketEnds(summary.min, summary.max, most).map((uptoMs) => {
+      const countUpTo = this.#countUpTo(uptoMs * NS_PER_MS);
+      const count = countUpTo - countBefore;
+      countBefore = countUpTo;
       return { uptoMs, count };
     });
   }
 
-  /** Searches the percentiles, of which there is one for each that was recorded. */
+  /**
+   * Counts values up to `end` by binary search over ranks; the histogram has no
+   * such query.
+   */
   #countUpTo(end: number): number {
-    // A value reads as the largest that three digits do not tell from it.
-    const units = end * 1.001;
+    // The histogram gives the longest value with the same three digits.
+    const longest = end * 1.001;
     const total = this.#histogram.totalCount;
     let [low, high] = [0, total];
     while (low < high) {
       const rank = Math.ceil((low + high) / 2);
       const value = this.#histogram.getValueAtPercentile(rank / total * 100);
-      if (value <= units) low = rank;
+      if (value <= longest) low = rank;
       else high = rank - 1;
     }
     return low;
   }
 
   /**
-   * Sums up.
+   * Sums up what was recorded.
    *
-   * @returns How the durations are spread, or `undefined` if there are none.
+   * @returns The statistics, or `undefined` if nothing was recorded.
    */
   summary(): LatencySummary | undefined {
     const histogram = this.#histogram;
     if (histogram.totalCount === 0) return undefined;
     const { minNonZeroValue, maxValue, mean, stdDeviation } = histogram;
+    // The longest value with the same three digits may exceed the longest of all.
     const percentile = (p: number) =>
-      Math.min(histogram.getValueAtPercentile(p), maxValue) / UNITS_PER_MS;
+      Math.min(histogram.getValueAtPercentile(p), maxValue) / NS_PER_MS;
     return {
-      min: minNonZeroValue / UNITS_PER_MS,
-      mean: mean / UNITS_PER_MS,
+      min: minNonZeroValue / NS_PER_MS,
+      mean: mean / NS_PER_MS,
       p50: percentile(50),
       p90: percentile(90),
       p99: percentile(99),
       p99_9: percentile(99.9),
-      max: maxValue / UNITS_PER_MS,
-      stddev: stdDeviation / UNITS_PER_MS,
+      max: maxValue / NS_PER_MS,
+      stddev: stdDeviation / NS_PER_MS,
     };
   }
 }
 
 /**
  * Chooses where the ranges of a histogram end: at 1, 2 and 5 times the powers of
- * ten, or at fewer of those where that would be too many.
+ * ten. If those are too many it takes 1 and 3 times, then the powers alone, and at
+ * last one range for all.
  *
- * @param min The shortest duration.
- * @param max The longest.
- * @param most How many ranges there may be, at least 1.
- * @returns The ends, of which the last one is no shorter than `max`.
+ * @param min The least value, above 0.
+ * @param max The greatest value.
+ * @param most The most ranges, at least 1.
+ * @returns The ends. The first is at least `min`, the last at least `max`.
  */
 export function bucketEnds(min: number, max: number, most: number): number[] {
   for (const steps of [[1, 2, 5], [1, 3], [1]]) {

@@ -1,49 +1,97 @@
-import { assert, assertEquals } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertGreaterOrEqual,
+  assertLessOrEqual,
+} from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import fc from "../testing/properties.ts";
 import { bucketEnds, Latencies } from "./latency.ts";
 
+/** Latencies from a microsecond to 100 seconds, few of them or many. */
+const SAMPLES = fc.array(
+  fc.double({ min: -3, max: 5, noNaN: true }).map((power) => 10 ** power),
+  { minLength: 1, maxLength: 3000, size: "max" },
+);
+
+function recorded(all: readonly number[]): Latencies {
+  const latencies = new Latencies();
+  for (const ms of all) latencies.record(ms);
+  return latencies;
+}
+
+/** Checks that a number has the same three significant digits as the exact one. */
+function assertNear(found: number, exact: number, name: string): void {
+  assertLessOrEqual(
+    Math.abs(found - exact),
+    exact * 0.001 + 1e-6,
+    `${name}: ${found} instead of ${exact}`,
+  );
+}
+
 describe("Latencies", () => {
   it("sums up to three significant digits", () => {
-    const sample = fc.double({ min: 0.001, max: 100_000, noNaN: true });
     fc.assert(
-      fc.property(fc.array(sample, { minLength: 1, maxLength: 500 }), (all) => {
-        const latencies = new Latencies();
-        for (const ms of all) latencies.record(ms);
+      fc.property(SAMPLES, (all) => {
         const sorted = all.toSorted((a, b) => a - b);
         const rank = (p: number) =>
-          sorted[Math.max(0, Math.ceil(p / 100 * sorted.length) - 1)]!;
+          sorted[Math.ceil(p / 100 * sorted.length - 1e-9) - 1]!;
         const mean = all.reduce((a, b) => a + b) / all.length;
         const exact = {
-          min: sorted[0]!,
           mean,
           p50: rank(50),
           p90: rank(90),
           p99: rank(99),
           p99_9: rank(99.9),
-          max: sorted.at(-1)!,
         };
-        const summary = latencies.summary()!;
+        const summary = recorded(all).summary()!;
         for (const [name, ms] of Object.entries(exact)) {
-          const found = summary[name as keyof typeof exact];
-          assert(
-            Math.abs(found - ms) <= ms * 0.001 + 1e-6,
-            `${name}: ${found} is not ${ms}`,
-          );
+          assertNear(summary[name as keyof typeof exact], ms, name);
         }
+        assertEquals(summary.min, Math.round(sorted[0]! * 1e6) / 1e6);
+        assertEquals(summary.max, Math.round(sorted.at(-1)! * 1e6) / 1e6);
         const variance = all.reduce((sum, ms) => sum + (ms - mean) ** 2, 0) /
           all.length;
-        assert(
-          Math.abs(summary.stddev - Math.sqrt(variance)) <= mean * 0.002 + 1e-6,
+        assertLessOrEqual(
+          Math.abs(summary.stddev - Math.sqrt(variance)),
+          (mean + Math.sqrt(variance)) * 0.002 + 1e-6,
         );
       }),
+      { numRuns: 50 },
     );
   });
 
+  it("tells the tail of many latencies apart", () => {
+    const { p50, p90, p99, p99_9, max } = recorded(
+      Array.from({ length: 10_000 }, (_, at) => at + 1),
+    ).summary()!;
+    assertNear(p50, 5000, "p50");
+    assertNear(p90, 9000, "p90");
+    assertNear(p99, 9900, "p99");
+    assertNear(p99_9, 9990, "p99_9");
+    assertEquals(max, 10_000);
+  });
+
+  it("finds no latency longer than the longest", () => {
+    const { p50, p99_9, max } = recorded([1234.567891]).summary()!;
+    assertEquals([p50, p99_9, max], [1234.567891, 1234.567891, 1234.567891]);
+  });
+
+  it("takes what no clock can measure for a nanosecond", () => {
+    const latencies = recorded([0, 0]);
+    const { min, p50, max } = latencies.summary()!;
+    assertEquals([min, p50, max], [1e-6, 1e-6, 1e-6]);
+    assertEquals(latencies.buckets(12), [{ uptoMs: 1e-6, count: 2 }]);
+  });
+
+  it("has nothing to sum up before it recorded anything", () => {
+    assertEquals(new Latencies().summary(), undefined);
+    assertEquals(new Latencies().buckets(12), []);
+  });
+
   it("counts how many lie in each range", () => {
-    const latencies = new Latencies();
-    for (let ms = 1; ms <= 1000; ms++) latencies.record(ms);
-    assertEquals(latencies.buckets(12), [
+    const all = Array.from({ length: 1000 }, (_, at) => at + 1);
+    assertEquals(recorded(all).buckets(12), [
       { uptoMs: 1, count: 1 },
       { uptoMs: 2, count: 1 },
       { uptoMs: 5, count: 3 },
@@ -55,24 +103,63 @@ describe("Latencies", () => {
       { uptoMs: 500, count: 300 },
       { uptoMs: 1000, count: 500 },
     ]);
-    assertEquals(new Latencies().buckets(12), []);
   });
 
-  it("has nothing to sum up before it recorded anything", () => {
-    assertEquals(new Latencies().summary(), undefined);
+  it("counts each latency in one range", () => {
+    fc.assert(
+      fc.property(SAMPLES, fc.integer({ min: 1, max: 20 }), (all, most) => {
+        const buckets = recorded(all).buckets(most);
+        assertLessOrEqual(buckets.length, most);
+        let counted = 0;
+        for (const { uptoMs, count } of buckets) {
+          counted += count;
+          // Three significant digits: one more in a thousand may be counted.
+          const least = all.filter((ms) => ms <= uptoMs).length;
+          const most = all.filter((ms) => ms <= uptoMs * 1.002).length;
+          assert(least <= counted && counted <= most, `up to ${uptoMs} ms`);
+        }
+        assertEquals(counted, all.length);
+      }),
+      { numRuns: 50 },
+    );
   });
 });
 
 describe("bucketEnds()", () => {
-  it("ends ranges at round numbers, as many as fit", () => {
+  it("ends ranges at round numbers", () => {
     assertEquals(bucketEnds(0.03, 0.4, 12), [0.05, 0.1, 0.2, 0.5]);
     assertEquals(bucketEnds(3, 3, 12), [5]);
-    assertEquals(bucketEnds(0.09, 1000, 10), [
-      ...[0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000],
-    ]);
-    assertEquals(bucketEnds(0.01, 10_000, 8), [
-      ...[0.01, 0.1, 1, 10, 100, 1000, 10_000],
-    ]);
-    assertEquals(bucketEnds(0.01, 10_000, 3), [10_000]);
+    assertEquals(bucketEnds(2, 20, 12), [2, 5, 10, 20]);
+  });
+
+  it("takes fewer round numbers where they are too many", () => {
+    const [min, max] = [0.09, 1000];
+    const halves = [
+      ...[0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000],
+    ];
+    const thirds = [0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000];
+    const tenths = [0.1, 1, 10, 100, 1000];
+    assertEquals(bucketEnds(min, max, 13), halves);
+    assertEquals(bucketEnds(min, max, 12), thirds);
+    assertEquals(bucketEnds(min, max, 9), thirds);
+    assertEquals(bucketEnds(min, max, 8), tenths);
+    assertEquals(bucketEnds(min, max, 5), tenths);
+    assertEquals(bucketEnds(min, max, 4), [1000]);
+  });
+
+  it("leaves out no value, and has no range without need", () => {
+    const value = fc.double({ min: -5, max: 6, noNaN: true })
+      .map((power) => 10 ** power);
+    fc.assert(
+      fc.property(value, value, fc.integer({ min: 1, max: 20 }), (a, b, n) => {
+        const [min, max] = [Math.min(a, b), Math.max(a, b)];
+        const ends = bucketEnds(min, max, n);
+        assert(ends.length >= 1 && ends.length <= n);
+        assertGreaterOrEqual(ends[0]!, min);
+        assertGreaterOrEqual(ends.at(-1)!, max);
+        assert(ends.slice(0, -1).every((end) => end < max));
+        assert(ends.every((end, at) => at === 0 || end > ends[at - 1]!));
+      }),
+    );
   });
 });

@@ -6,7 +6,7 @@ import {
 } from "@std/assert";
 import { delay } from "@std/async/delay";
 import { describe, it } from "@std/testing/bdd";
-import { writeAll } from "../net.ts";
+import { writeAll } from "../net/streams.ts";
 import { serve } from "../server.ts";
 import { freePort, startPeer } from "../testing/peer.ts";
 import { load } from "./load.ts";

@@ -1,25 +1,23 @@
 /**
- * One verified message after another, for as long as one likes.
+ * One verified message after another, at regular times.
  *
  * @module
  */
 
-import { setTimeout as delay } from "node:timers/promises";
-import { connect, type ConnectOptions, type EchoClient } from "../client.ts";
+import { sleep } from "../net/time.ts";
+import { DEFAULT_INTERVAL_MS } from "./defaults.ts";
 import { type FailureReason, failureReason } from "./failure.ts";
 import { Latencies, type LatencySummary } from "./latency.ts";
+import type { ProbeClient, ProbeOptions } from "./probe_client.ts";
 
 /** Options for {@linkcode ping}. */
-export interface PingOptions extends ConnectOptions {
-  /** What is sent each time. */
-  message: Uint8Array;
-
+export interface PingOptions extends ProbeOptions {
   /**
-   * How many times.
+   * How many messages are sent.
    *
    * @default {Infinity}
    */
-  count?: number;
+  count?: number | undefined;
 
   /**
    * The time from one sending to the next, in milliseconds. When a message takes
@@ -27,30 +25,30 @@ export interface PingOptions extends ConnectOptions {
    *
    * @default {1000}
    */
-  intervalMs?: number;
+  intervalMs?: number | undefined;
 
   /**
-   * Make a new connection for each.
+   * Make a new connection for each message.
    *
    * @default {false}
    */
-  reconnect?: boolean;
+  reconnect?: boolean | undefined;
 
-  /** Called for each thing that happens; the next waits for its promise. */
-  onEvent?: (event: PingEvent) => Promise<void> | void;
+  /** Called for each event; the next message waits for its promise. */
+  onEvent?: ((event: PingEvent) => Promise<void> | void) | undefined;
 }
 
 /** A connection was made. */
 export interface ConnectedEvent {
-  /** Which event this is. */
+  /** The kind of event. */
   type: "connected";
-  /** How long that took, in milliseconds. */
+  /** How long connecting took, in milliseconds. */
   connectMs: number;
 }
 
 /** A message came back, every byte of it. */
 export interface ReplyEvent {
-  /** Which event this is. */
+  /** The kind of event. */
   type: "reply";
   /** The message's number, from 1. */
   seq: number;
@@ -64,20 +62,20 @@ export interface ReplyEvent {
 
 /** A message did not come back, or not as it was sent. */
 export interface LostEvent {
-  /** Which event this is. */
+  /** The kind of event. */
   type: "lost";
   /** The message's number, from 1. */
   seq: number;
-  /** Why. */
+  /** Why it was lost. */
   reason: FailureReason;
   /** What was thrown. */
   error: unknown;
 }
 
-/** What {@linkcode PingOptions.onEvent} is called with. */
+/** Any event of a ping. */
 export type PingEvent = ConnectedEvent | ReplyEvent | LostEvent;
 
-/** What came of it all. */
+/** What a ping found. */
 export interface PingSummary {
   /** How many messages were sent, or could not be. */
   sent: number;
@@ -97,90 +95,139 @@ export interface PingSummary {
  * Sends one message after another, at regular times, and verifies each. A lost
  * message is not the end: the next one connects again.
  *
- * @param options What to send, where, how often. Its `signal` ends it, without
- * counting the message that is under way; `retryMs` is for the first connection.
- * @returns What came of it.
+ * @param options What to send, where and how often; `retryMs` is for the first
+ * connection.
+ * @returns What it found.
  */
 export async function ping(options: PingOptions): Promise<PingSummary> {
-  const { message, count = Infinity, intervalMs = 1000, signal } = options;
-  const { reconnect = false, retryMs = 0, onEvent } = options;
-  const latencies = new Latencies();
-  const startedAt = performance.now();
-  let client: EchoClient | undefined;
-  /** Which of the times that lie whole intervals after the start it is. */
-  let turn = 0;
-  let sent = 0;
-  let verified = 0;
-  let outageSince: number | undefined;
-  let longestOutageMs = 0;
-
-  const send = async (seq: number): Promise<ReplyEvent> => {
-    let connectMs: number | undefined;
-    if (client) {
-      await client.expectSilence();
-    } else {
-      client = await connect({ ...options, retryMs: seq === 1 ? retryMs : 0 });
-      if (reconnect) ({ connectMs } = client);
-      else await onEvent?.({ type: "connected", connectMs: client.connectMs });
-    }
-    const { bytes, durationMs } = await client.echo(message);
-    // Nothing may come after the last reply of a connection.
-    if (reconnect || seq === count) await client.end();
-    return { type: "reply", seq, bytes, rttMs: durationMs, connectMs };
-  };
-  const hangUp = () => {
-    client?.close();
-    client = undefined;
-  };
-  const endOutage = () => {
-    if (outageSince === undefined) return;
-    const outageMs = performance.now() - outageSince;
-    longestOutageMs = Math.max(longestOutageMs, outageMs);
-  };
-
+  const { count = Infinity, intervalMs = DEFAULT_INTERVAL_MS } = options;
+  const { signal, onEvent } = options;
+  const sender = new Sender(options, count);
+  const tally = new Tally();
+  const turns = new Turns(intervalMs);
   try {
     for (let seq = 1; seq <= count && !signal?.aborted; seq++) {
+      if (seq > 1) await turns.untilNext(signal);
+      if (signal?.aborted) break;
       const sentAt = performance.now();
-      let event: PingEvent;
-      try {
-        event = await send(seq);
-        latencies.record(event.rttMs);
-        verified++;
-        endOutage();
-        outageSince = undefined;
-        if (reconnect) hangUp();
-      } catch (error) {
-        hangUp();
-        if (signal?.aborted) break;
-        outageSince ??= sentAt;
-        event = { type: "lost", seq, reason: failureReason(error), error };
-      }
-      sent++;
+      const event = await sender.send(seq);
+      // What the abort cut off is nobody's loss.
+      if (event.type === "lost" && signal?.aborted) break;
+      tally.add(event, sentAt);
       await onEvent?.(event);
-      if (seq < count) {
-        const elapsedMs = performance.now() - startedAt;
-        turn = Math.max(turn + 1, Math.ceil(elapsedMs / intervalMs) || 0);
-        await sleep(turn * intervalMs - elapsedMs, signal);
-      }
     }
   } finally {
-    hangUp();
+    sender.hangUp();
   }
-  endOutage();
-  return {
-    sent,
-    verified,
-    lost: sent - verified,
-    longestOutageMs,
-    durationMs: performance.now() - startedAt,
-    rttMs: latencies.summary(),
-  };
+  return tally.summary();
 }
 
-async function sleep(
-  ms: number,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  if (!(ms > 0)) return;
-  await delay(ms, undefined, signal && { signal }).catch(() => {});
+/** Sends messages over a connection that it makes anew when it must. */
+class Sender {
+  readonly #options: PingOptions;
+  readonly #count: number;
+  #client: ProbeClient | undefined;
+
+  constructor(options: PingOptions, count: number) {
+    this.#options = options;
+    this.#count = count;
+  }
+
+  /** Sends a message, and tells what became of it. */
+  async send(seq: number): Promise<ReplyEvent | LostEvent> {
+    const { message, reconnect } = this.#options;
+    try {
+      const connectMs = await this.#prepare(seq);
+      const client = this.#client!;
+      const { bytes, durationMs } = await client.echo(message);
+      // Nothing may come after the last reply of a connection.
+      if (reconnect || seq === this.#count) await client.end();
+      if (reconnect) this.hangUp();
+      return { type: "reply", seq, bytes, rttMs: durationMs, connectMs };
+    } catch (error) {
+      this.hangUp();
+      return { type: "lost", seq, reason: failureReason(error), error };
+    }
+  }
+
+  /** Connects, or checks that nothing came on the connection that there is. */
+  async #prepare(seq: number): Promise<number | undefined> {
+    const { connect, reconnect, retryMs = 0, onEvent } = this.#options;
+    if (this.#client) {
+      await this.#client.expectSilence();
+      return undefined;
+    }
+    this.#client = await connect(seq === 1 ? retryMs : 0);
+    const { connectMs } = this.#client;
+    if (reconnect) return connectMs;
+    await onEvent?.({ type: "connected", connectMs });
+    return undefined;
+  }
+
+  hangUp(): void {
+    this.#client?.close();
+    this.#client = undefined;
+  }
+}
+
+/** The times at which messages are sent: whole intervals after the start. */
+class Turns {
+  readonly #startedAt = performance.now();
+  readonly #intervalMs: number;
+  #turn = 0;
+
+  constructor(intervalMs: number) {
+    this.#intervalMs = intervalMs;
+  }
+
+  /** Waits for the next turn that is not over yet. */
+  async untilNext(signal: AbortSignal | undefined): Promise<void> {
+    const elapsedMs = performance.now() - this.#startedAt;
+    // Without an interval, 0 / 0 may be no number.
+    const due = Math.ceil(elapsedMs / this.#intervalMs) || 0;
+    this.#turn = Math.max(this.#turn + 1, due);
+    const waitMs = this.#turn * this.#intervalMs - elapsedMs;
+    if (waitMs > 0) await sleep(waitMs, signal);
+  }
+}
+
+/** Sums up what became of messages. */
+class Tally {
+  readonly #startedAt = performance.now();
+  readonly #latencies = new Latencies();
+  #sent = 0;
+  #verified = 0;
+  /** When the first message of the outage that goes on was sent. */
+  #outageSince: number | undefined;
+  #longestOutageMs = 0;
+
+  add(event: ReplyEvent | LostEvent, sentAt: number): void {
+    this.#sent++;
+    if (event.type === "lost") {
+      this.#outageSince ??= sentAt;
+      return;
+    }
+    this.#verified++;
+    this.#latencies.record(event.rttMs);
+    this.#endOutage();
+  }
+
+  summary(): PingSummary {
+    this.#endOutage();
+    return {
+      sent: this.#sent,
+      verified: this.#verified,
+      lost: this.#sent - this.#verified,
+      longestOutageMs: this.#longestOutageMs,
+      durationMs: performance.now() - this.#startedAt,
+      rttMs: this.#latencies.summary(),
+    };
+  }
+
+  #endOutage(): void {
+    if (this.#outageSince === undefined) return;
+    const outageMs = performance.now() - this.#outageSince;
+    this.#longestOutageMs = Math.max(this.#longestOutageMs, outageMs);
+    this.#outageSince = undefined;
+  }
 }

@@ -58,16 +58,6 @@ export function freePort(): number {
 }
 
 /**
- * Reads until the end of the stream.
- *
- * @param conn Where from.
- * @returns Everything that came.
- */
-export async function readToEnd(conn: Deno.Conn): Promise<Uint8Array> {
-  return new Uint8Array(await new Response(conn.readable).arrayBuffer());
-}
-
-/**
  * Makes bytes that differ from place to place, the same ones each time.
  *
  * @param length How many.

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { it } from "@std/testing/bdd";
+import { type Declare, it } from "@std/testing/bdd";
+import { GrowingText } from "./waiting.ts";
 
 /** What `deno task compile` writes. */
 export const EXECUTABLE: URL = new URL(
@@ -16,7 +17,7 @@ export const EXECUTABLE: URL = new URL(
  * Declares a test that runs the executable: it shows as ignored where Deno may
  * not run it, and fails where it may and the executable is not there.
  */
-export const itRuns: typeof it.skip = Deno.permissions.querySync({
+export const itRuns: Declare = Deno.permissions.querySync({
     name: "run",
     command: EXECUTABLE,
   }).state === "granted"
@@ -35,7 +36,7 @@ export interface Process extends AsyncDisposable {
   readonly status: Promise<number>;
   /** Sends a signal. */
   kill(signal: Deno.Signal): void;
-  /** Waits until stdout holds a match, and returns it. */
+  /** Waits until stdout holds a match, and returns it. Throws if there is none. */
   untilStdout(pattern: RegExp): Promise<RegExpMatchArray>;
 }
 
@@ -108,50 +109,36 @@ const TIMEOUT_MS = 60_000;
 function watch(child: Deno.ChildProcess): Process {
   child.stdin.close();
   const timer = setTimeout(() => child.kill("SIGKILL"), TIMEOUT_MS);
-  const output = { stdout: "", stderr: "" };
-  let grew = Promise.withResolvers<void>();
-  const collect = async (stream: "stdout" | "stderr") => {
-    for await (
-      const text of child[stream].pipeThrough(new TextDecoderStream())
-    ) {
-      output[stream] += text;
-      grew.resolve();
-      grew = Promise.withResolvers();
-    }
+  const stdout = new GrowingText();
+  const stderr = new GrowingText();
+  const collect = async (
+    stream: ReadableStream<Uint8Array<ArrayBuffer>>,
+    text: GrowingText,
+  ) => {
+    const pieces = stream.pipeThrough(new TextDecoderStream());
+    for await (const piece of pieces) text.append(piece);
   };
-  const ended = Promise.all([collect("stdout"), collect("stderr")]);
-  const status = ended.then(async () => {
+  const collected = Promise.all([
+    collect(child.stdout, stdout),
+    collect(child.stderr, stderr),
+  ]);
+  const status = collected.then(async () => {
     const { code } = await child.status;
     clearTimeout(timer);
+    stdout.ended(`the process ended with ${code}\n${stderr.text}`);
     return code;
   });
   return {
     pid: child.pid,
     get stdout() {
-      return output.stdout;
+      return stdout.text;
     },
     get stderr() {
-      return output.stderr;
+      return stderr.text;
     },
     status,
     kill: (signal) => child.kill(signal),
-    async untilStdout(pattern) {
-      while (true) {
-        const match = output.stdout.match(pattern);
-        if (match) return match;
-        await Promise.race([
-          grew.promise,
-          status.then((code) => {
-            if (!pattern.test(output.stdout)) {
-              throw new Error(
-                `ended with ${code}, stdout has no ${pattern}:\n` +
-                  output.stdout + output.stderr,
-              );
-            }
-          }),
-        ]);
-      }
-    },
+    untilStdout: (pattern) => stdout.untilMatch(pattern),
     async [Symbol.asyncDispose]() {
       try {
         child.kill("SIGKILL");

@@ -6,7 +6,8 @@
 
 import { OutputClosedError, type Terminal } from "../cli/terminal.ts";
 import { main } from "../main.ts";
-import type { Reader, Writer } from "../net.ts";
+import type { Reader, Writer } from "../net/streams.ts";
+import { GrowingText } from "./waiting.ts";
 
 /** A command that runs, or ran, in a terminal in memory. */
 export interface Session {
@@ -18,7 +19,7 @@ export interface Session {
   readonly status: Promise<number>;
   /** Acts as Ctrl-C. */
   interrupt(): void;
-  /** Waits until stdout holds a match, and returns it. */
+  /** Waits until stdout holds a match, and returns it. Throws if there is none. */
   untilStdout(pattern: RegExp): Promise<RegExpMatchArray>;
 }
 
@@ -61,24 +62,28 @@ export function run(args: string[], options: RunOptions = {}): Session {
     },
   };
   const status = main(args, terminal);
+  const ended = (how: unknown) =>
+    stdout.written.ended(
+      `the command ended with ${how}\n${stderr.written.text}`,
+    );
+  status.then(ended, ended);
   return {
     get stdout() {
-      return stdout.text;
+      return stdout.written.text;
     },
     get stderr() {
-      return stderr.text;
+      return stderr.written.text;
     },
     status,
     interrupt: () => listeners.forEach((listener) => listener()),
-    untilStdout: (pattern) => stdout.until(pattern),
+    untilStdout: (pattern) => stdout.written.untilMatch(pattern),
   };
 }
 
 class Output implements Writer {
-  text = "";
+  readonly written = new GrowingText();
   readonly #decoder = new TextDecoder();
   readonly #next: Writer | undefined;
-  #grew = Promise.withResolvers<void>();
 
   constructor(next?: Writer) {
     this.#next = next;
@@ -86,18 +91,9 @@ class Output implements Writer {
 
   async write(p: Uint8Array): Promise<number> {
     const length = await this.#next?.write(p) ?? p.length;
-    this.text += this.#decoder.decode(p.subarray(0, length), { stream: true });
-    this.#grew.resolve();
-    this.#grew = Promise.withResolvers();
+    const bytes = p.subarray(0, length);
+    this.written.append(this.#decoder.decode(bytes, { stream: true }));
     return length;
-  }
-
-  async until(pattern: RegExp): Promise<RegExpMatchArray> {
-    while (true) {
-      const match = this.text.match(pattern);
-      if (match) return match;
-      await this.#grew.promise;
-    }
   }
 }
 

@@ -1,75 +1,82 @@
 /**
- * `echo send` with load flags: how it reads.
+ * `echo send` with load flags: many messages at once, and a report.
  *
  * @module
  */
 
-import { formatAddress, writeAll } from "../net.ts";
-import type { FailureReason } from "../probe/failure.ts";
-import type { Bucket } from "../probe/latency.ts";
+import { connect } from "../../client.ts";
+import { formatAddress } from "../../net/address.ts";
+import { writeAll } from "../../net/streams.ts";
+import type { FailureReason } from "../../probe/failure.ts";
+import type { Bucket } from "../../probe/latency.ts";
 import {
   load,
   type LoadCounters,
   type LoadOptions,
   type LoadSummary,
-} from "../probe/load.ts";
-import { encode, printLine, untilStopped } from "./command.ts";
-import { formatBytes, formatCount, formatDuration, roundMs } from "./format.ts";
-import { OutputClosedError, type Terminal } from "./terminal.ts";
+} from "../../probe/load.ts";
+import { encode, printLine, untilStopped } from "../command.ts";
+import {
+  formatBytes,
+  formatCount,
+  formatDuration,
+  formatNumber,
+  roundMs,
+} from "../format.ts";
+import { OutputClosedError, type Terminal } from "../terminal.ts";
+import type { Style, Target } from "./options.ts";
 
-/** A load whose server and connections are known, for the report. */
-export interface LoadTarget extends LoadOptions {
-  /** The server's address or name. */
-  hostname: string;
-  /** The server's port. */
-  port: number;
+/** What is sent, over how many connections and for how long. */
+export interface LoadTask extends
+  Pick<
+    LoadOptions,
+    "message" | "durationMs" | "ratePerSecond"
+  > {
   /** How many connections there are. */
-  connections: number;
+  readonly connections: number;
 }
 
-/** How often the progress is shown. */
+/** How often the progress is shown, in milliseconds. */
 const PROGRESS_MS = 250;
 
 /**
- * Loads a server, shows the progress on a terminal's stderr, and prints what
- * came of it in the end or on Ctrl-C.
+ * Loads a server, shows the progress on a terminal's stderr, and prints a report in
+ * the end or on Ctrl-C.
  *
- * @param options What to send, where and how much.
- * @param style JSON instead of a report for a person; no progress.
+ * @param target Where to send.
+ * @param task What to send, over how many connections and for how long.
+ * @param style How the report is printed; `quiet` shows no progress.
  * @param terminal Where it is printed.
  * @returns The exit status.
  */
 export function runLoad(
-  options: LoadTarget,
-  style: { json: boolean; quiet: boolean },
+  target: Target,
+  task: LoadTask,
+  style: Style,
   terminal: Terminal,
 ): Promise<number> {
   return untilStopped(terminal, async (signal) => {
-    let progress: ReturnType<typeof setInterval> | undefined;
-    const onStart = (counters: LoadCounters) => {
-      if (style.quiet || !terminal.isStderrTerminal) return;
-      progress = setInterval(() => {
-        const line = renderProgress(counters, performance.now())
-          .slice(0, terminal.columns - 1);
-        writeAll(terminal.stderr, encode(`\r${line}\x1b[K`));
-      }, PROGRESS_MS);
-    };
+    const progress = new Progress(terminal);
+    const { retryMs } = target;
     let summary: LoadSummary;
     try {
-      summary = await load({ ...options, signal, onStart });
+      summary = await load({
+        ...{ ...task, retryMs, signal },
+        connect: (retryMs) => connect({ ...target, retryMs, signal }),
+        onStart(counters) {
+          if (!style.quiet) progress.start(counters);
+        },
+      });
     } catch (error) {
-      // Ctrl-C before it was connected: there is nothing to report.
+      // Ctrl-C came before the first connection: there is nothing to report.
       if (signal.aborted) return 1;
       throw error;
     } finally {
-      if (progress !== undefined) {
-        clearInterval(progress);
-        await writeAll(terminal.stderr, encode("\r\x1b[K"));
-      }
+      await progress.stop();
     }
     const report = style.json
-      ? JSON.stringify(jsonLoad(summary, options))
-      : renderLoad(summary, options, terminal.columns);
+      ? JSON.stringify(jsonLoad(summary, task))
+      : renderLoad(summary, target, task, terminal.columns);
     await printLine(terminal.stdout, report).catch((error) => {
       if (!(error instanceof OutputClosedError)) throw error;
     });
@@ -77,11 +84,37 @@ export function runLoad(
   });
 }
 
+/** The progress of a load, on one line of a terminal's stderr. */
+class Progress {
+  readonly #terminal: Terminal;
+  #timer: ReturnType<typeof setInterval> | undefined;
+
+  constructor(terminal: Terminal) {
+    this.#terminal = terminal;
+  }
+
+  start(counters: LoadCounters): void {
+    if (!this.#terminal.isStderrTerminal) return;
+    this.#timer = setInterval(() => {
+      const { stderr, columns } = this.#terminal;
+      const line = renderProgress(counters, performance.now())
+        .slice(0, columns - 1);
+      writeAll(stderr, encode(`\r${line}\x1b[K`));
+    }, PROGRESS_MS);
+  }
+
+  async stop(): Promise<void> {
+    if (this.#timer === undefined) return;
+    clearInterval(this.#timer);
+    await writeAll(this.#terminal.stderr, encode("\r\x1b[K"));
+  }
+}
+
 /**
- * Renders how far it is.
+ * Renders the progress.
  *
- * @param counters What happened until now.
- * @param now When that is, as `performance.now()`.
+ * @param counters What the load counted up to now.
+ * @param now The time, as `performance.now()`.
  * @returns One line, without its end.
  */
 export function renderProgress(
@@ -96,23 +129,25 @@ export function renderProgress(
 /**
  * Renders the report.
  *
- * @param summary What came of it all.
- * @param options What was asked for.
- * @param columns How wide the terminal is.
+ * @param summary What the load found.
+ * @param target The server.
+ * @param task What was asked for.
+ * @param columns How many characters fit on a line.
  * @returns Some lines, without the last one's end.
  */
 export function renderLoad(
   summary: LoadSummary,
-  options: LoadTarget,
+  target: Pick<Target, "hostname" | "port">,
+  task: LoadTask,
   columns: number,
 ): string {
-  const { messages, failed, bytes, durationMs, latencyMs, unsent } = summary;
-  const { connections, message, ratePerSecond } = options;
+  const { messages, failed, bytes, durationMs, latencyMs } = summary;
+  const { connections, message, ratePerSecond } = task;
   const reached = perSecond(messages, durationMs);
   const lines = [
-    `--- ${formatAddress(options)} echo load ---`,
+    `--- ${formatAddress(target)} echo load ---`,
     `${formatCount(messages, "message")} of ${formatBytes(message.length)} ` +
-    `verified, ${count(failed)} failed, over ` +
+    `verified, ${formatNumber(failed)} failed, over ` +
     `${formatCount(connections, "connection")} in ${
       formatDuration(durationMs)
     }`,
@@ -120,17 +155,11 @@ export function renderLoad(
     `${formatBytes(bytes / durationMs * 1000)}/s each way`,
   ];
   if (ratePerSecond !== undefined) {
-    const asked = `${formatCount(ratePerSecond, "message")}/s asked for`;
-    lines.push(
-      unsent > 0 || failed > 0
-        ? `${asked}, not reached: ${count(unsent)} due and not sent in time, ` +
-          `${count(failed)} failed`
-        : asked,
-    );
+    lines.push(renderRate(ratePerSecond, summary));
   }
   for (const [reason, times] of Object.entries(summary.failures)) {
     const first = summary.firstErrors[reason as FailureReason];
-    lines.push(`failed: ${count(times)} ${reason}, the first: ${first}`);
+    lines.push(`failed: ${formatNumber(times)} ${reason}, the first: ${first}`);
   }
   if (latencyMs) {
     const { p50, p90, p99, p99_9, max } = latencyMs;
@@ -141,11 +170,22 @@ export function renderLoad(
   return lines.join("\n");
 }
 
+function renderRate(
+  ratePerSecond: number,
+  { unsent, failed }: LoadSummary,
+): string {
+  const asked = `${formatCount(ratePerSecond, "message")}/s asked for`;
+  if (unsent === 0 && failed === 0) return asked;
+  return `${asked}, not reached: ` +
+    `${formatNumber(unsent)} due and not sent in time, ` +
+    `${formatNumber(failed)} failed`;
+}
+
 /**
  * Draws a histogram, a row for each range.
  *
  * @param buckets The ranges.
- * @param columns How wide a row may be.
+ * @param columns How many characters a row may have.
  * @returns The rows.
  */
 export function renderHistogram(
@@ -153,7 +193,7 @@ export function renderHistogram(
   columns: number,
 ): string[] {
   const labels = buckets.map(({ uptoMs }) => `${uptoMs}`);
-  const counts = buckets.map((bucket) => count(bucket.count));
+  const counts = buckets.map((bucket) => formatNumber(bucket.count));
   const labelWidth = Math.max(0, ...labels.map((label) => label.length));
   const countWidth = Math.max(0, ...counts.map((text) => text.length));
   const most = Math.max(1, ...buckets.map((bucket) => bucket.count));
@@ -165,17 +205,13 @@ export function renderHistogram(
   });
 }
 
-function count(number: number): string {
-  return number.toLocaleString("en-US");
-}
-
 function perSecond(messages: number, ms: number): string {
-  return count(ms > 0 ? Math.round(messages / ms * 1000) : 0);
+  return formatNumber(ms > 0 ? Math.round(messages / ms * 1000) : 0);
 }
 
 function jsonLoad(
   summary: LoadSummary,
-  { connections, ratePerSecond }: LoadOptions,
+  { connections, ratePerSecond }: LoadTask,
 ): Record<string, unknown> {
   const { messages, failed, bytes, durationMs, latencyMs } = summary;
   const rate = (amount: number) =>

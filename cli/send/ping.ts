@@ -1,58 +1,71 @@
 /**
- * `echo send --count`: how it reads.
+ * `echo send --count`: one message after another, reported as ping does.
  *
  * @module
  */
 
-import { ShortEchoError } from "../client.ts";
-import { formatAddress } from "../net.ts";
+import { connect, ShortEchoError } from "../../client.ts";
+import { formatAddress } from "../../net/address.ts";
+import { describeError, isNetworkError } from "../../net/errors.ts";
 import {
   ping,
   type PingEvent,
   type PingOptions,
   type PingSummary,
-} from "../probe/ping.ts";
-import { printLine, untilStopped } from "./command.ts";
-import { formatDuration, formatTime, roundMs } from "./format.ts";
-import { OutputClosedError, type Terminal } from "./terminal.ts";
+} from "../../probe/ping.ts";
+import { printLine, untilStopped } from "../command.ts";
+import { formatDuration, formatTime, roundMs } from "../format.ts";
+import { OutputClosedError, type Terminal } from "../terminal.ts";
+import type { Style, Target } from "./options.ts";
+
+/** What is sent, and how often. */
+export type PingTask = Pick<
+  PingOptions,
+  "message" | "count" | "intervalMs" | "reconnect"
+>;
 
 /**
- * Sends again and again, prints what becomes of each, and a summary in the end
- * or on Ctrl-C.
+ * Sends again and again, prints what becomes of each message, and a summary in the
+ * end or on Ctrl-C.
  *
- * @param options What to send, where and how often.
- * @param style JSON instead of lines for a person; the summary alone.
+ * @param target Where to send.
+ * @param task What to send, and how often.
+ * @param style How the report is printed; `quiet` prints the summary alone.
  * @param terminal Where it is printed.
  * @returns The exit status.
  */
 export function runPing(
-  options: PingOptions & { hostname: string; port: number },
-  style: { json: boolean; quiet: boolean },
+  target: Target,
+  task: PingTask,
+  style: Style,
   terminal: Terminal,
 ): Promise<number> {
-  const { timeoutMs = 0 } = options;
-  const address = formatAddress(options);
+  const address = formatAddress(target);
   const print = (line: string) => printLine(terminal.stdout, line);
   return untilStopped(terminal, async (stopSignal) => {
-    const noReader = new AbortController();
-    // Where nobody reads on, what was verified until then still counts.
-    const unlessUnread = (error: unknown) => {
+    const outputClosed = new AbortController();
+    // Without a reader the ping ends, and what was verified until then counts.
+    const unlessClosed = (error: unknown) => {
       if (!(error instanceof OutputClosedError)) throw error;
-      noReader.abort();
+      outputClosed.abort();
     };
     const onEvent = async (event: PingEvent) => {
       if (style.quiet || (style.json && event.type === "connected")) return;
       const line = style.json && event.type !== "connected"
         ? JSON.stringify(jsonEvent(event))
-        : renderEvent(event, address, timeoutMs);
-      await print(line).catch(unlessUnread);
+        : renderEvent(event, address, target.timeoutMs);
+      await print(line).catch(unlessClosed);
     };
-    const signal = AbortSignal.any([stopSignal, noReader.signal]);
-    const summary = await ping({ ...options, signal, onEvent });
+    const signal = AbortSignal.any([stopSignal, outputClosed.signal]);
+    const { retryMs } = target;
+    const summary = await ping({
+      ...{ ...task, retryMs, signal, onEvent },
+      connect: (retryMs) => connect({ ...target, retryMs, signal }),
+    });
     const report = style.json
       ? JSON.stringify(jsonSummary(summary))
       : renderSummary(summary, address);
-    await print(report).catch(unlessUnread);
+    await print(report).catch(unlessClosed);
     return summary.lost === 0 && summary.verified > 0 ? 0 : 1;
   });
 }
@@ -84,25 +97,24 @@ export function renderEvent(
     case "lost": {
       const why = event.reason === "timeout"
         ? `timed out after ${formatTime(timeoutMs)}`
-        : describeLoss(event.error as Error);
+        : describeLoss(event.error);
       return `no reply from ${address}: seq=${event.seq} ${why}`;
     }
   }
 }
 
-function describeLoss(error: Error): string {
-  // What failed where is on the line already.
-  const why = error.message.replace(/^.*?:\d+: /, "");
-  if (!(error instanceof ShortEchoError) || error.sent > error.received) {
-    return why;
+/** Says why a message was lost; the line names the address already. */
+function describeLoss(error: unknown): string {
+  if (error instanceof ShortEchoError && error.sent === error.received) {
+    return `${error.ending} since the last message`;
   }
-  return `${why.replace(/, all .*$/, "")} since the last message`;
+  return isNetworkError(error) ? error.detail : describeError(error);
 }
 
 /**
  * Renders the summary.
  *
- * @param summary What came of it all.
+ * @param summary What the ping found.
  * @param address The server's address.
  * @returns Two or three lines, without the last one's end.
  */

@@ -4,15 +4,15 @@
  * @module
  */
 
-import type { Reader } from "../net.ts";
+import type { Reader } from "../../net/streams.ts";
 
-/** What `crypto.getRandomValues` fills at once. */
+/** The most bytes that `crypto.getRandomValues` fills at once. */
 const BLOCK_BYTES = 65_536;
 
 /**
- * Yields random bytes, so that nothing on the way can guess or compress them.
- * They are one random block again and again, whose first four bytes count up from
- * where they were, so that no two blocks are alike: a lost or repeated one shows.
+ * Yields random bytes, so that nothing on the way can guess or compress them. One
+ * random block is repeated, and its first four bytes count up: no two blocks are
+ * alike, so a lost or repeated one shows.
  */
 export class RandomSource implements Reader {
   readonly #block = crypto.getRandomValues(new Uint8Array(BLOCK_BYTES));
@@ -33,7 +33,7 @@ export class RandomSource implements Reader {
    * Fills `p`, or as much of it as there are bytes left.
    *
    * @param p Where the bytes go.
-   * @returns How many they are, or `null` at the end.
+   * @returns How many bytes were filled, or `null` at the end.
    */
   read(p: Uint8Array): Promise<number | null> {
     const length = Math.min(p.length, this.#bytes - this.#read);

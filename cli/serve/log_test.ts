@@ -1,8 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { delay } from "@std/async/delay";
 import { describe, it } from "@std/testing/bdd";
-import type { Writer } from "../net.ts";
-import { EventLog, renderText } from "./log.ts";
+import type { Writer } from "../../net/streams.ts";
+import { EventLog } from "./log.ts";
+import { renderText } from "./log_lines.ts";
 
 const EVENT = { type: "shutdown", open: 0, drainTimeoutMs: 0 } as const;
 const LINE = "Shutting down\n";

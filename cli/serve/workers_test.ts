@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { serve } from "../server.ts";
-import type { Writer } from "../net.ts";
+import { serve } from "../../server.ts";
+import type { Writer } from "../../net/streams.ts";
 import { serveInWorkers } from "./workers.ts";
 
 const OPTIONS = { hostname: "127.0.0.1", port: 0 };

@@ -1,0 +1,177 @@
+/**
+ * What `echo send` is asked to do: a command line, checked and given types.
+ *
+ * @module
+ */
+
+import { type CommandLine, UsageError } from "../flags.ts";
+import { encode } from "../command.ts";
+import { formatBytes } from "../format.ts";
+import { DEFAULT_MESSAGE, type FLAGS } from "./flags.ts";
+
+/** A message that is kept in memory, so that it can be sent again and again. */
+export type Message =
+  | { readonly kind: "message"; readonly bytes: Uint8Array }
+  | { readonly kind: "generated"; readonly size: number };
+
+/** What is sent once. */
+export type Payload = Message | { readonly kind: "stdin" };
+
+/** How it is sent. */
+export type Task =
+  | { readonly kind: "once"; readonly payload: Payload }
+  | {
+    readonly kind: "ping";
+    readonly message: Message;
+    readonly count: number;
+    readonly intervalMs: number;
+    readonly reconnect: boolean;
+  }
+  | {
+    readonly kind: "load";
+    readonly message: Message;
+    readonly connections: number;
+    readonly durationMs: number;
+    readonly ratePerSecond: number | undefined;
+  };
+
+/** Where a client connects, and how long it waits. */
+export interface Target {
+  /** The server's address or name. */
+  readonly hostname: string;
+  /** The server's port. */
+  readonly port: number;
+  /** The longest wait for the connection and for each next byte. */
+  readonly timeoutMs: number;
+  /** For how long the first connection is tried again. */
+  readonly retryMs: number;
+}
+
+/** How the result is printed. */
+export interface Style {
+  /** Whether it is printed as JSON. */
+  readonly json: boolean;
+  /** Whether the result is printed alone. */
+  readonly quiet: boolean;
+}
+
+/** The options of `echo send`. */
+export interface SendOptions {
+  readonly target: Target;
+  readonly task: Task;
+  readonly style: Style;
+}
+
+/** A command line of `echo send`. */
+export type SendLine = CommandLine<typeof FLAGS>;
+
+/** The flags that ask for load. */
+const LOAD_FLAGS = ["connections", "duration", "rate"] as const;
+
+/** The flags that go with --count alone. */
+const PING_FLAGS = ["interval", "reconnect"] as const;
+
+/** A message that is sent again and again is kept in memory. */
+const MAX_MESSAGE_BYTES = 256 * 1024 * 1024;
+
+/**
+ * Turns a command line into options.
+ *
+ * @param line The command line.
+ * @returns What to do.
+ * @throws {UsageError} If flags and operands exclude each other.
+ */
+export function sendOptions(line: SendLine): SendOptions {
+  const { values } = line;
+  return {
+    target: {
+      hostname: values.host,
+      port: values.port,
+      timeoutMs: values.timeout,
+      retryMs: values.retry,
+    },
+    task: taskOf(line),
+    style: { json: values.json, quiet: values.quiet },
+  };
+}
+
+function taskOf(line: SendLine): Task {
+  const { values, given } = line;
+  const repeat = repeatFlag(line);
+  for (const flag of PING_FLAGS) {
+    if (given.has(flag) && repeat !== "count") {
+      throw new UsageError(`--${flag} goes with --count`);
+    }
+  }
+  if (repeat === undefined) return { kind: "once", payload: payloadOf(line) };
+  const message = messageOf(line, repeat);
+  if (repeat === "count") {
+    return {
+      kind: "ping",
+      message,
+      count: values.count || Infinity,
+      intervalMs: values.interval,
+      reconnect: values.reconnect,
+    };
+  }
+  return {
+    kind: "load",
+    message,
+    connections: values.connections,
+    durationMs: values.duration,
+    ratePerSecond: given.has("rate") ? values.rate : undefined,
+  };
+}
+
+type RepeatFlag = "count" | typeof LOAD_FLAGS[number];
+
+/** Returns the flag that asks to send again and again, if one does. */
+function repeatFlag({ given }: SendLine): RepeatFlag | undefined {
+  const loadFlag = LOAD_FLAGS.find((flag) => given.has(flag));
+  if (!given.has("count")) return loadFlag;
+  if (loadFlag) {
+    throw new UsageError(`--count and --${loadFlag} exclude each other`);
+  }
+  return "count";
+}
+
+/** What is sent again and again must be in memory, and prove something. */
+function messageOf(line: SendLine, repeat: RepeatFlag): Message {
+  const payload = payloadOf(line);
+  switch (payload.kind) {
+    case "stdin":
+      throw new UsageError(`--${repeat} and - exclude each other`);
+    case "generated":
+      if (payload.size <= MAX_MESSAGE_BYTES) return payload;
+      throw new UsageError(
+        `--size with --${repeat} is at most ${formatBytes(MAX_MESSAGE_BYTES)}`,
+      );
+    case "message":
+      if (payload.bytes.length > 0) return payload;
+      throw new UsageError(
+        `--${repeat} and an empty MESSAGE exclude each other: ` +
+          "it proves nothing",
+      );
+  }
+}
+
+function payloadOf(
+  { values, given, operands, afterDashes }: SendLine,
+): Payload {
+  const words = [...operands, ...afterDashes];
+  const isStdin = operands[0] === "-";
+  if (isStdin && words.length > 1) {
+    throw new UsageError(
+      "- streams stdin and takes no other MESSAGE; send it as text after --",
+    );
+  }
+  if (given.has("size")) {
+    if (words.length === 0) return { kind: "generated", size: values.size };
+    throw new UsageError(
+      `--size and ${isStdin ? "-" : "MESSAGE"} exclude each other`,
+    );
+  }
+  if (isStdin) return { kind: "stdin" };
+  const text = words.length > 0 ? words.join(" ") : DEFAULT_MESSAGE;
+  return { kind: "message", bytes: encode(text) };
+}

@@ -1,0 +1,146 @@
+/**
+ * Values of flags: what they may be, and how a mistake reads.
+ *
+ * @module
+ */
+
+import { type Flag, UsageError } from "./flags.ts";
+import { formatTime } from "./format.ts";
+
+/** Options for {@linkcode timeFlag}. */
+export interface TimeFlagOptions {
+  /** The flag's one-letter name. */
+  readonly short?: string;
+  /** What the flag does, for the usage. */
+  readonly help: string;
+  /** The time when the flag is not given, in milliseconds. */
+  readonly default: number;
+  /** The default in words, where the time itself would not be understood. */
+  readonly defaultText?: string;
+  /** The shortest time allowed, in milliseconds. */
+  readonly min?: number;
+}
+
+/**
+ * Makes a flag whose value is a TIME.
+ *
+ * @param options What the flag does, and its default, which the usage shows as a
+ * TIME.
+ * @returns The flag.
+ */
+export function timeFlag(
+  { min = 0, ...options }: TimeFlagOptions,
+): Flag<number> {
+  return {
+    defaultText: options.default === 0 ? "0" : formatTime(options.default),
+    ...options,
+    value: "TIME",
+    parse: (text) => parseTime(text, min),
+  };
+}
+
+/** The longest TIME: what a timer of the runtime can wait, 2^31 - 1 ms. */
+const MAX_TIME_MS = 2 ** 31 - 1;
+
+/** Milliseconds in each unit of a TIME. */
+const TIME_UNITS: Record<string, number> = {
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+};
+
+/** Bytes in each unit of a SIZE. */
+const SIZE_UNITS: Record<string, number> = {
+  "": 1,
+  k: 1024,
+  m: 1024 ** 2,
+  g: 1024 ** 3,
+};
+
+/**
+ * Reads a whole number: digits and nothing else.
+ *
+ * @param text The digits.
+ * @param min The smallest number allowed.
+ * @param max The largest number allowed.
+ * @returns The number.
+ * @throws {UsageError} If it is anything else.
+ */
+export function parseWhole(text: string, min: number, max: number): number {
+  const number = Number(text);
+  if (!/^\d+$/.test(text) || number < min || number > max) {
+    throw new UsageError(`expected a whole number from ${min} to ${max}`);
+  }
+  return number;
+}
+
+/**
+ * Reads a TIME: a number with an optional unit, seconds by default.
+ *
+ * @param text For example `250ms`, `5s`, `2m`, `1h` or `1.5`.
+ * @param min The shortest time allowed, in milliseconds.
+ * @returns The time in milliseconds.
+ * @throws {UsageError} If it is anything else, or longer than 24 days.
+ */
+export function parseTime(text: string, min = 0): number {
+  const [, number, unit = "s"] = text.match(/^(\d+(?:\.\d+)?)(ms|s|m|h)?$/) ??
+    [];
+  const ms = Number(number) * TIME_UNITS[unit]!;
+  if (number === undefined || ms < min || ms > MAX_TIME_MS) {
+    const least = min > 0 ? `at least ${min}ms and ` : "";
+    throw new UsageError(
+      `expected a time such as 250ms, 5s, 2m or 1h, ${least}at most 596h`,
+    );
+  }
+  return ms;
+}
+
+/**
+ * Reads a SIZE: a whole number with an optional unit, bytes by default.
+ *
+ * @param text For example `64`, `64k`, `1M` or `2G`, in units of 1,024.
+ * @returns The size in bytes.
+ * @throws {UsageError} If it is anything else, or 0.
+ */
+export function parseSize(text: string): number {
+  const [, digits, unit = ""] = text.match(/^(\d+)([kmg]?)$/i) ?? [];
+  const size = Number(digits) * SIZE_UNITS[unit.toLowerCase()]!;
+  if (digits === undefined || size < 1 || !Number.isSafeInteger(size)) {
+    throw new UsageError("expected a size such as 64, 64k or 1M, at least 1");
+  }
+  return size;
+}
+
+/**
+ * Reads a host: an IPv4 or IPv6 address or a name, which is not looked up.
+ *
+ * @param text For example `127.0.0.1`, `::1`, `[::1]` or `localhost`.
+ * @returns The host, without brackets.
+ * @throws {UsageError} If it cannot be one.
+ */
+export function parseHost(text: string): string {
+  const bare = text.replace(/^\[(.+)\]$/, "$1");
+  const isName = bare === text && HOST_NAME.test(text);
+  if (!isName && !isIPv6(bare)) {
+    throw new UsageError(
+      "expected an IPv4 or IPv6 address or a name" +
+        (/^[^:]*:\d+$/.test(text) ? ", the port goes to --port" : ""),
+    );
+  }
+  return bare;
+}
+
+/**
+ * Labels of up to 63 letters, digits, hyphens and, in practice, underscores, 253
+ * characters in all ({@link https://www.rfc-editor.org/rfc/rfc1123#section-2.1 |
+ * RFC 1123}).
+ */
+const HOST_NAME =
+  /^(?=.{1,253}$)[a-z\d_]([a-z\d_-]{0,61}[a-z\d_])?(\.[a-z\d_]([a-z\d_-]{0,61}[a-z\d_])?)*\.?$/i;
+
+function isIPv6(text: string): boolean {
+  // A zone, as in fe80::1%eth0, is not a part of a URL's address.
+  const address = text.replace(/%\w+$/, "");
+  return address.includes(":") && URL.canParse(`http://[${address}]/`);
+}

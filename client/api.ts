@@ -1,0 +1,127 @@
+/**
+ * What an echo client takes and gives.
+ *
+ * @module
+ */
+
+import type { Address } from "../net/address.ts";
+import type { Reader, Writer } from "../net/streams.ts";
+
+/** The default of {@linkcode ConnectOptions.timeoutMs}. */
+export const DEFAULT_TIMEOUT_MS = 5000;
+
+/**
+ * Options for {@linkcode connect}. A time is in milliseconds, 0 or more; `Infinity`
+ * is never.
+ */
+export interface ConnectOptions {
+  /**
+   * Connect to this IPv4 or IPv6 address or name.
+   *
+   * @default {"127.0.0.1"}
+   */
+  hostname?: string | undefined;
+
+  /**
+   * Connect to this TCP port.
+   *
+   * @default {12345}
+   */
+  port?: number | undefined;
+
+  /**
+   * The longest wait for the connection, and then for the next byte of a reply.
+   *
+   * @default {5000}
+   */
+  timeoutMs?: number | undefined;
+
+  /**
+   * Try again for this long when the connection cannot be made. The last attempt
+   * begins at the end of that time.
+   *
+   * @default {0}
+   */
+  retryMs?: number | undefined;
+
+  /** Gives up connecting, or closes the connection, when it is aborted. */
+  signal?: AbortSignal | undefined;
+}
+
+/** An exchange of which every byte came back and was verified. */
+export interface EchoResult {
+  /** How many bytes were sent and came back. */
+  bytes: number;
+
+  /** From the first byte's sending to the last one's verification, in milliseconds. */
+  durationMs: number;
+}
+
+/**
+ * A connection to an echo server, as {@linkcode connect} returns it. It does one
+ * exchange at a time. After any failure the connection is closed: a late reply
+ * must not be taken for the next message's.
+ */
+export interface EchoClient extends Disposable {
+  /** How long connecting took, in milliseconds, without failed attempts. */
+  readonly connectMs: number;
+
+  /** The address of the server. */
+  readonly remoteAddr: Address;
+
+  /**
+   * Sends a message and reads until all of it came back, at the same time, so that
+   * a message of any size passes.
+   *
+   * @param message The bytes to send. They are not copied: a change before the
+   * promise settles shows as a mismatch, or goes unnoticed.
+   * @returns How many bytes came back, and how long that took.
+   * @throws {MismatchError} If other bytes came back than were sent.
+   * @throws {ShortEchoError} If the connection ended before all came back.
+   * @throws {Deno.errors.TimedOut} If no byte came back for the timeout.
+   * @throws {TypeError} If the message is no `Uint8Array`; nothing is sent.
+   * @throws {Error} If an exchange is under way, or the connection is closed.
+   */
+  echo(message: Uint8Array): Promise<EchoResult>;
+
+  /**
+   * Sends all that a source yields, ends the client's side of the connection
+   * (half-close), and reads until everything came back and the server ended its
+   * side too, or did not within a second. At most 16 MiB are under way at once:
+   * memory stays bounded, and a server that wants more before it answers runs
+   * into the timeout. The connection is closed in the end.
+   *
+   * @param source Where the bytes come from.
+   * @param sink Where each byte goes once it is verified, by default nowhere.
+   * @returns How many bytes came back, and how long that took.
+   * @throws {MismatchError} If other bytes came back than were sent.
+   * @throws {ShortEchoError} If the connection ended before all came back.
+   * @throws {Deno.errors.TimedOut} If no byte came back for the timeout.
+   * @throws {Error} If an exchange is under way, if the connection is closed, or
+   * what the source or the sink throws.
+   */
+  echoStream(source: Reader, sink?: Writer): Promise<EchoResult>;
+
+  /**
+   * Checks that nothing came since the last exchange: a second reply would be
+   * taken for the next message's. It takes two turns of the event loop, so
+   * {@linkcode EchoClient.echo} does not do it by itself.
+   *
+   * @throws {MismatchError} If more bytes came than were sent.
+   * @throws {ShortEchoError} If the connection ended.
+   * @throws {Error} If an exchange is under way, or the connection is closed.
+   */
+  expectSilence(): Promise<void>;
+
+  /**
+   * Ends the client's side of the connection (half-close) and waits for the server
+   * to end its side, for a second at most. Then closes the connection.
+   *
+   * @throws {MismatchError} If more bytes came than were sent.
+   * @throws {Error} If an exchange is under way, or the connection is closed.
+   */
+  end(): Promise<void>;
+
+  /** Closes the connection at once, also in the midst of an exchange. */
+  close(): void;
+}

@@ -1,0 +1,80 @@
+/**
+ * The moment by which a server must have done something.
+ *
+ * @module
+ */
+
+import { MAX_TIMER_MS } from "../net/time.ts";
+
+/**
+ * The grace after a deadline, in milliseconds: if this process was stopped
+ * meanwhile, the reply may lie in the kernel already.
+ */
+const GRACE_MS = 5;
+
+/**
+ * One timer for all waits of a connection. A wait that ends leaves the timer
+ * running, and the next one that begins is watched by it: setting a timer anew for
+ * each message would cost more than the message.
+ */
+export class Deadline {
+  readonly #onExpired: () => void;
+  /** When the wait is over, and when the timer fires: `performance.now()`. */
+  #dueAt = Infinity;
+  #timerAt = Infinity;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  /**
+   * Makes a deadline that watches nothing.
+   *
+   * @param onExpired Called when a wait is over and a last look at the kernel's
+   * buffers brought nothing.
+   */
+  constructor(onExpired: () => void) {
+    this.#onExpired = onExpired;
+  }
+
+  /**
+   * Begins a wait, unless one has begun already.
+   *
+   * @param ms How long it may take, in milliseconds; `Infinity` is for ever.
+   */
+  start(ms: number): void {
+    if (this.#dueAt !== Infinity) return;
+    this.#dueAt = performance.now() + ms;
+    if (this.#timerAt > this.#dueAt) this.#setTimer();
+  }
+
+  /** Ends the wait: what was waited for came, or is not due any more. */
+  clear(): void {
+    this.#dueAt = Infinity;
+  }
+
+  /** Ends the wait and stops the timer, for good. */
+  stop(): void {
+    this.clear();
+    clearTimeout(this.#timer);
+  }
+
+  #setTimer(): void {
+    clearTimeout(this.#timer);
+    this.#timerAt = this.#dueAt;
+    const ms = Math.max(0, this.#dueAt - performance.now());
+    this.#timer = setTimeout(() => this.#fired(), Math.min(ms, MAX_TIMER_MS));
+  }
+
+  #fired(): void {
+    this.#timerAt = Infinity;
+    if (this.#dueAt === Infinity) return;
+    if (performance.now() < this.#dueAt) return this.#setTimer();
+    this.#timerAt = this.#dueAt;
+    this.#timer = setTimeout(() => this.#graceEnded(), GRACE_MS);
+  }
+
+  #graceEnded(): void {
+    this.#timerAt = Infinity;
+    if (this.#dueAt === Infinity) return;
+    if (performance.now() < this.#dueAt) return this.#setTimer();
+    this.#onExpired();
+  }
+}

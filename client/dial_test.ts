@@ -1,0 +1,147 @@
+import {
+  assertEquals,
+  assertGreater,
+  assertInstanceOf,
+  assertLess,
+  assertLessOrEqual,
+  assertRejects,
+} from "@std/assert";
+import { deadline } from "@std/async/deadline";
+import { describe, it } from "@std/testing/bdd";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import type { Address } from "../net/address.ts";
+import { stopClock } from "../testing/clock.ts";
+import { deadEnd, ListenerCount, readOnce } from "../testing/socket.ts";
+import { freePort, startPeer } from "../testing/peer.ts";
+import { readExactly, readToEnd } from "../testing/visitor.ts";
+import { dial } from "./dial.ts";
+
+function at(port: number, hostname = "127.0.0.1"): Address {
+  return { transport: "tcp", hostname, port };
+}
+
+describe("dial()", () => {
+  it("connects, and tells to what and how long it took", async () => {
+    using peer = startPeer(async (conn) => {
+      await conn.write(await readOnce(conn));
+    });
+    for (const hostname of ["127.0.0.1", "localhost"]) {
+      const startedAt = performance.now();
+      const dialed = await dial(at(peer.port, hostname), 5000, undefined);
+      const elapsedMs = performance.now() - startedAt;
+      using conn = dialed.conn;
+      assertEquals(dialed.remote, at(peer.port));
+      assertGreater(dialed.connectMs, 0);
+      assertLessOrEqual(dialed.connectMs, elapsedMs);
+
+      await conn.write(Uint8Array.of(42));
+      const reply = new Uint8Array(10);
+      assertEquals(await conn.read(reply), 1);
+      assertEquals(reply[0], 42);
+    }
+  });
+
+  it("gives up when the time is over, neither sooner nor later", async () => {
+    using nowhere = await deadEnd();
+    for (const signal of [undefined, new AbortController().signal]) {
+      using clock = stopClock();
+      const result = dial(at(nowhere.port), 1500, signal).catch((why) => why);
+      await clock.pass(1499);
+      const soon = await Promise.race([result, nextTurn("not yet")]);
+      assertEquals(soon, "not yet");
+      await clock.pass(1);
+      const error = await result;
+      assertInstanceOf(error, Deno.errors.TimedOut);
+      assertEquals(error.message, "timed out after 1.5 s");
+    }
+  });
+
+  it("does not give up before a time beyond what timers can wait", async () => {
+    using peer = startPeer((conn) => readOnce(conn));
+    for (const timeoutMs of [2 ** 31, 1e12, Infinity]) {
+      const { conn } = await dial(at(peer.port), timeoutMs, undefined);
+      conn[Symbol.dispose]();
+    }
+
+    using nowhere = await deadEnd();
+    for (const timeoutMs of [2 ** 31, 1e12, Infinity]) {
+      const stop = new AbortController();
+      const dialing = dial(at(nowhere.port), timeoutMs, stop.signal);
+      setTimeout(() => stop.abort(new Error("enough")), 30);
+      await assertRejects(() => dialing, Error, "enough");
+    }
+  });
+
+  it("gives up when it is cancelled, with the signal's reason", async () => {
+    using nowhere = await deadEnd();
+    for (const reason of [new Error("enough"), "enough", null]) {
+      const stop = new AbortController();
+      const dialing = dial(at(nowhere.port), 60_000, stop.signal);
+      setTimeout(() => stop.abort(reason), 10);
+      assertEquals(await dialing.catch((error) => error), reason);
+    }
+  });
+
+  it("leaves no listener on the signal", async () => {
+    using peer = startPeer((conn) => readOnce(conn));
+    const { signal } = new AbortController();
+    const listeners = new ListenerCount(signal);
+    const { conn } = await dial(at(peer.port), 5000, signal);
+    conn[Symbol.dispose]();
+    assertEquals(listeners.now, 0);
+  });
+
+  it("fails as Deno.connect() fails", async () => {
+    const address = at(freePort());
+    await assertRejects(
+      () => dial(address, 5000, undefined),
+      Deno.errors.ConnectionRefused,
+    );
+  });
+
+  it("closes a connection that comes after it was cancelled", async () => {
+    const ended = Promise.withResolvers<void>();
+    using peer = startPeer(async (conn) => {
+      await readToEnd(conn);
+      ended.resolve();
+    });
+    const address = at(peer.port);
+    const late = Promise.withResolvers<void>();
+    // Deno's own does it only if it connects and is cancelled in the same turn.
+    const { connect } = Deno;
+    const connectLate = async () => {
+      await late.promise;
+      return await connect({ hostname: "127.0.0.1", port: peer.port });
+    };
+    Object.assign(Deno, { connect: connectLate });
+    try {
+      const stop = new AbortController();
+      const dialing = dial(address, 60_000, stop.signal);
+      stop.abort(new Error("enough"));
+      await assertRejects(() => dialing, Error, "enough");
+    } finally {
+      Deno.connect = connect;
+    }
+    late.resolve();
+    await deadline(ended.promise, 10_000);
+  });
+
+  it("lets no bytes wait until those before are acknowledged", async () => {
+    // It answers two bytes at a time: the first is acknowledged with a delay.
+    using peer = startPeer(async (conn) => {
+      while (true) await conn.write(await readExactly(conn, 2));
+    });
+    const { conn } = await dial(at(peer.port), 5000, undefined);
+    using _ = conn;
+    const roundTripMs: number[] = [];
+    for (let turn = 0; turn < 6; turn++) {
+      const startedAt = performance.now();
+      await conn.write(Uint8Array.of(1));
+      await conn.write(Uint8Array.of(2));
+      assertEquals(await conn.read(new Uint8Array(3)), 2);
+      roundTripMs.push(performance.now() - startedAt);
+    }
+    // Linux acknowledges at once at first, then 40 ms later.
+    assertLess(Math.min(...roundTripMs.slice(1)), 35);
+  });
+});

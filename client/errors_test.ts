@@ -1,0 +1,129 @@
+import { assertEquals, assertInstanceOf } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import { isNetworkError } from "../net/errors.ts";
+import { REMOTE } from "../testing/socket.ts";
+import { MismatchError, noReplyError, ShortEchoError } from "./errors.ts";
+
+/** The fields that every failure has, and the name of its class. */
+function failureOf(error: Error) {
+  const { name, operation, address, reason, detail } = error as MismatchError;
+  return { name, operation, address, reason, detail };
+}
+
+describe("MismatchError", () => {
+  it("names the offset and both bytes", () => {
+    const error = new MismatchError(REMOTE, {
+      ...{ offset: 1_234_567, sent: 0x41, received: 0x0a },
+    });
+    const detail = "byte at offset 1,234,567 differs, " +
+      "sent 0x41, received 0x0a";
+    assertEquals(error.message, `Wrong echo from 192.0.2.1:7: ${detail}`);
+    assertEquals(failureOf(error), {
+      name: "MismatchError",
+      operation: "echo",
+      address: REMOTE,
+      reason: "mismatch",
+      detail,
+    });
+    const { offset, sent, received } = error;
+    assertEquals([offset, sent, received], [1_234_567, 0x41, 0x0a]);
+    assertInstanceOf(error, Error);
+    assertEquals(isNetworkError(error), true);
+  });
+
+  it("says when nothing was sent where a byte came back", () => {
+    const error = new MismatchError(REMOTE, {
+      ...{ offset: 5, sent: undefined, received: 0xff },
+    });
+    assertEquals(
+      error.message,
+      "Wrong echo from 192.0.2.1:7: byte at offset 5 differs, " +
+        "nothing was sent there, received 0xff",
+    );
+    assertEquals(error.sent, undefined);
+  });
+
+  it("takes a zero for a byte", () => {
+    const { detail } = new MismatchError(REMOTE, {
+      ...{ offset: 0, sent: 0, received: 1 },
+    });
+    assertEquals(
+      detail,
+      "byte at offset 0 differs, sent 0x00, received 0x01",
+    );
+  });
+});
+
+describe("ShortEchoError", () => {
+  it("tells that the server ended the connection, and how much came", () => {
+    const error = new ShortEchoError(REMOTE, { sent: 3000, received: 1024 });
+    const detail = "connection closed by server, 1,024 of 3,000 B came back";
+    assertEquals(error.message, `Short echo from 192.0.2.1:7: ${detail}`);
+    assertEquals(failureOf(error), {
+      name: "ShortEchoError",
+      operation: "echo",
+      address: REMOTE,
+      reason: "closed",
+      detail,
+    });
+    const { sent, received, ending, cause } = error;
+    assertEquals([sent, received], [3000, 1024]);
+    assertEquals(ending, "connection closed by server");
+    assertEquals(cause, undefined);
+    assertInstanceOf(error, Error);
+    assertEquals(isNetworkError(error), true);
+  });
+
+  it("tells what broke the connection", () => {
+    const cause = new Deno.errors.ConnectionReset(
+      "Connection reset by peer (os error 104)",
+    );
+    const progress = { sent: 5, received: 0 };
+    const error = new ShortEchoError(REMOTE, progress, cause);
+    assertEquals(
+      error.message,
+      "Short echo from 192.0.2.1:7: connection reset by peer, " +
+        "0 of 5 B came back",
+    );
+    assertEquals(error.reason, "reset");
+    assertEquals(error.ending, "connection reset by peer");
+    assertEquals(error.cause, cause);
+  });
+
+  it("says when all that was sent came back", () => {
+    const progress = { sent: 1500, received: 1500 };
+    const { detail } = new ShortEchoError(REMOTE, progress);
+    assertEquals(
+      detail,
+      "connection closed by server, all 1,500 B sent so far came back",
+    );
+  });
+});
+
+describe("noReplyError()", () => {
+  it("tells how long the client waited, and how much came", () => {
+    const error = noReplyError(REMOTE, 1500, { sent: 5000, received: 4999 });
+    assertInstanceOf(error, Deno.errors.TimedOut);
+    const detail = "4,999 of 5,000 B came back";
+    assertEquals(
+      error.message,
+      `No reply from 192.0.2.1:7 within 1.5 s: ${detail}`,
+    );
+    assertEquals(failureOf(error), {
+      name: "TimedOut",
+      operation: "echo",
+      address: REMOTE,
+      reason: "timeout",
+      detail,
+    });
+  });
+
+  it("puts an IPv6 address in brackets", () => {
+    const address = { ...REMOTE, hostname: "::1" };
+    const { message } = noReplyError(address, 5, { sent: 1, received: 0 });
+    assertEquals(
+      message,
+      "No reply from [::1]:7 within 0.005 s: 0 of 1 B came back",
+    );
+  });
+});

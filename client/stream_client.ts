@@ -1,0 +1,301 @@
+/**
+ * An echo client over a stream: the connection is one sequence of bytes each way.
+ *
+ * @module
+ */
+
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { type Address, formatAddress } from "../net/address.ts";
+import { type Reader, writeAll, type Writer } from "../net/streams.ts";
+import type { EchoClient, EchoResult } from "./api.ts";
+import { Comparison } from "./comparison.ts";
+import { Deadline } from "./deadline.ts";
+import type { Dialed, EchoConn } from "./dial.ts";
+import { MismatchError, noReplyError, ShortEchoError } from "./errors.ts";
+
+/** How much of a stream may be under way, in bytes: the client's memory. */
+const WINDOW_BYTES = 16 * 1024 * 1024;
+
+/** The most that one read or one write of a stream takes, in bytes. */
+const BUFFER_BYTES = 256 * 1024;
+
+/** The longest wait for the server to end its side once every byte is back. */
+const END_TIMEOUT_MS = 1000;
+
+/** How long {@linkcode StreamClient.expectSilence} looks, in turns of the event loop. */
+const SILENT_TURNS = 2;
+
+/** What the client does: nothing, one exchange, or nothing ever again. */
+type State =
+  | { readonly is: "idle" }
+  | { readonly is: "busy" }
+  | { readonly is: "closed"; readonly why: unknown };
+
+const IDLE: State = { is: "idle" };
+const BUSY: State = { is: "busy" };
+
+/** An echo client over a connection of its own. */
+export class StreamClient implements EchoClient {
+  readonly connectMs: number;
+  readonly remoteAddr: Address;
+
+  readonly #conn: EchoConn;
+  readonly #timeoutMs: number;
+  readonly #signal: AbortSignal | undefined;
+  readonly #onAbort = () => this.#close(this.#signal?.reason);
+  readonly #comparison = new Comparison();
+  readonly #deadline = new Deadline(() => this.#expired());
+  /** Rejects when the client is closed. */
+  readonly #closing = Promise.withResolvers<never>();
+  #state: State = IDLE;
+  /** What the client's side of the connection does. */
+  #output: "ready" | "writing" | "ended" = "ready";
+  /** Whether something waits for the server. */
+  #isWaiting = false;
+  /** What the last read brought is at its start. */
+  #received = new Uint8Array();
+  /** A read begun by `expectSilence()`; the next `#read()` continues it. */
+  #pendingRead: Promise<number | null> | undefined;
+
+  /**
+   * Takes over a connection.
+   *
+   * @param dialed The connection.
+   * @param timeoutMs The longest wait for the next byte, in milliseconds.
+   * @param signal Closes the client when it is aborted.
+   */
+  constructor(
+    { conn, remote, connectMs }: Dialed,
+    timeoutMs: number,
+    signal: AbortSignal | undefined,
+  ) {
+    this.connectMs = connectMs;
+    this.remoteAddr = remote;
+    this.#conn = conn;
+    this.#timeoutMs = timeoutMs;
+    this.#signal = signal;
+    signal?.addEventListener("abort", this.#onAbort);
+    // Closing rejects it, whether or not anything waits.
+    this.#closing.promise.catch(() => {});
+    if (signal?.aborted) this.#onAbort();
+  }
+
+  async echo(message: Uint8Array): Promise<EchoResult> {
+    if (!(message instanceof Uint8Array)) {
+      throw new TypeError("Cannot echo a message that is no Uint8Array");
+    }
+    // Not through #exchange(): a load calls this 100,000 times a second.
+    this.#begin();
+    try {
+      // One byte more than can come back, so that a surplus shows at once.
+      const most = Math.min(message.length + 1, BUFFER_BYTES);
+      this.#comparison.expectMessage(message);
+      const startedAt = performance.now();
+      const writing = this.#write(message);
+      while (!this.#comparison.isComplete) {
+        this.#verify(await this.#read(most));
+      }
+      const durationMs = performance.now() - startedAt;
+      if (this.#output === "writing") await this.#finishWrite(writing);
+      return { bytes: message.length, durationMs };
+    } catch (error) {
+      this.#close(error);
+      throw error;
+    } finally {
+      if (this.#state === BUSY) this.#state = IDLE;
+    }
+  }
+
+  echoStream(source: Reader, sink?: Writer): Promise<EchoResult> {
+    return this.#exchange(async () => {
+      const comparison = this.#comparison;
+      comparison.expectStream(WINDOW_BYTES);
+      let roomMade = Promise.withResolvers<void>();
+      let startedAt: number | undefined;
+      let durationMs = 0;
+
+      const send = async () => {
+        while (true) {
+          const room = comparison.room(BUFFER_BYTES);
+          if (room.length === 0) {
+            roomMade = Promise.withResolvers();
+            await roomMade.promise;
+            continue;
+          }
+          const length = await source.read(room);
+          if (length === null) return await this.#endOutput();
+          startedAt ??= performance.now();
+          comparison.addSent(length);
+          if (!await this.#write(room.subarray(0, length))) return;
+        }
+      };
+      send().catch((error) => this.#close(error));
+
+      while (true) {
+        const length = await this.#read(BUFFER_BYTES);
+        if (length === 0) break;
+        this.#verify(length);
+        durationMs = performance.now() - startedAt!;
+        roomMade.resolve();
+        if (sink) await writeAll(sink, this.#received.subarray(0, length));
+      }
+      this.close();
+      return { bytes: comparison.verified, durationMs };
+    });
+  }
+
+  expectSilence(): Promise<void> {
+    return this.#exchange(async () => {
+      let hasCome = false;
+      const come = () => hasCome = true;
+      this.#startReading(1).then(come, come);
+      // The runtime looks at the socket between two turns of its event loop.
+      for (let turn = 0; turn < SILENT_TURNS; turn++) await nextTurn();
+      if (hasCome) this.#verify(await this.#read(1));
+    });
+  }
+
+  end(): Promise<void> {
+    return this.#exchange(async () => {
+      await this.#endOutput();
+      this.#verify(await this.#read(1));
+      this.close();
+    });
+  }
+
+  close(): void {
+    const address = formatAddress(this.remoteAddr);
+    this.#close(new Error(`Cannot send to ${address}: the client is closed`));
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #close(why: unknown): void {
+    if (this.#state.is === "closed") return;
+    this.#state = { is: "closed", why };
+    this.#signal?.removeEventListener("abort", this.#onAbort);
+    this.#deadline.stop();
+    this.#conn[Symbol.dispose]();
+    this.#closing.reject(why);
+  }
+
+  #begin(): void {
+    if (this.#state.is === "closed") throw this.#state.why;
+    if (this.#state.is === "busy") {
+      const address = formatAddress(this.remoteAddr);
+      throw new Error(`Cannot send to ${address}: an exchange is under way`);
+    }
+    this.#state = BUSY;
+  }
+
+  async #exchange<T>(exchange: () => Promise<T>): Promise<T> {
+    this.#begin();
+    try {
+      return await exchange();
+    } catch (error) {
+      this.#close(error);
+      throw error;
+    } finally {
+      if (this.#state === BUSY) this.#state = IDLE;
+    }
+  }
+
+  /** Begins to read up to `most` bytes, unless a read is pending already. */
+  #startReading(most: number): Promise<number | null> {
+    if (!this.#pendingRead) {
+      if (this.#received.length < most) this.#received = new Uint8Array(most);
+      this.#pendingRead = this.#conn.read(this.#received);
+    }
+    return this.#pendingRead;
+  }
+
+  /** Reads into `#received`; 0 is the end of a stream that was due to end. */
+  async #read(most: number): Promise<number> {
+    let cause: unknown;
+    this.#isWaiting = true;
+    this.#watch();
+    try {
+      const length = await this.#startReading(most);
+      this.#pendingRead = undefined;
+      if (length !== null) return length;
+    } catch (error) {
+      cause = error;
+    } finally {
+      this.#isWaiting = false;
+      this.#deadline.clear();
+    }
+    const { isComplete, sent, verified } = this.#comparison;
+    // With every byte back, how the server ends its side is its own affair.
+    if (this.#output === "ended" && isComplete) return 0;
+    if (this.#state.is === "closed") throw this.#state.why;
+    const progress = { sent, received: verified };
+    throw new ShortEchoError(this.remoteAddr, progress, cause);
+  }
+
+  /** Compares what a read brought with what was sent. */
+  #verify(length: number): void {
+    const received = this.#received.subarray(0, length);
+    const difference = this.#comparison.compare(received);
+    if (difference) throw new MismatchError(this.remoteAddr, difference);
+  }
+
+  /**
+   * Returns whether all bytes were written. A failed write has no error of its
+   * own: reading finds out why, and how much came back all the same.
+   */
+  async #write(bytes: Uint8Array): Promise<boolean> {
+    this.#output = "writing";
+    this.#watch();
+    try {
+      await writeAll(this.#conn, bytes);
+      return true;
+    } catch {
+      return false;
+    } finally {
+      this.#output = "ready";
+      this.#watch();
+    }
+  }
+
+  /**
+   * Waits for a write whose reply is here already, from a server that answers
+   * before it reads. Before Deno 2.9, closing the connection does not end it.
+   */
+  async #finishWrite(writing: Promise<boolean>): Promise<void> {
+    this.#isWaiting = true;
+    this.#watch();
+    await Promise.race([writing, this.#closing.promise]);
+    this.#isWaiting = false;
+    this.#deadline.clear();
+  }
+
+  async #endOutput(): Promise<void> {
+    this.#output = "ended";
+    this.#watch();
+    try {
+      await this.#conn.closeWrite();
+    } catch {
+      // The connection is broken: reading finds out.
+    }
+  }
+
+  /** Lets the deadline watch what the server has to do next, if anything. */
+  #watch(): void {
+    if (!this.#isWaiting) return;
+    if (this.#output === "writing" || !this.#comparison.isComplete) {
+      this.#deadline.start(this.#timeoutMs);
+    } else if (this.#output === "ended") {
+      this.#deadline.start(Math.min(this.#timeoutMs, END_TIMEOUT_MS));
+    } else {
+      this.#deadline.clear();
+    }
+  }
+
+  #expired(): void {
+    const { sent, verified } = this.#comparison;
+    const progress = { sent, received: verified };
+    this.#close(noReplyError(this.remoteAddr, this.#timeoutMs, progress));
+  }
+}

@@ -1,0 +1,156 @@
+import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
+import { deadline } from "@std/async/deadline";
+import { describe, it } from "@std/testing/bdd";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { connect, MismatchError } from "../client.ts";
+import { stopClock } from "../testing/clock.ts";
+import { startPeer } from "../testing/peer.ts";
+import {
+  clientOn,
+  ListenerCount,
+  MemoryConn,
+  readOnce,
+  sourceOf,
+} from "../testing/socket.ts";
+import { HELLO, readToEnd } from "../testing/visitor.ts";
+import type { EchoClient } from "./api.ts";
+
+const BROKEN = new Deno.errors.ConnectionReset(
+  "Connection reset by peer (os error 104)",
+);
+
+/** All that a client can be asked for. */
+const CALLS: [string, (client: EchoClient) => Promise<unknown>][] = [
+  ["echo()", (client) => client.echo(HELLO)],
+  ["echoStream()", (client) => client.echoStream(sourceOf(HELLO))],
+  ["expectSilence()", (client) => client.expectSilence()],
+  ["end()", (client) => client.end()],
+];
+
+describe("EchoClient", () => {
+  it("closes the connection after a failure, and tells it again", async () => {
+    const [hel, hellO] = [HELLO.slice(0, 3), HELLO.slice()];
+    hellO[4]! ^= 0x20;
+    const replies = [
+      ...[[hellO], [Uint8Array.of(...HELLO, 1)], [hel, null], [hel, BROKEN]],
+    ];
+    for (const [, call] of CALLS.slice(0, 2)) {
+      for (const reply of replies) {
+        const conn = new MemoryConn();
+        const { signal } = new AbortController();
+        const listeners = new ListenerCount(signal);
+        const client = clientOn(conn, 5000, signal);
+        conn.reply(...reply);
+        const error = await assertRejects(() => call(client));
+        assertEquals([conn.closed, listeners.now], [1, 0]);
+
+        client.close();
+        assertEquals(conn.closed, 1);
+        const { written } = conn;
+        for (const [, call] of CALLS) {
+          assertStrictEquals(await call(client).catch((e) => e), error);
+        }
+        assertEquals(conn.written, written);
+      }
+    }
+  });
+
+  it("lets the server see that it closed the connection", async () => {
+    const ended = Promise.withResolvers<void>();
+    using peer = startPeer(async (conn) => {
+      const bytes = await readOnce(conn);
+      bytes[0]! ^= 1;
+      await conn.write(bytes);
+      await readToEnd(conn);
+      ended.resolve();
+    });
+    const client = await connect({ port: peer.port });
+    await assertRejects(() => client.echo(HELLO), MismatchError);
+    await deadline(ended.promise, 10_000);
+  });
+
+  it("does one exchange at a time", async () => {
+    for (const [, first] of CALLS) {
+      const conn = new MemoryConn();
+      using client = clientOn(conn);
+      const result = first(client);
+      await nextTurn();
+      const { written } = conn;
+      for (const [, call] of CALLS) {
+        await assertRejects(
+          () => call(client),
+          Error,
+          "Cannot send to 192.0.2.1:7: an exchange is under way",
+        );
+      }
+      assertEquals(conn.written, written);
+      if (written > 0) conn.reply(HELLO);
+      if (conn.hasEnded) conn.reply(null);
+      await result;
+    }
+  });
+
+  it("ends what is under way when it is closed", async () => {
+    for (const [name, call] of CALLS) {
+      using clock = stopClock();
+      const conn = new MemoryConn();
+      const client = clientOn(conn);
+      const result = call(client).then(() => "done", (error) => error.message);
+      client.close();
+      client.close();
+      // Nothing is missing for end(), however the connection ends.
+      const why = name === "end()"
+        ? "done"
+        : "Cannot send to 192.0.2.1:7: the client is closed";
+      assertEquals(await result, why);
+      assertEquals([conn.closed, clock.timers], [1, 0], name);
+    }
+  });
+
+  it("ends what is under way when its signal is aborted", async () => {
+    for (const [name, call] of CALLS.slice(0, 3)) {
+      for (const reason of [new Error("enough"), "enough", null]) {
+        const conn = new MemoryConn();
+        const stop = new AbortController();
+        const listeners = new ListenerCount(stop.signal);
+        const client = clientOn(conn, 5000, stop.signal);
+        const result = call(client).catch((error) => error);
+        stop.abort(reason);
+        assertStrictEquals(await result, reason, name);
+        assertEquals([conn.closed, listeners.now], [1, 0]);
+        const again = await client.echo(HELLO).catch((error) => error);
+        assertStrictEquals(again, reason);
+      }
+    }
+  });
+
+  it("ends a write that does not end, too", async () => {
+    const conn = new MemoryConn({ write: () => new Promise(() => {}) });
+    const client = clientOn(conn);
+    conn.reply(HELLO);
+    const result = client.echo(HELLO);
+    await nextTurn();
+    client.close();
+    await assertRejects(() => result, Error, "the client is closed");
+  });
+
+  it("is closed from the start if its signal is aborted by then", async () => {
+    const conn = new MemoryConn();
+    const reason = new Error("enough");
+    const client = clientOn(conn, 5000, AbortSignal.abort(reason));
+    assertEquals(conn.closed, 1);
+    const error = await client.echo(HELLO).catch((error) => error);
+    assertStrictEquals(error, reason);
+  });
+
+  it("is closed by using it up", async () => {
+    const conn = new MemoryConn();
+    const client = clientOn(conn);
+    {
+      using _ = client;
+    }
+    assertEquals(conn.closed, 1);
+    await assertRejects(() => client.echo(HELLO), Error, "is closed");
+    assertEquals(conn.writes, []);
+  });
+});

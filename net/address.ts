@@ -1,0 +1,32 @@
+/**
+ * Where a socket listens or connects.
+ *
+ * @module
+ */
+
+/** Where a TCP socket listens or connects. */
+export interface TcpAddress {
+  /** Which kind of socket this is. */
+  readonly transport: "tcp";
+  /** An IPv4 or IPv6 address or a name. */
+  readonly hostname: string;
+  /** The port, from 0 to 65,535. */
+  readonly port: number;
+}
+
+/** Where a socket listens or connects, by its transport. */
+export type Address = TcpAddress;
+
+/**
+ * Renders an address as `host:port`, an IPv6 address in brackets
+ * ({@link https://www.rfc-editor.org/rfc/rfc3986#section-3.2.2 | RFC 3986}).
+ *
+ * @param address The address; brackets around its host name are not doubled.
+ * @returns For example `127.0.0.1:12345` or `[::1]:12345`.
+ */
+export function formatAddress(
+  { hostname, port }: Pick<Address, "hostname" | "port">,
+): string {
+  const bare = hostname.replace(/^\[(.*)\]$/, "$1");
+  return bare.includes(":") ? `[${bare}]:${port}` : `${bare}:${port}`;
+}

@@ -1,0 +1,217 @@
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertStrictEquals,
+} from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import {
+  describeError,
+  type Failure,
+  isNetworkError,
+  isReset,
+  networkError,
+  type Reason,
+  reasonOf,
+  withFields,
+} from "./errors.ts";
+
+const ADDRESS = { transport: "tcp", hostname: "::1", port: 7 } as const;
+
+const { errors } = Deno;
+
+/** Errors as the system gives them, with what is made of them. */
+const SYSTEM_ERRORS: [error: Error, reason: Reason, words: string][] = [
+  [
+    new errors.AddrInUse("Only one usage of each … (os error 10048)"),
+    "address_in_use",
+    "address already in use",
+  ],
+  [
+    new errors.AddrNotAvailable(
+      "Cannot assign requested address (os error 99)",
+    ),
+    "no_such_address",
+    "this machine has no such address",
+  ],
+  [
+    new errors.BrokenPipe("Broken pipe (os error 32)"),
+    "reset",
+    "connection closed by peer",
+  ],
+  [
+    new errors.ConnectionAborted("Software caused abort (os error 103)"),
+    "reset",
+    "connection aborted",
+  ],
+  [
+    new errors.ConnectionRefused("Actively refused (os error 10061)"),
+    "refused",
+    "connection refused",
+  ],
+  [
+    new errors.ConnectionReset("An existing connection … (os error 10054)"),
+    "reset",
+    "connection reset by peer",
+  ],
+  [
+    new errors.PermissionDenied("An attempt was made … (os error 10013)"),
+    "permission_denied",
+    "permission denied",
+  ],
+  [
+    new errors.TimedOut("Connection timed out (os error 110)"),
+    "timeout",
+    "timed out",
+  ],
+];
+
+/** Deno's error of a failed name look-up. */
+const FAILED_LOOKUP = new Error(
+  "failed to lookup address information: Name or service not known",
+);
+
+describe("describeError()", () => {
+  it("says what an error of the system means, in the same words everywhere", () => {
+    for (const [error, _, words] of SYSTEM_ERRORS) {
+      assertEquals(describeError(error), words);
+    }
+  });
+
+  it("says that a name does not resolve", () => {
+    assertEquals(describeError(FAILED_LOOKUP), "the name does not resolve");
+  });
+
+  it("keeps what is said beyond the system's words", () => {
+    assertEquals(
+      describeError(new errors.TimedOut("No reply within 5 s")),
+      "no reply within 5 s",
+    );
+    assertEquals(
+      describeError(new Error("Too many open files (os error 24)")),
+      "too many open files",
+    );
+    assertEquals(describeError(new Error("")), "");
+  });
+
+  it("renders what is no error", () => {
+    assertEquals(describeError("Stopped"), "Stopped");
+    assertEquals(describeError(undefined), "undefined");
+  });
+});
+
+describe("reasonOf()", () => {
+  it("tells errors apart", () => {
+    for (const [error, reason] of SYSTEM_ERRORS) {
+      assertEquals(reasonOf(error), reason);
+    }
+    assertEquals(reasonOf(FAILED_LOOKUP), "unresolved");
+    assertEquals(reasonOf(new Error("no")), "other");
+    for (const none of ["refused", undefined, null, { name: "TimedOut" }]) {
+      assertEquals(reasonOf(none), "other");
+    }
+  });
+
+  it("gives an error's own reason precedence", () => {
+    const error = networkError(
+      "connect",
+      ADDRESS,
+      new errors.ConnectionReset("Connection reset (os error 104)"),
+    );
+    const closed = withFields(error, { ...error, reason: "closed" });
+    assertEquals(reasonOf(closed), "closed");
+    assert(!isReset(closed));
+  });
+});
+
+describe("isReset()", () => {
+  it("is true of a connection that the other side broke, alone", () => {
+    assertEquals(
+      SYSTEM_ERRORS.filter(([error]) => isReset(error))
+        .map(([error]) => error.name),
+      ["BrokenPipe", "ConnectionAborted", "ConnectionReset"],
+    );
+    assert(!isReset(new Error("reset")));
+    assert(!isReset("reset"));
+  });
+});
+
+describe("networkError()", () => {
+  it("says what could not be done, where and why", () => {
+    const cause = new errors.AddrInUse("Address already in use (os error 98)");
+    const why = "address already in use";
+    assertEquals(
+      networkError("listen", ADDRESS, cause).message,
+      `Cannot listen on [::1]:7: ${why}`,
+    );
+    assertEquals(
+      networkError("accept", ADDRESS, cause).message,
+      `Cannot accept a connection on [::1]:7: ${why}`,
+    );
+    assertEquals(
+      networkError("connect", ADDRESS, cause).message,
+      `Cannot connect to [::1]:7: ${why}`,
+    );
+  });
+
+  it("has the class of its cause, its cause, and fields", () => {
+    for (const [cause, reason, detail] of SYSTEM_ERRORS) {
+      const error = networkError("connect", ADDRESS, cause);
+      assertStrictEquals(error.constructor, cause.constructor);
+      assertStrictEquals(error.cause, cause);
+      const { operation, address } = error;
+      assertEquals(
+        { operation, address, reason: error.reason, detail: error.detail },
+        { operation: "connect", address: ADDRESS, reason, detail },
+      );
+    }
+  });
+
+  it("says why in the words of a cause that says it itself", () => {
+    const cause = networkError(
+      "connect",
+      ADDRESS,
+      new errors.TimedOut("Connection timed out (os error 110)"),
+    );
+    const elsewhere = { ...ADDRESS, hostname: "localhost" };
+    const error = networkError("connect", elsewhere, cause);
+    assertEquals(error.message, "Cannot connect to localhost:7: timed out");
+    assertEquals([error.reason, error.detail], ["timeout", "timed out"]);
+    assertEquals(error.address, elsewhere);
+  });
+
+  it("takes what is no error as a cause", () => {
+    const error = networkError("listen", ADDRESS, "Stopped");
+    assertInstanceOf(error, Error);
+    assertEquals(error.message, "Cannot listen on [::1]:7: Stopped");
+    assertEquals([error.reason, error.cause], ["other", "Stopped"]);
+  });
+});
+
+describe("isNetworkError()", () => {
+  it("is true of this project's errors alone", () => {
+    assert(isNetworkError(networkError("listen", ADDRESS, new Error("no"))));
+    const fields = { operation: "listen", reason: "other" };
+    assert(!isNetworkError(fields));
+    assert(!isNetworkError(undefined));
+    assert(!isNetworkError(new Error("no")));
+    assert(!isNetworkError(Object.assign(new Error("no"), { reason: "no" })));
+    assert(
+      !isNetworkError(Object.assign(new Error("no"), { operation: "no" })),
+    );
+  });
+});
+
+describe("withFields()", () => {
+  it("returns the same error", () => {
+    const error = new RangeError("no");
+    const failure: Failure = {
+      operation: "echo",
+      address: ADDRESS,
+      reason: "mismatch",
+      detail: "other bytes",
+    };
+    assertStrictEquals<Error>(withFields(error, failure), error);
+    assertEquals({ ...error }, failure);
+  });
+});

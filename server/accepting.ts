@@ -1,0 +1,195 @@
+/**
+ * Taking connections out of the kernel's queue.
+ *
+ * @module
+ */
+
+import type { Address } from "../net/address.ts";
+import { type NetworkError, networkError } from "../net/errors.ts";
+import { sleep, startTimer } from "../net/time.ts";
+
+/**
+ * How many clients the kernel's queue holds until they are accepted. Beyond that
+ * the kernel drops what clients send, and a client tries again only a second
+ * later. The kernel has a limit of its own, 4096 by default on Linux
+ * (`net.core.somaxconn`).
+ */
+const BACKLOG = 4096;
+
+/**
+ * Errors of accept(2) that concern the one connection it took from the queue, and,
+ * for ENOTCONN and ECONNRESET, of reading its address afterwards.
+ */
+const CLIENT_ERRORS = new Set([
+  "ECONNABORTED",
+  "ECONNRESET",
+  "EHOSTDOWN",
+  "EHOSTUNREACH",
+  "ENETDOWN",
+  "ENETUNREACH",
+  "ENOTCONN",
+  "EPERM",
+  "EPROTO",
+]);
+
+/** The pause after a failed accept: doubled for each further failure in a row. */
+const FAILURE_PAUSE_MS = { first: 5, last: 500 };
+
+/** A failure is told again only after none of its kind for this long. */
+const FAILURE_QUIET_MS = 10_000;
+
+/**
+ * On shutdown, the server keeps accepting queued clients until this many pauses in
+ * a row bring none, for `mostMs` at most. A pause lets the event loop look for new
+ * clients.
+ */
+const QUEUE_DRAIN = { quietPauses: 3, pauseMs: 1, mostMs: 1000 };
+
+/**
+ * Listens on an address.
+ *
+ * @param address The address; port 0 takes a free one.
+ * @param reusePort Whether other listeners may share the port.
+ * @returns The listener.
+ * @throws {NetworkError} If it cannot listen there.
+ */
+export function listen(
+  address: Address,
+  reusePort: boolean,
+): Deno.TcpListener {
+  const { hostname, port } = address;
+  try {
+    return Deno.listen({
+      hostname,
+      port,
+      tcpBacklog: BACKLOG,
+      // Even `reusePort: false` takes --unstable-net.
+      ...(reusePort && { reusePort }),
+    });
+  } catch (error) {
+    throw networkError("listen", address, error);
+  }
+}
+
+/** What an {@linkcode Acceptor} needs of a listener. */
+export type AcceptListener = Pick<Deno.TcpListener, "accept" | "close">;
+
+/** What an {@linkcode Acceptor} needs of its server. */
+export interface AcceptorOptions {
+  /** The address that the listener listens on. */
+  readonly address: Address;
+  /** Tells whether there is room for one more connection. */
+  hasRoom(): boolean;
+  /** Takes a connection. */
+  onConnection(conn: Deno.TcpConn): void;
+  /** Takes note of a failure, which is not told too often. */
+  onFailure(error: NetworkError): void;
+}
+
+/** Accepts connections, whatever fails, until it is stopped. */
+export class Acceptor {
+  readonly #listener: AcceptListener;
+  readonly #options: AcceptorOptions;
+  readonly #stopped = new AbortController();
+  /** When accept failed last, by the failure's words. */
+  readonly #failures = new Map<string, number>();
+  #accepted = 0;
+  #wake: () => void = () => {};
+
+  /**
+   * Makes an acceptor, which does nothing before {@linkcode Acceptor.run}.
+   *
+   * @param listener The listener, which the acceptor closes when it is stopped.
+   * @param options What it needs of its server.
+   */
+  constructor(listener: AcceptListener, options: AcceptorOptions) {
+    this.#listener = listener;
+    this.#options = options;
+  }
+
+  /** How many connections were accepted. */
+  get accepted(): number {
+    return this.#accepted;
+  }
+
+  /** Accepts connections until {@linkcode Acceptor.stop} is called. */
+  async run(): Promise<void> {
+    const { signal } = this.#stopped;
+    let pauseMs = 0;
+    while (!signal.aborted) {
+      if (!this.#options.hasRoom()) {
+        await this.#untilWoken();
+        continue;
+      }
+      try {
+        this.#take(await this.#listener.accept());
+        pauseMs = 0;
+      } catch (error) {
+        if (signal.aborted) return;
+        this.#tellFailure(error);
+        // A client that left before its turn must not hold up the next one.
+        if (CLIENT_ERRORS.has((error as { code?: string }).code ?? "")) {
+          continue;
+        }
+        // A lack of descriptors or memory passes: trying at once would spin.
+        pauseMs = Math.min(
+          pauseMs * 2 || FAILURE_PAUSE_MS.first,
+          FAILURE_PAUSE_MS.last,
+        );
+        await this.#untilWoken(pauseMs);
+      }
+    }
+  }
+
+  /** Lets an acceptor that waits try again: a connection ended. */
+  wake(): void {
+    this.#wake();
+  }
+
+  /** Closes the listener: whoever is in the kernel's queue is turned away. */
+  stop(): void {
+    if (this.#stopped.signal.aborted) return;
+    this.#stopped.abort();
+    this.#listener.close();
+    this.#wake();
+  }
+
+  /**
+   * Accepts the clients that are in the kernel's queue already, then stops. They
+   * may have sent a message, which closing the listener would throw away.
+   */
+  async drainQueue(): Promise<void> {
+    const { quietPauses, pauseMs, mostMs } = QUEUE_DRAIN;
+    const endsAt = performance.now() + mostMs;
+    let quiet = 0;
+    while (quiet < quietPauses && performance.now() < endsAt) {
+      const before = this.#accepted;
+      await sleep(pauseMs, this.#stopped.signal);
+      if (this.#stopped.signal.aborted) return;
+      quiet = this.#accepted === before ? quiet + 1 : 0;
+    }
+    this.stop();
+  }
+
+  async #untilWoken(mostMs = Infinity): Promise<void> {
+    const woken = Promise.withResolvers<void>();
+    this.#wake = woken.resolve;
+    using _ = startTimer(mostMs, woken.resolve);
+    await woken.promise;
+  }
+
+  #take(conn: Deno.TcpConn): void {
+    // The connection may come in the same turn of the event loop as the stop.
+    if (this.#stopped.signal.aborted) return conn.close();
+    this.#accepted++;
+    this.#options.onConnection(conn);
+  }
+
+  #tellFailure(cause: unknown): void {
+    const error = networkError("accept", this.#options.address, cause);
+    const now = performance.now();
+    const before = this.#failures.get(error.detail) ?? -Infinity;
+    this.#failures.set(error.detail, now);
+    if (now - before >= FAILURE_QUIET_MS) this.#options.onFailure(error);
+  }
+}

@@ -1,0 +1,141 @@
+/**
+ * What an echo server takes and gives.
+ *
+ * @module
+ */
+
+import type { ServeEvent } from "./events.ts";
+
+/** The default of {@linkcode ServeOptions.drainTimeoutMs}. */
+export const DEFAULT_DRAIN_TIMEOUT_MS = 5000;
+
+/**
+ * Options for {@linkcode serve}. A time is in milliseconds, 0 or more; `Infinity`
+ * is never.
+ */
+export interface ServeOptions {
+  /**
+   * Listen on this IPv4 or IPv6 address or name.
+   *
+   * @default {"127.0.0.1"}
+   */
+  hostname?: string | undefined;
+
+  /**
+   * Listen on this TCP port. With 0 the system chooses a free one, which
+   * {@linkcode EchoServer.addr} tells.
+   *
+   * @default {12345}
+   */
+  port?: number | undefined;
+
+  /**
+   * Serve the first connection only, and finish when it ends.
+   *
+   * @default {false}
+   */
+  once?: boolean | undefined;
+
+  /**
+   * Serve at most this many connections at once, 1 or more. Further clients wait
+   * in the kernel's queue, and are served in turn as others leave.
+   *
+   * @default {Infinity}
+   */
+  maxConnections?: number | undefined;
+
+  /**
+   * Close a connection on which no byte moved in either direction for this long.
+   * Connections are looked at four times in that span, so one ends up to a quarter
+   * later.
+   *
+   * @default {Infinity}
+   */
+  idleTimeoutMs?: number | undefined;
+
+  /**
+   * Share the port with other listeners that ask for the same, so that the kernel
+   * spreads connections over them: one in each of several workers. Linux only;
+   * needs Deno's `--unstable-net`.
+   *
+   * @default {false}
+   */
+  reusePort?: boolean | undefined;
+
+  /**
+   * How long {@linkcode EchoServer.shutdown} lets open connections go on before
+   * it closes them.
+   *
+   * @default {5000}
+   */
+  drainTimeoutMs?: number | undefined;
+
+  /** Closes the server and all its connections at once when it is aborted. */
+  signal?: AbortSignal | undefined;
+
+  /**
+   * Called once the server listens, with the address it listens on. What it
+   * throws, {@linkcode serve} throws, and listens no more.
+   */
+  onListen?: ((addr: Deno.NetAddr) => void) | undefined;
+
+  /**
+   * Called for each event from then on. It runs between reading and echoing, so it
+   * should be quick. The server goes on when it throws; the first error that it
+   * threw rejects {@linkcode EchoServer.finished} in the end.
+   */
+  onEvent?: ((event: ServeEvent) => void) | undefined;
+}
+
+/** Totals since the server started. */
+export interface ServeStats {
+  /** Connections that were accepted. */
+  accepted: number;
+  /** Connections that are open now. */
+  open: number;
+  /** Bytes that were echoed. */
+  bytes: number;
+}
+
+/** Options for {@linkcode EchoServer.shutdown}. */
+export interface ShutdownOptions {
+  /**
+   * How long open connections may go on, in milliseconds. With 0 they are closed
+   * at once.
+   *
+   * @default {ServeOptions.drainTimeoutMs}
+   */
+  timeoutMs?: number | undefined;
+}
+
+/** A running echo server, as {@linkcode serve} returns it. */
+export interface EchoServer extends AsyncDisposable {
+  /** The address that the server listens on. */
+  readonly addr: Deno.NetAddr;
+
+  /**
+   * Settles once the server listens no more and every connection ended. Rejects
+   * with the first error that {@linkcode ServeOptions.onEvent} threw, if any.
+   */
+  readonly finished: Promise<void>;
+
+  /** Totals up to now. */
+  readonly stats: ServeStats;
+
+  /**
+   * Stops listening, lets open connections finish for a while, then closes them.
+   * `await using` calls it at the end of the scope. A later call may shorten the
+   * time that an earlier one gave.
+   *
+   * @param options How long open connections may go on.
+   * @returns The promise of {@linkcode EchoServer.finished}.
+   * @throws {RangeError} If the time is none.
+   */
+  shutdown(options?: ShutdownOptions): Promise<void>;
+
+  /** Keeps the process alive while the server runs. It does so by default. */
+  ref(): void;
+
+  /** Lets the process end while the server runs. */
+  unref(): void;
+}

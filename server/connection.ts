@@ -1,0 +1,56 @@
+/**
+ * One connection of a server, and what is done with it.
+ *
+ * @module
+ */
+
+import type { Barrier } from "../net/fairness.ts";
+
+/** A connection that a server accepted. */
+export interface Connection {
+  /** The socket. */
+  readonly conn: Deno.Conn;
+  /** When it was accepted, as `performance.now()`. */
+  readonly openedAt: number;
+  /** How many bytes were written back. */
+  bytes: number;
+  /** How many idle sweeps passed since a byte moved; a loop sets it to 0. */
+  idleSweeps: number;
+}
+
+/** What a loop needs of its server. */
+export interface LoopContext {
+  /** Where a connection waits for others after a read. */
+  readonly barrier: Barrier;
+
+  /**
+   * Takes note of a connection's first bytes, before they are echoed.
+   *
+   * @param connection The connection.
+   * @param bytes The bytes, which are valid during the call alone.
+   */
+  onFirstBytes(connection: Connection, bytes: Uint8Array<ArrayBuffer>): void;
+
+  /**
+   * Ends a connection.
+   *
+   * @param connection The connection.
+   * @param error What reading or writing threw; `undefined` if the client ended its
+   * stream.
+   */
+  onEnd(connection: Connection, error?: unknown): void;
+}
+
+/**
+ * Serves a connection until its client ends its stream or an operation fails, then
+ * calls {@linkcode LoopContext.onEnd} once. A server chooses its loop once, so that
+ * the plain one has no question to ask for each read.
+ *
+ * @param connection The connection, whose counters the loop keeps.
+ * @param context What it needs of its server.
+ * @returns Never rejects.
+ */
+export type ConnectionLoop = (
+  connection: Connection,
+  context: LoopContext,
+) => Promise<void>;

@@ -1,0 +1,47 @@
+/**
+ * The plain echo loop.
+ *
+ * @module
+ */
+
+import type { Connection, LoopContext } from "./connection.ts";
+import { EchoBuffer } from "./echo_buffer.ts";
+
+/**
+ * Writes back every byte that it reads, before it reads again: a client that does
+ * not read is not read from either.
+ *
+ * Kept as one async function, without a promise behind it: every suspended frame
+ * costs memory for each idle client.
+ *
+ * @param connection The connection, whose counters the loop keeps.
+ * @param context What it needs of its server.
+ */
+export async function echoLoop(
+  connection: Connection,
+  context: LoopContext,
+): Promise<void> {
+  const { conn } = connection;
+  const buffer = new EchoBuffer();
+  try {
+    while (true) {
+      const length = await conn.read(buffer.bytes);
+      if (length === null) break;
+      connection.idleSweeps = 0;
+      if (connection.bytes === 0) {
+        context.onFirstBytes(connection, buffer.bytes.subarray(0, length));
+      }
+      for (let sent = 0; sent < length;) {
+        const written = await conn.write(buffer.bytes.subarray(sent, length));
+        sent += written;
+        connection.bytes += written;
+        connection.idleSweeps = 0;
+      }
+      buffer.fit(length);
+      if (context.barrier.isClosed) await context.barrier.pass();
+    }
+    context.onEnd(connection);
+  } catch (error) {
+    context.onEnd(connection, error);
+  }
+}

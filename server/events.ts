@@ -1,0 +1,72 @@
+/**
+ * What an echo server tells about its connections.
+ *
+ * @module
+ */
+
+import type { NetworkError } from "../net/errors.ts";
+
+/**
+ * Why a connection ended: `eof` when the client ended its stream and got
+ * everything back, `idle` when the server closed it because no byte moved,
+ * `reset` when the client broke the connection, `shutdown` when the server closed
+ * it as it stopped, `error` for anything else.
+ */
+export type CloseReason = "eof" | "idle" | "reset" | "shutdown" | "error";
+
+/** A connection was accepted. */
+export interface OpenEvent {
+  /** The kind of event. */
+  type: "open";
+  /** The client's address. */
+  remote: Deno.NetAddr;
+}
+
+/** The first bytes of a connection arrived; later bytes have no event. */
+export interface DataEvent {
+  /** The kind of event. */
+  type: "data";
+  /** The client's address. */
+  remote: Deno.NetAddr;
+  /** A copy of the first bytes, at most {@linkcode PREVIEW_BYTES}. */
+  preview: Uint8Array<ArrayBuffer>;
+  /** How many bytes the first read brought. */
+  bytes: number;
+}
+
+/** A connection ended. */
+export interface CloseEvent {
+  /** The kind of event. */
+  type: "close";
+  /** The client's address. */
+  remote: Deno.NetAddr;
+  /** How many bytes were echoed. */
+  bytes: number;
+  /** How long the connection was open, in milliseconds. */
+  durationMs: number;
+  /** Why it ended. */
+  reason: CloseReason;
+  /** What was thrown, where the reason is `reset` or `error`. */
+  error?: unknown;
+}
+
+/**
+ * A connection could not be accepted. The server goes on. A failure of the same
+ * kind is told again only after ten seconds without one.
+ */
+export interface AcceptFailedEvent {
+  /** The kind of event. */
+  type: "error";
+  /** What could not be done, on which address, and why. */
+  error: NetworkError;
+}
+
+/** Any event of a server. */
+export type ServeEvent =
+  | OpenEvent
+  | DataEvent
+  | CloseEvent
+  | AcceptFailedEvent;
+
+/** The most of a connection's first bytes that a {@linkcode DataEvent} holds. */
+export const PREVIEW_BYTES = 512;

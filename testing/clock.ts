@@ -1,0 +1,75 @@
+/**
+ * A clock that a test moves: no test waits for it, and no load is too much for it.
+ *
+ * By its package's own name, as in properties.ts.
+ *
+ * @module
+ */
+
+// @ts-types="npm:@types/sinonjs__fake-timers@15.0.1"
+import FakeTimers from "npm:@sinonjs/fake-timers@15.5.0";
+
+/** A clock that stands still unless a test moves it. */
+export interface FakeClock extends Disposable {
+  /** How many timers are waiting. */
+  readonly timers: number;
+
+  /** How many timers, up to now, the process was told not to wait for. */
+  readonly unrefTimers: number;
+
+  /**
+   * Lets time pass, and calls what is due. The event loop turns meanwhile.
+   *
+   * @param ms How long, in milliseconds.
+   */
+  pass(ms: number): Promise<void>;
+
+  /**
+   * Lets time pass as {@linkcode FakeClock.pass} does, within one turn of the event
+   * loop.
+   *
+   * @param ms How long, in milliseconds.
+   */
+  passAtOnce(ms: number): void;
+}
+
+/**
+ * Stops the clock: timers, `performance.now()` and `Date`. Sockets and Node's
+ * `setImmediate` go on.
+ *
+ * @returns The clock; disposing of it brings the real one back.
+ */
+export function stopClock(): FakeClock {
+  const clock = FakeTimers.install({
+    toFake: [
+      "setTimeout",
+      "clearTimeout",
+      "setInterval",
+      "clearInterval",
+      "Date",
+      "performance",
+    ],
+  });
+  // To the runtime the number of one of these timers is none, or another timer's.
+  const { unrefTimer } = Deno;
+  let unrefTimers = 0;
+  Deno.unrefTimer = () => void unrefTimers++;
+  return {
+    get timers() {
+      return clock.countTimers();
+    },
+    get unrefTimers() {
+      return unrefTimers;
+    },
+    async pass(ms) {
+      await clock.tickAsync(ms);
+    },
+    passAtOnce(ms) {
+      clock.tick(ms);
+    },
+    [Symbol.dispose]() {
+      clock.uninstall();
+      Deno.unrefTimer = unrefTimer;
+    },
+  };
+}
