@@ -87,7 +87,9 @@ export class Latencies {
     let [low, high] = [0, total];
     while (low < high) {
       const rank = Math.ceil((low + high) / 2);
-      const value = this.#histogram.getValueAtPercentile(rank / total * 100);
+      // Half a rank less: a rounding error would give the next rank's value.
+      const percentile = (rank - 0.5) / total * 100;
+      const value = this.#histogram.getValueAtPercentile(percentile);
       if (value <= longest) low = rank;
       else high = rank - 1;
     }

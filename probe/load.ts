@@ -151,6 +151,7 @@ class Tally {
 /** When messages are due. */
 class Schedule {
   readonly startedAt = performance.now();
+  readonly #durationMs: number;
   readonly #endsAt: number;
   readonly #connections: number;
   readonly #ratePerSecond: number | undefined;
@@ -161,6 +162,7 @@ class Schedule {
     connections: number,
     ratePerSecond: number | undefined,
   ) {
+    this.#durationMs = durationMs;
     this.#endsAt = this.startedAt + durationMs;
     this.#connections = connections;
     this.#ratePerSecond = ratePerSecond;
@@ -200,7 +202,7 @@ class Schedule {
   /** Returns how many messages were due and not sent. */
   unsent(elapsedMs: number): number {
     if (this.#ratePerSecond === undefined) return 0;
-    const durationMs = Math.min(elapsedMs, this.#endsAt - this.startedAt);
+    const durationMs = Math.min(elapsedMs, this.#durationMs);
     const due = Math.ceil(durationMs * this.#ratePerSecond / 1000);
     return Math.max(0, due - this.#sent);
   }
@@ -242,11 +244,11 @@ async function runConnection(
   index: number,
 ): Promise<ProbeClient | undefined> {
   const { connect, message, signal } = options;
-  for (let turn = 0; !signal?.aborted; turn++) {
+  for (let turn = 0;; turn++) {
     const dueAt = schedule.hasRate
       ? await schedule.untilDue(index, turn, signal)
       : undefined;
-    if (schedule.isOver) break;
+    if (signal?.aborted || schedule.isOver) break;
     try {
       schedule.addSent();
       client ??= await connect(0);

@@ -106,7 +106,7 @@ export async function ping(options: PingOptions): Promise<PingSummary> {
   const tally = new Tally();
   const turns = new Turns(intervalMs);
   try {
-    for (let seq = 1; seq <= count && !signal?.aborted; seq++) {
+    for (let seq = 1; seq <= count; seq++) {
       if (seq > 1) await turns.untilNext(signal);
       if (signal?.aborted) break;
       const sentAt = performance.now();
@@ -135,33 +135,53 @@ class Sender {
 
   /** Sends a message, and tells what became of it. */
   async send(seq: number): Promise<ReplyEvent | LostEvent> {
-    const { message, reconnect } = this.#options;
+    const { reconnect, onEvent } = this.#options;
+    let connectMs: number | undefined;
     try {
-      const connectMs = await this.#prepare(seq);
-      const client = this.#client!;
-      const { bytes, durationMs } = await client.echo(message);
-      // Nothing may come after the last reply of a connection.
-      if (reconnect || seq === this.#count) await client.end();
-      if (reconnect) this.hangUp();
-      return { type: "reply", seq, bytes, rttMs: durationMs, connectMs };
+      connectMs = await this.#prepare(seq);
     } catch (error) {
-      this.hangUp();
-      return { type: "lost", seq, reason: failureReason(error), error };
+      return this.#lost(seq, error);
+    }
+    if (connectMs !== undefined && !reconnect) {
+      await onEvent?.({ type: "connected", connectMs });
+      connectMs = undefined;
+    }
+    try {
+      return await this.#exchange(seq, connectMs);
+    } catch (error) {
+      return this.#lost(seq, error);
     }
   }
 
-  /** Connects, or checks that nothing came on the connection that there is. */
+  /**
+   * Connects and returns how long that took, or checks that nothing came on the
+   * open connection.
+   */
   async #prepare(seq: number): Promise<number | undefined> {
-    const { connect, reconnect, retryMs = 0, onEvent } = this.#options;
-    if (this.#client) {
-      await this.#client.expectSilence();
-      return undefined;
+    const { connect, retryMs = 0 } = this.#options;
+    if (!this.#client) {
+      this.#client = await connect(seq === 1 ? retryMs : 0);
+      return this.#client.connectMs;
     }
-    this.#client = await connect(seq === 1 ? retryMs : 0);
-    const { connectMs } = this.#client;
-    if (reconnect) return connectMs;
-    await onEvent?.({ type: "connected", connectMs });
+    await this.#client.expectSilence();
     return undefined;
+  }
+
+  async #exchange(
+    seq: number,
+    connectMs: number | undefined,
+  ): Promise<ReplyEvent> {
+    const { message, reconnect } = this.#options;
+    const { bytes, durationMs } = await this.#client!.echo(message);
+    // Nothing may come after the last reply of a connection.
+    if (reconnect || seq === this.#count) await this.#client!.end();
+    if (reconnect) this.hangUp();
+    return { type: "reply", seq, bytes, rttMs: durationMs, connectMs };
+  }
+
+  #lost(seq: number, error: unknown): LostEvent {
+    this.hangUp();
+    return { type: "lost", seq, reason: failureReason(error), error };
   }
 
   hangUp(): void {
@@ -183,8 +203,7 @@ class Turns {
   /** Waits for the next turn that is not over yet. */
   async untilNext(signal: AbortSignal | undefined): Promise<void> {
     const elapsedMs = performance.now() - this.#startedAt;
-    // Without an interval, 0 / 0 may be no number.
-    const due = Math.ceil(elapsedMs / this.#intervalMs) || 0;
+    const due = Math.ceil(elapsedMs / this.#intervalMs);
     this.#turn = Math.max(this.#turn + 1, due);
     const waitMs = this.#turn * this.#intervalMs - elapsedMs;
     if (waitMs > 0) await sleep(waitMs, signal);

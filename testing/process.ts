@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Declare, it } from "@std/testing/bdd";
+import { it } from "@std/testing/bdd";
 import { GrowingText } from "./waiting.ts";
 
 /** What `deno task compile` writes. */
@@ -17,7 +17,7 @@ export const EXECUTABLE: URL = new URL(
  * Declares a test that runs the executable: it shows as ignored where Deno may
  * not run it, and fails where it may and the executable is not there.
  */
-export const itRuns: Declare = Deno.permissions.querySync({
+export const itRuns: typeof it.skip = Deno.permissions.querySync({
     name: "run",
     command: EXECUTABLE,
   }).state === "granted"

@@ -41,6 +41,8 @@ export class MemoryConn implements EchoConn {
 
   /** The lengths of the buffers that the client read into. */
   readonly reads: number[] = [];
+  /** The memory that the client read into. */
+  readonly buffers = new Set<ArrayBufferLike>();
   /** What the client wrote, write for write. */
   readonly writes: Uint8Array[] = [];
   /** How many bytes the client wrote. */
@@ -89,6 +91,7 @@ export class MemoryConn implements EchoConn {
     if (this.closed > 0) return Promise.reject(new Deno.errors.BadResource());
     if (this.#pending) throw new Error("two reads at once");
     this.reads.push(p.length);
+    this.buffers.add(p.buffer);
     const pending = { p, ...Promise.withResolvers<number | null>() };
     this.#pending = pending;
     this.#answer();
@@ -189,6 +192,47 @@ export function sourceOf(bytes: Uint8Array, most = Infinity): Reader {
       return Promise.resolve(piece.length || null);
     },
   };
+}
+
+/** A source that yields what the test gives it, when the test gives it. */
+export class GivenSource implements Reader {
+  readonly #given: Uint8Array[] = [];
+  readonly #watched = new Watched();
+  #isOver = false;
+  #failure: Error | undefined;
+
+  /**
+   * Yields bytes.
+   *
+   * @param bytes The bytes.
+   */
+  give(bytes: Uint8Array): void {
+    this.#given.push(bytes);
+    this.#watched.changed();
+  }
+
+  /**
+   * Ends.
+   *
+   * @param failure What it fails with, if it does.
+   */
+  end(failure?: Error): void {
+    this.#isOver = true;
+    this.#failure = failure;
+    this.#watched.changed();
+  }
+
+  async read(p: Uint8Array): Promise<number | null> {
+    await this.#watched.until(
+      () => this.#given.length > 0 || this.#isOver || null,
+      () => "anything that the test gives",
+    );
+    if (this.#failure) throw this.#failure;
+    const bytes = this.#given.shift();
+    if (!bytes) return null;
+    p.set(bytes);
+    return bytes.length;
+  }
 }
 
 /**
