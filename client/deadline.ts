@@ -23,6 +23,7 @@ export class Deadline {
   #dueAt = Infinity;
   #timerAt = Infinity;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #isStopped = false;
 
   /**
    * Makes a deadline that watches nothing.
@@ -40,7 +41,7 @@ export class Deadline {
    * @param ms How long it may take, in milliseconds; `Infinity` is for ever.
    */
   start(ms: number): void {
-    if (this.#dueAt !== Infinity) return;
+    if (this.#dueAt !== Infinity || this.#isStopped) return;
     this.#dueAt = performance.now() + ms;
     if (this.#timerAt > this.#dueAt) this.#setTimer();
   }
@@ -52,6 +53,7 @@ export class Deadline {
 
   /** Ends the wait and stops the timer, for good. */
   stop(): void {
+    this.#isStopped = true;
     this.clear();
     clearTimeout(this.#timer);
   }

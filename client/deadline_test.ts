@@ -86,16 +86,15 @@ describe("Deadline", () => {
   });
 
   it("leaves a wait that has begun as it is", async () => {
-    using at = stopped();
-    at.deadline.start(30);
-    await at.clock.pass(20);
-    at.deadline.start(500);
-    at.deadline.start(1);
-    await at.clock.pass(5);
-    assertEquals(at.expired, []);
-    await at.clock.pass(100);
-    assertEquals(at.expired.length, 1);
-    assertLess(at.expired[0]!, 100);
+    for (const ms of [1, 500, Infinity]) {
+      using at = stopped();
+      at.deadline.start(50);
+      at.deadline.start(ms);
+      await at.clock.pass(50);
+      assertEquals(at.expired, []);
+      await at.clock.pass(50);
+      assertEquals(at.expired.length, 1);
+    }
   });
 
   it("lets a longer wait that follows have all its time", async () => {

@@ -57,6 +57,13 @@ describe("EchoClient.echo()", () => {
     assertLessOrEqual(Math.max(...conn.reads), 256 * 1024);
   });
 
+  it("reads one reply after another into the same memory", async () => {
+    const conn = new MemoryConn(ECHOING);
+    using client = clientOn(conn);
+    for (const size of [500, 500, 20, 500]) await client.echo(patternOf(size));
+    assertEquals(conn.buffers.size, 1);
+  });
+
   it("takes an empty message for echoed", async () => {
     await using server = serve({ port: 0 });
     using client = await connect(server.addr);

@@ -2,9 +2,9 @@ import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { deadline } from "@std/async/deadline";
 import { describe, it } from "@std/testing/bdd";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { connect, MismatchError } from "../client.ts";
+import { connect, MismatchError, ShortEchoError } from "../client.ts";
 import { stopClock } from "../testing/clock.ts";
-import { startPeer } from "../testing/peer.ts";
+import { patternOf, startPeer } from "../testing/peer.ts";
 import {
   clientOn,
   ListenerCount,
@@ -67,6 +67,21 @@ describe("EchoClient", () => {
     const client = await connect({ port: peer.port });
     await assertRejects(() => client.echo(HELLO), MismatchError);
     await deadline(ended.promise, 10_000);
+  });
+
+  it("tells how much came back before the connection broke", async () => {
+    using peer = startPeer(async (conn) => {
+      await conn.write(await readOnce(conn, 1000));
+      // With this much unread, closing breaks the connection.
+      await readOnce(conn, 1);
+      conn.close();
+    });
+    using client = await connect({ port: peer.port });
+    const error = await assertRejects(
+      () => client.echo(patternOf(8 << 20)),
+      ShortEchoError,
+    );
+    assertEquals([error.sent, error.received], [8 << 20, 1000]);
   });
 
   it("does one exchange at a time", async () => {

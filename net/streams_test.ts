@@ -4,12 +4,16 @@ import { patternOf } from "../testing/peer.ts";
 import fc from "../testing/properties.ts";
 import { writeAll, type Writer } from "./streams.ts";
 
+/** More writes than any test here takes: what goes on after them never ends. */
+const MOST_WRITES = 10_000;
+
 /** A destination that takes a few bytes with each write, in turn. */
 function taking(sizes: number[]): Writer & { taken: number[]; writes: number } {
   const destination = {
     taken: [] as number[],
     writes: 0,
     write(p: Uint8Array): Promise<number> {
+      if (destination.writes > MOST_WRITES) throw new Error("still writing");
       const size = sizes[destination.writes++ % sizes.length]!;
       const piece = p.subarray(0, size);
       destination.taken.push(...piece);

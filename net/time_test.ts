@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { getEventListeners } from "node:events";
 import { stopClock } from "../testing/clock.ts";
 import { sleep, startTimer } from "./time.ts";
 
@@ -29,6 +30,19 @@ describe("sleep()", () => {
       await sleep(ms, stop.signal);
       assertEquals(clock.timers, 0);
     }
+  });
+
+  it("leaves its signal alone when it is over", async () => {
+    using clock = stopClock();
+    const stop = new AbortController();
+    const { signal } = stop;
+    const sleeps = [sleep(20, signal), sleep(40, signal)];
+    assertEquals(getEventListeners(signal, "abort").length, 2);
+    await clock.pass(20);
+    assertEquals(getEventListeners(signal, "abort").length, 1);
+    stop.abort();
+    await Promise.all(sleeps);
+    assertEquals(getEventListeners(signal, "abort").length, 0);
   });
 });
 

@@ -2,58 +2,13 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { NetworkError } from "../net/errors.ts";
+import {
+  type Acceptance,
+  ADDRESS,
+  startAcceptor,
+} from "../testing/acceptor.ts";
 import { type FakeClock, stopClock } from "../testing/clock.ts";
-import { type AcceptListener, Acceptor, listen } from "./accepting.ts";
-
-const ADDRESS = { transport: "tcp", hostname: "::1", port: 7 } as const;
-
-/** A connection of which an acceptor uses no more than this. */
-class FakeConn {
-  isClosed = false;
-
-  close(): void {
-    this.isClosed = true;
-  }
-}
-
-/** A listener that accepts and fails when a test says so. */
-class FakeListener implements AcceptListener {
-  /** When accept was called, as `performance.now()`. */
-  readonly calls: number[] = [];
-  /** How often it was closed. */
-  closed = 0;
-  #next = Promise.withResolvers<Deno.TcpConn>();
-  /** What each call fails with at once; without it, calls wait. */
-  failure: Error | undefined;
-
-  accept(): Promise<Deno.TcpConn> {
-    this.calls.push(performance.now());
-    if (this.failure) return Promise.reject(this.failure);
-    return this.#next.promise;
-  }
-
-  close(): void {
-    this.closed++;
-    this.#next.promise.catch(() => {});
-    this.#next.reject(new Deno.errors.BadResource("closed"));
-  }
-
-  /** Lets the pending accept return a connection. */
-  connect(): FakeConn {
-    const conn = new FakeConn();
-    const { resolve } = this.#next;
-    this.#next = Promise.withResolvers();
-    resolve(conn as unknown as Deno.TcpConn);
-    return conn;
-  }
-
-  /** Lets the pending accept fail. */
-  fail(error: Error): void {
-    const { reject } = this.#next;
-    this.#next = Promise.withResolvers();
-    reject(error);
-  }
-}
+import { listen } from "./accepting.ts";
 
 /** An error of accept(2). */
 function systemError(code: string, words = "Failed"): Error {
@@ -68,30 +23,9 @@ const CLIENT_ERRORS = [
 
 const NO_DESCRIPTORS = systemError("EMFILE", "Too many open files");
 
-/** Runs an acceptor of a fake listener. */
-function startAcceptor() {
-  const listener = new FakeListener();
-  const server = {
-    hasRoom: true,
-    conns: [] as unknown[],
-    failures: [] as NetworkError[],
-    isOver: false,
-  };
-  const acceptor = new Acceptor(listener, {
-    address: ADDRESS,
-    hasRoom: () => server.hasRoom,
-    onConnection: (conn) => server.conns.push(conn),
-    onFailure: (error) => server.failures.push(error),
-  });
-  const running = acceptor.run().then(() => {
-    server.isOver = true;
-  });
-  return { listener, server, acceptor, running };
-}
-
 /** Stops an acceptor and checks that nothing of it is left. */
 async function stopWholly(
-  { acceptor, listener, running }: ReturnType<typeof startAcceptor>,
+  { acceptor, listener, running }: Acceptance,
   clock: FakeClock,
 ): Promise<void> {
   const calls = listener.calls.length;
@@ -108,12 +42,12 @@ describe("Acceptor", () => {
   it("takes and counts one connection after the other", async () => {
     using clock = stopClock();
     const acceptance = startAcceptor();
-    const { listener, server, acceptor } = acceptance;
+    const { listener, acceptor } = acceptance;
     const conns = [];
     for (let turn = 1; turn <= 3; turn++) {
       conns.push(listener.connect());
       await nextTurn();
-      assertEquals([server.conns, acceptor.accepted], [conns, turn]);
+      assertEquals([acceptance.conns, acceptor.accepted], [conns, turn]);
     }
     assert(conns.every(({ isClosed }) => !isClosed));
     await stopWholly(acceptance, clock);
@@ -122,19 +56,20 @@ describe("Acceptor", () => {
   it("accepts nothing while there is no room", async () => {
     using clock = stopClock();
     const acceptance = startAcceptor();
-    const { listener, server, acceptor } = acceptance;
-    server.hasRoom = false;
+    const { listener, acceptor } = acceptance;
+    acceptance.hasRoom = false;
     listener.connect();
     await clock.pass(10_000);
-    assertEquals([server.conns.length, listener.calls.length], [1, 1]);
+    assertEquals([acceptance.conns.length, listener.calls.length], [1, 1]);
+    assertEquals(clock.timers, 0, "it does not look again and again");
     acceptor.wake();
     await clock.pass(10_000);
     assertEquals(listener.calls.length, 1);
-    server.hasRoom = true;
+    acceptance.hasRoom = true;
     acceptor.wake();
     await nextTurn();
     assertEquals(listener.calls.length, 2);
-    server.hasRoom = false;
+    acceptance.hasRoom = false;
     listener.connect();
     await nextTurn();
     await stopWholly(acceptance, clock);
@@ -158,7 +93,7 @@ describe("Acceptor", () => {
   it("begins with a short pause again after a success", async () => {
     using clock = stopClock();
     const acceptance = startAcceptor();
-    const { listener, server } = acceptance;
+    const { listener } = acceptance;
     for (let turn = 0; turn < 3; turn++) {
       listener.fail(NO_DESCRIPTORS);
       await clock.pass(5);
@@ -170,7 +105,7 @@ describe("Acceptor", () => {
       listener.connect();
       await nextTurn();
     }
-    assertEquals(server.conns.length, 3);
+    assertEquals(acceptance.conns.length, 3);
     await stopWholly(acceptance, clock);
   });
 
@@ -192,7 +127,7 @@ describe("Acceptor", () => {
   it("is not held up by clients that left before their turn", async () => {
     using clock = stopClock();
     const acceptance = startAcceptor();
-    const { listener, server } = acceptance;
+    const { listener } = acceptance;
     for (const code of CLIENT_ERRORS) {
       listener.fail(systemError(code));
       await nextTurn();
@@ -200,7 +135,7 @@ describe("Acceptor", () => {
     }
     listener.connect();
     await nextTurn();
-    assertEquals(server.conns.length, 1);
+    assertEquals(acceptance.conns.length, 1);
     await stopWholly(acceptance, clock);
   });
 
@@ -216,10 +151,10 @@ describe("Acceptor", () => {
   it("tells a failure: what it could not do, where and why", async () => {
     using clock = stopClock();
     const acceptance = startAcceptor();
-    const { listener, server } = acceptance;
+    const { listener } = acceptance;
     listener.fail(NO_DESCRIPTORS);
     await nextTurn();
-    const [error] = server.failures;
+    const [error] = acceptance.failures;
     assertEquals(
       error?.message,
       "Cannot accept a connection on [::1]:7: too many open files",
@@ -237,13 +172,13 @@ describe("Acceptor", () => {
   it("tells each kind of failure again after 10 s without one", async () => {
     using clock = stopClock();
     const acceptance = startAcceptor();
-    const { listener, acceptor, server } = acceptance;
+    const { listener, acceptor } = acceptance;
     const fail = async (error: Error) => {
       listener.fail(error);
       await nextTurn();
       acceptor.wake();
       await nextTurn();
-      return server.failures.splice(0).map(({ detail }) => detail);
+      return acceptance.failures.splice(0).map(({ detail }) => detail);
     };
     const other = systemError("ECONNABORTED", "Aborted");
     assertEquals(await fail(NO_DESCRIPTORS), ["too many open files"]);
@@ -264,7 +199,7 @@ describe("Acceptor", () => {
     using clock = stopClock();
     const acceptance = startAcceptor();
     await stopWholly(acceptance, clock);
-    assertEquals(acceptance.server.failures, []);
+    assertEquals(acceptance.failures, []);
   });
 
   it("stops while it pauses", async () => {
@@ -279,21 +214,17 @@ describe("Acceptor", () => {
   it("closes a connection that comes in the same turn as the stop", async () => {
     using clock = stopClock();
     const acceptance = startAcceptor();
-    const { listener, server, acceptor } = acceptance;
+    const { listener, acceptor } = acceptance;
     const conn = listener.connect();
     await stopWholly(acceptance, clock);
     assertEquals(conn.isClosed, true);
-    assertEquals([server.conns.length, acceptor.accepted], [0, 0]);
+    assertEquals([acceptance.conns.length, acceptor.accepted], [0, 0]);
   });
 
   it("stops while it takes a connection, which is served", async () => {
     using clock = stopClock();
-    const acceptance = startAcceptor();
-    const { listener, server, acceptor } = acceptance;
-    server.conns.push = () => {
-      acceptor.stop();
-      return 0;
-    };
+    const acceptance = startAcceptor((acceptor) => acceptor.stop());
+    const { listener, acceptor } = acceptance;
     const conn = listener.connect();
     await acceptance.running;
     assertEquals([conn.isClosed, acceptor.accepted], [false, 1]);
@@ -304,19 +235,19 @@ describe("Acceptor", () => {
 describe("Acceptor.drainQueue()", () => {
   it("stops after three pauses that bring no client", async () => {
     using clock = stopClock();
-    const { listener, acceptor, running, server } = startAcceptor();
+    const { listener, acceptor, running, failures } = startAcceptor();
     const draining = acceptor.drainQueue();
     await clock.pass(2);
     assertEquals(listener.closed, 0);
     await clock.pass(1);
     await Promise.all([draining, running]);
     assertEquals([listener.closed, clock.timers], [1, 0]);
-    assertEquals(server.failures, []);
+    assertEquals(failures, []);
   });
 
   it("goes on while clients come, however few", async () => {
     using clock = stopClock();
-    const { listener, acceptor, running, server } = startAcceptor();
+    const { listener, acceptor, running, conns } = startAcceptor();
     const draining = acceptor.drainQueue();
     for (let turn = 0; turn < 20; turn++) {
       await clock.pass(2);
@@ -327,12 +258,12 @@ describe("Acceptor.drainQueue()", () => {
     assertEquals(listener.closed, 0);
     await clock.pass(1);
     await Promise.all([draining, running]);
-    assertEquals([listener.closed, server.conns.length], [1, 20]);
+    assertEquals([listener.closed, conns.length], [1, 20]);
   });
 
   it("stops after a second, though clients come all the time", async () => {
     using clock = stopClock();
-    const { listener, acceptor, running, server } = startAcceptor();
+    const { listener, acceptor, running, conns } = startAcceptor();
     const draining = acceptor.drainQueue();
     for (let turn = 0; turn < 999; turn++) {
       listener.connect();
@@ -341,7 +272,7 @@ describe("Acceptor.drainQueue()", () => {
     assertEquals(listener.closed, 0);
     await clock.pass(1);
     await Promise.all([draining, running]);
-    assertEquals([listener.closed, server.conns.length], [1, 999]);
+    assertEquals([listener.closed, conns.length], [1, 999]);
   });
 
   it("ends at once when the acceptor is stopped", async () => {

@@ -9,6 +9,9 @@ import { echoLoop } from "./echo_loop.ts";
 /** A barrier that is always open. */
 const OPEN: Barrier = { isClosed: false, pass: () => Promise.resolve() };
 
+/** More reads and writes than any test here takes. */
+const MOST_CALLS = 100_000;
+
 /** What a test's connection does besides what a socket does. */
 interface Script {
   /** What each read brings at most; the stream ends after them. */
@@ -24,9 +27,14 @@ function scripted({ reads, writeSize = Infinity, onCall }: Script) {
   const written: number[] = [];
   const roomOfReads: number[] = [];
   const rest = [...reads];
+  let calls = 0;
+  const called = (call: "read" | "write") => {
+    if (++calls > MOST_CALLS) throw new Error("the loop does not end");
+    onCall?.(call);
+  };
   const conn = {
     read(p: Uint8Array): Promise<number | null> {
-      onCall?.("read");
+      called("read");
       roomOfReads.push(p.length);
       const bytes = rest.shift();
       if (!bytes) return Promise.resolve(null);
@@ -38,7 +46,7 @@ function scripted({ reads, writeSize = Infinity, onCall }: Script) {
       return Promise.resolve(taken.length);
     },
     write(p: Uint8Array): Promise<number> {
-      onCall?.("write");
+      called("write");
       const taken = p.subarray(0, writeSize);
       written.push(...taken);
       return Promise.resolve(taken.length);

@@ -186,14 +186,14 @@ describe("a connection", () => {
       conns.push(conn);
       await roundTrip(conn);
     }
-    assertEquals(clock.timers, 1, "the barrier will close");
     for (let closing = 0; closing < 2; closing++) {
-      await clock.pass(100);
+      await clock.pass(99);
+      assertEquals(clock.timers, 1, "the barrier will close");
+      await clock.pass(1);
       assertEquals(clock.timers, 0, "the barrier is closed");
       await roundTrip(conns[0]!);
       // It opens once it saw that nobody else reads.
       while (clock.timers === 0) await nextTurn();
-      assertEquals(clock.timers, 1, "the barrier will close again");
     }
     for (const conn of conns) conn.close();
     const finished = server.shutdown();

@@ -24,6 +24,7 @@ describe("ServeOptions.onEvent", () => {
     const { events, onEvent, untilClosed } = recorder();
     using clock = stopClock();
     await using server = serve({ port: 0, onEvent, drainTimeoutMs: 0 });
+    await clock.pass(5000);
     using conn = await connectTo(server);
     for (let turn = 0; turn < 3; turn++) await roundTrip(conn);
     await clock.pass(1234);
@@ -105,6 +106,29 @@ describe("ServeOptions.onEvent", () => {
     await server.finished;
     assertEquals(await readToEnd(conn), new Uint8Array());
     assertEquals(events.map(({ type }) => type), ["open", "close"]);
+  });
+
+  // As on macOS, where a client that is gone already makes that fail.
+  it("is told of a connection that the system refuses to set up", async () => {
+    const { onEvent, untilClosed } = recorder();
+    await using server = serve({ port: 0, onEvent });
+    using sample = await connectTo(server);
+    await roundTrip(sample);
+    const error = new Error("Invalid argument (os error 22)");
+    const tcpConn = Object.getPrototypeOf(sample);
+    const { setNoDelay } = tcpConn;
+    tcpConn.setNoDelay = () => {
+      throw error;
+    };
+    try {
+      using conn = await connectTo(server);
+      assertEquals(await readToEnd(conn), new Uint8Array());
+    } finally {
+      tcpConn.setNoDelay = setNoDelay;
+    }
+    const [closed] = await untilClosed(server);
+    assertEquals([closed?.reason, closed?.error], ["error", error]);
+    assertEquals(await roundTrip(sample), HELLO);
   });
 
   // Before Deno 2.9 nothing resets a connection that waits for its turn.

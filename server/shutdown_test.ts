@@ -55,6 +55,28 @@ describe("EchoServer.shutdown()", () => {
     assertEquals(server.stats.open, 0);
   });
 
+  it("waits for every connection, though others ended before", async () => {
+    const server = serve({ port: 0 });
+    for (let turn = 0; turn < 2; turn++) {
+      using conn = await connectTo(server);
+      await roundTrip(conn);
+    }
+    while (server.stats.open > 0) await nextTurn();
+    const conns = [await connectTo(server), await connectTo(server)];
+    for (const conn of conns) await roundTrip(conn);
+    let isFinished = false;
+    const finished = server.shutdown().then(() => isFinished = true);
+    await untilRefused(server);
+    for (const conn of conns) {
+      assertEquals(await roundTrip(conn), HELLO);
+      assertEquals(isFinished, false);
+      await conn.closeWrite();
+      await readToEnd(conn);
+    }
+    await finished;
+    assertEquals(server.stats.open, 0);
+  });
+
   it("takes clients that are in the queue, and echoes what they sent", async () => {
     const server = serve({ port: 0 });
     const clients = await Promise.all(

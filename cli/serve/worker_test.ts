@@ -1,0 +1,142 @@
+import { assertEquals, assertMatch } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import { connect } from "../../client.ts";
+import { serve } from "../../server.ts";
+import { Watched } from "../../testing/waiting.ts";
+import type { FromWorker, ToWorker } from "./worker_messages.ts";
+
+const OPTIONS = { hostname: "127.0.0.1", port: 0 };
+const HELLO = new TextEncoder().encode("hello");
+
+/** The global scope as a worker's code sees it. */
+const scope = globalThis as unknown as {
+  onmessage: (event: { data: ToWorker }) => void;
+  postMessage(message: FromWorker): void;
+};
+
+/** Runs a worker's code in this thread, and plays the command. */
+async function start(load: () => Promise<unknown>) {
+  const messages: FromWorker[] = [];
+  const watched = new Watched();
+  scope.postMessage = (message) => {
+    messages.push(message);
+    watched.changed();
+  };
+  await load();
+  const { onmessage } = scope;
+  return {
+    messages,
+    tell: (data: ToWorker) => onmessage({ data }),
+    /** Takes the next message of a type out of those that came. */
+    next<T extends FromWorker["type"]>(type: T) {
+      return watched.until(
+        () => {
+          const at = messages.findIndex((message) => message.type === type);
+          if (at < 0) return undefined;
+          const [message] = messages.splice(at, 1);
+          return message as Extract<FromWorker, { type: T }>;
+        },
+        () => `"${type}" among ${Deno.inspect(messages)}`,
+      );
+    },
+  };
+}
+
+// Each test has code of its own: a module is run once under one address.
+describe("A worker", () => {
+  it("serves, counts, and hands over its log batch by batch", async () => {
+    const worker = await start(() => import("./worker.ts?log"));
+    const textOf = ({ lines }: { lines: Uint8Array }) =>
+      new TextDecoder().decode(lines);
+    worker.tell({ type: "count open" });
+    assertEquals(await worker.next("open"), { type: "open", count: 0 });
+    worker.tell({ type: "shutdown" });
+    worker.tell({ type: "log written", isOpen: true });
+
+    worker.tell({ type: "serve", options: OPTIONS, log: "text" });
+    const { port } = (await worker.next("listening")).addr;
+    using client = await connect({ port });
+    assertMatch(
+      textOf(await worker.next("log")),
+      /^Connection established.*\n$/,
+    );
+    await client.echo(HELLO);
+    worker.tell({ type: "count open" });
+    assertEquals((await worker.next("open")).count, 1);
+    worker.tell({ type: "shutdown" });
+    await client.end();
+    // The command did not write the first batch yet.
+    assertEquals(worker.messages, []);
+    worker.tell({ type: "log written", isOpen: true });
+    assertMatch(
+      textOf(await worker.next("log")),
+      /^Received: hello\nConnection closed with .*: 5 B echoed in .*\n$/,
+    );
+    assertEquals(worker.messages, []);
+    worker.tell({ type: "log written", isOpen: true });
+    assertEquals(await worker.next("finished"), {
+      type: "finished",
+      stats: { accepted: 1, open: 0, bytes: 5 },
+    });
+    assertEquals(worker.messages, []);
+  });
+
+  it("logs no more once its log is closed, and stops at once", async () => {
+    const worker = await start(() => import("./worker.ts?closed"));
+    worker.tell({ type: "serve", options: OPTIONS, log: "json" });
+    const { port } = (await worker.next("listening")).addr;
+    using _ = await connect({ port });
+    await worker.next("log");
+    worker.tell({ type: "log written", isOpen: false });
+    using client = await connect({ port });
+    await client.echo(HELLO);
+    worker.tell({ type: "stop" });
+    const { stats } = await worker.next("finished");
+    assertEquals(stats, { accepted: 2, open: 0, bytes: 5 });
+    assertEquals(worker.messages, []);
+  });
+
+  it("makes no events without a log", async () => {
+    const worker = await start(() => import("./worker.ts?none"));
+    worker.tell({ type: "serve", options: OPTIONS, log: "none" });
+    const { port } = (await worker.next("listening")).addr;
+    using client = await connect({ port });
+    await client.echo(HELLO);
+    worker.tell({ type: "stop" });
+    await worker.next("finished");
+    assertEquals(worker.messages, []);
+  });
+
+  it("says what went wrong, and prints no stack", async () => {
+    const worker = await start(() => import("./worker.ts?failed"));
+    await using server = serve(OPTIONS);
+    const { port } = server.addr;
+    const options = { ...OPTIONS, port };
+    worker.tell({ type: "serve", options, log: "none" });
+    const { name, failure } = (await worker.next("failed")).error;
+    assertEquals(name, "AddrInUse");
+    assertEquals(failure, {
+      ...{ operation: "listen", reason: "address_in_use" },
+      address: { transport: "tcp", ...options },
+      detail: "address already in use",
+    });
+
+    const promise = new Promise<never>(() => {});
+    const cancelable = true;
+    for (
+      const event of [
+        new ErrorEvent("error", { error: new TypeError("boom"), cancelable }),
+        new PromiseRejectionEvent("unhandledrejection", {
+          ...{ promise, reason: new TypeError("boom"), cancelable },
+        }),
+      ]
+    ) {
+      globalThis.dispatchEvent(event);
+      assertEquals(event.defaultPrevented, true);
+      // The other tests' code hears it, too.
+      assertEquals(worker.messages.splice(0).at(-1), {
+        ...{ type: "failed", error: { name: "TypeError", message: "boom" } },
+      });
+    }
+  });
+});
