@@ -184,6 +184,19 @@ describe("EchoClient.echoStream() of a server that keeps its side open", () => {
     }
   });
 
+  it("is closed like any other afterwards", async () => {
+    using clock = stopClock();
+    const client = clientOn(new MemoryConn(OPEN_ENDED));
+    const result = client.echoStream(sourceOf(HELLO));
+    await clock.pass(1050);
+    await result;
+    await assertRejects(
+      () => client.echo(HELLO),
+      Error,
+      "the client is closed",
+    );
+  });
+
   it("ends a second after its source, if that ends later", async () => {
     using clock = stopClock();
     const conn = new MemoryConn(OPEN_ENDED);

@@ -42,12 +42,14 @@ async function start(load: () => Promise<unknown>) {
   };
 }
 
+function textOf({ lines }: { lines: Uint8Array }): string {
+  return new TextDecoder().decode(lines);
+}
+
 // Each test has code of its own: a module is run once under one address.
 describe("A worker", () => {
   it("serves, counts, and hands over its log batch by batch", async () => {
     const worker = await start(() => import("./worker.ts?log"));
-    const textOf = ({ lines }: { lines: Uint8Array }) =>
-      new TextDecoder().decode(lines);
     worker.tell({ type: "count open" });
     assertEquals(await worker.next("open"), { type: "open", count: 0 });
     worker.tell({ type: "shutdown" });
@@ -86,7 +88,9 @@ describe("A worker", () => {
     worker.tell({ type: "serve", options: OPTIONS, log: "json" });
     const { port } = (await worker.next("listening")).addr;
     using _ = await connect({ port });
-    await worker.next("log");
+    const opened = JSON.parse(textOf(await worker.next("log")));
+    assertEquals(opened.event, "open");
+    assertMatch(opened.time, /^\d{4}-\d\d-\d\dT.*Z$/);
     worker.tell({ type: "log written", isOpen: false });
     using client = await connect({ port });
     await client.echo(HELLO);

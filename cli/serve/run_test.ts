@@ -1,0 +1,283 @@
+import { assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { connect } from "../../client.ts";
+import { serve } from "../../server.ts";
+import { type FakeClock, stopClock } from "../../testing/clock.ts";
+import { freePort } from "../../testing/peer.ts";
+import {
+  CLOSED_STDOUT,
+  run,
+  type RunOptions,
+  type Session,
+} from "../../testing/terminal.ts";
+import { roundTrip } from "../../testing/visitor.ts";
+import { processTerminal, type Terminal } from "../terminal.ts";
+import { runServe } from "./run.ts";
+
+const HELLO = new TextEncoder().encode("hello");
+
+/** Starts `echo serve` on a free port, and tells the port. */
+async function startServe(...args: string[]): Promise<[Session, number]> {
+  const session = run(["serve", "-p0", ...args]);
+  const [, port] = await session.untilStdout(/127\.0\.0\.1:(\d+)/);
+  return [session, Number(port)];
+}
+
+/** Sends a message, with a connection of its own. */
+async function visit(port: number, message = HELLO): Promise<void> {
+  using client = await connect({ port, retryMs: 10_000 });
+  await client.echo(message);
+  await client.end();
+}
+
+/** Presses Ctrl-C, and waits for the end. */
+async function end(session: Session) {
+  session.interrupt();
+  const status = await session.status;
+  return { status, stdout: session.stdout, stderr: session.stderr };
+}
+
+/** Lets time pass until something is so. */
+async function passUntil(clock: FakeClock, isSo: () => boolean): Promise<void> {
+  while (!isSo()) await clock.pass(1);
+}
+
+/** Lets time pass until a server listens, and tells its port. */
+async function untilListening(
+  clock: FakeClock,
+  session: Session,
+): Promise<number> {
+  await passUntil(clock, () => session.stdout.includes("\n"));
+  const [, port] = await session.untilStdout(/127\.0\.0\.1:(\d+)/);
+  return Number(port);
+}
+
+describe("echo serve", () => {
+  it("logs in the words of the example", async () => {
+    const [session, port] = await startServe();
+    await visit(port);
+    await session.untilStdout(/closed/);
+    const { status, stdout, stderr } = await end(session);
+    assertEquals([status, stderr], [0, ""]);
+    assertMatch(
+      stdout,
+      new RegExp(
+        `^Server listening on 127\\.0\\.0\\.1:${port}\\.\\.\\.\n` +
+          "Connection established with (127\\.0\\.0\\.1:\\d+)\n" +
+          "Received: hello\n" +
+          "Connection closed with \\1: 5 B echoed in [\\d.]+ m?s\n" +
+          "Shutting down\n" +
+          "Served 1 connection, echoed 5 B in [\\d.]+ m?s\n$",
+      ),
+    );
+  });
+
+  it("never prints what a client sends raw, nor much of it", async () => {
+    const [session, port] = await startServe();
+    const nasty = "\x1b[2J\r\n\u202eabc\x7f" + "é".repeat(100);
+    await visit(port, new TextEncoder().encode(nasty));
+    const [, received] = await session.untilStdout(/^Received: (.*)\n/m);
+    assertEquals(
+      received,
+      "\\x1b[2J\\r\\n\\u{202e}abc\\x7f" + "é".repeat(37) + "…",
+    );
+    await end(session);
+  });
+
+  it("logs JSON lines", async () => {
+    const [session, port] = await startServe("--json");
+    await visit(port);
+    await session.untilStdout(/"close"/);
+    const { status, stdout } = await end(session);
+    assertEquals(status, 0);
+    const lines = stdout.trimEnd().split("\n").map((line) => JSON.parse(line));
+    assertEquals(
+      lines.map(({ time, event }) => [time, event]),
+      ["listening", "open", "data", "close", "shutdown", "stopped"]
+        .map((event) => ["2001-02-03T04:05:06.789Z", event]),
+    );
+    const { connections, bytes } = lines[5];
+    assertEquals([connections, bytes], [1, 5]);
+  });
+
+  it("with --quiet logs nothing, and serves all the same", async () => {
+    const port = freePort();
+    const session = run(["serve", "--quiet", "--json", `--port=${port}`]);
+    await visit(port);
+    assertEquals(await end(session), { status: 0, stdout: "", stderr: "" });
+  });
+
+  it("with --once ends after one connection", async () => {
+    const [session, port] = await startServe("--once");
+    await visit(port);
+    assertEquals(await session.status, 0);
+    assertMatch(
+      session.stdout,
+      /\nServed 1 connection, echoed 5 B in .*\n$/,
+    );
+    assertEquals(session.stdout.includes("Shutting down"), false);
+  });
+
+  it("holds clients back with --max-connections", async () => {
+    const [session, port] = await startServe("--max-connections", "1");
+    {
+      using _ = await connect({ port });
+      await session.untilStdout(/established/);
+      await assertRejects(async () => {
+        using waiting = await connect({ port, timeoutMs: 100 });
+        await waiting.echo(HELLO);
+      }, Deno.errors.TimedOut);
+    }
+    await visit(port);
+    assertEquals((await end(session)).status, 0);
+  });
+
+  it("closes an idle client with --idle-timeout", async () => {
+    const [session, port] = await startServe("--idle-timeout", "20ms");
+    using conn = await Deno.connect({ port });
+    assertEquals(await conn.read(new Uint8Array(1)), null);
+    await session.untilStdout(/^Connection closed with .* \(idle\)$/m);
+    assertEquals((await end(session)).status, 0);
+  });
+
+  it("says why it cannot listen, whatever comes before", async () => {
+    await using server = serve({ port: 0 });
+    const { port } = server.addr;
+    const session = run(["serve", `-p${port}`]);
+    // It listens for the signal already.
+    session.interrupt();
+    assertEquals(await session.status, 1);
+    assertEquals(session.stdout, "");
+    assertMatch(session.stderr, /^echo: Cannot listen on .* already in use, /);
+  });
+});
+
+describe("echo serve, on Ctrl-C", () => {
+  it("lets connections finish for --drain-timeout, then closes them", async () => {
+    using clock = stopClock();
+    const session = run(["serve", "-p0", "--drain-timeout", "20s"]);
+    const port = await untilListening(clock, session);
+    using conn = await Deno.connect({ port });
+    await passUntil(clock, () => session.stdout.includes("established"));
+    session.interrupt();
+    await clock.pass(19_999);
+    assertMatch(
+      session.stdout,
+      /^Shutting down: 1 connection open, waiting up to 20s \(Ctrl-C again to stop now\)$/m,
+    );
+    await roundTrip(conn);
+    await clock.pass(1);
+    assertEquals(await conn.read(new Uint8Array(1)), null);
+    assertEquals(await session.status, 0);
+    assertMatch(session.stdout, /^Connection closed with .* \(shutdown\)$/m);
+    assertMatch(session.stdout, /\nServed 1 connection, echoed 5 B in .*\n$/);
+  });
+
+  it("stops at once on the second one", async () => {
+    using clock = stopClock();
+    const session = run(["serve", "-p0", "--drain-timeout", "1h"]);
+    const port = await untilListening(clock, session);
+    using conn = await Deno.connect({ port });
+    await passUntil(clock, () => session.stdout.includes("established"));
+    session.interrupt();
+    await passUntil(clock, () => session.stdout.includes("Shutting down"));
+    session.interrupt();
+    assertEquals(await session.status, 130);
+    assertEquals(await conn.read(new Uint8Array(1)), null);
+    assertEquals(session.stdout.match(/^Shutting down/gm)?.length, 1);
+    assertMatch(session.stdout, /^Connection closed with .* \(shutdown\)$/m);
+    assertMatch(session.stdout, /\nServed 1 connection, echoed 0 B in .*\n$/);
+  });
+
+  it("gives a log that stalls 50 ms after the second one", async () => {
+    using clock = stopClock();
+    let isStalled = false;
+    const stdout = {
+      write() {
+        isStalled = true;
+        return new Promise<number>(() => {});
+      },
+    };
+    const session = run(["serve", "-p0"], { stdout });
+    let status: number | undefined;
+    session.status.then((known) => status = known);
+    await passUntil(clock, () => isStalled);
+    session.interrupt();
+    session.interrupt();
+    await clock.pass(49);
+    assertEquals(status, undefined);
+    // A flush of the log would take a second, which this clock does not make pass.
+    await clock.pass(1);
+    assertEquals(status, 130);
+  });
+
+  it("ends in good order, however soon it comes, and listens no more", async () => {
+    const listeners = new Set<() => void>();
+    let stdout = "";
+    const terminal: Terminal = {
+      ...processTerminal(),
+      stdout: {
+        write(p) {
+          stdout += new TextDecoder().decode(p);
+          return Promise.resolve(p.length);
+        },
+      },
+      onStopSignal(listener) {
+        listeners.add(listener);
+        return { [Symbol.dispose]: () => void listeners.delete(listener) };
+      },
+    };
+    const options = {
+      serve: { port: 0, drainTimeoutMs: 0 },
+      ...{ workers: 1, log: "text" } as const,
+    };
+    const status = runServe(options, terminal);
+    listeners.forEach((listener) => listener());
+    assertEquals(await status, 0);
+    assertMatch(
+      stdout,
+      /^Server listening on .*\nShutting down\nServed 0 connections, .*\n$/,
+    );
+    assertEquals(listeners.size, 0);
+  });
+});
+
+describe("echo serve, whose log cannot be written", () => {
+  /** Serves three clients, and ends. */
+  async function outcome(options: RunOptions) {
+    const port = freePort();
+    const session = run(["serve", "-p", `${port}`], options);
+    for (let turn = 0; turn < 3; turn++) await visit(port);
+    await nextTurn();
+    return await end(session);
+  }
+
+  it("goes on when its reader is gone, and asks it no more", async () => {
+    let writes = 0;
+    const stdout = {
+      write(p: Uint8Array) {
+        writes++;
+        return CLOSED_STDOUT.write(p);
+      },
+    };
+    assertEquals(await outcome({ stdout }), {
+      ...{ status: 0, stdout: "", stderr: "" },
+    });
+    assertEquals(writes, 1);
+  });
+
+  it("says once that the disk is full, and logs again when it is not", async () => {
+    const full = "Cannot write to stdout: no space left on device";
+    let writes = 0;
+    const stdout = {
+      write: (p: Uint8Array) =>
+        ++writes <= 2
+          ? Promise.reject(new Error(full))
+          : Promise.resolve(p.length),
+    };
+    const { status, stdout: log, stderr } = await outcome({ stdout });
+    assertEquals([status, stderr], [0, `echo: ${full}\n`]);
+    assertMatch(log, /\nServed 3 connections, echoed 15 B in .*\n$/);
+  });
+});
