@@ -94,6 +94,14 @@ describe("./echo", () => {
     );
   });
 
+  itRuns("opens nothing that others may have put in its way", async () => {
+    // Deno's code cache would be a file of this name, for anyone to make.
+    const script = 'd=$(mktemp -d); mkfifo "$d/deno-compile-echo.cache"; ' +
+      'TMPDIR=$d timeout 10 "$1" --version; echo "status $?"; rm -r "$d"';
+    const stdout = await shell(script, EXECUTABLE.pathname);
+    assertMatch(stdout, /^echo [\d.]+\nstatus 0\n$/);
+  });
+
   itRuns("does not depend on who hears its talk", async () => {
     const [server, port] = await startServe();
     await using _ = server;
@@ -265,7 +273,7 @@ describe("./echo", () => {
     await conn.read(new Uint8Array(10));
     server.kill("SIGINT");
     await server.untilStdout(/Shutting down/);
-    server.kill("SIGINT");
+    server.kill("SIGTERM");
     assertEquals(await server.status, 130);
   });
 

@@ -10,6 +10,9 @@ describe("formatAddress()", () => {
     ["[::1]", "[::1]:12345"],
     ["fe80::1%eth0", "[fe80::1%eth0]:12345"],
     ["[localhost]", "localhost:12345"],
+    // What is no address is shown as it was given.
+    ["local[host]", "local[host]:12345"],
+    ["[local]host", "[local]host:12345"],
   ];
   for (const [hostname, rendered] of renderings) {
     it(`renders ${hostname} as ${rendered}`, () => {

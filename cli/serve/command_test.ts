@@ -64,6 +64,7 @@ describe("echo serve", () => {
   const mistakes: [args: string[], message: RegExp][] = [
     [["8080"], /takes no argument "8080", did you mean --port 8080\?$/],
     [["80a"], /serve takes no argument "80a"$/],
+    [["a80"], /serve takes no argument "a80"$/],
     [["--", "-x"], /serve takes no argument "-x"$/],
     [["\x1b[2J"], /serve takes no argument "\\x1b\[2J"$/],
     [["-5"], /unknown flag -5$/],
