@@ -1,7 +1,128 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { stopClock } from "../testing/clock.ts";
-import { oncePerPress } from "./terminal.ts";
+import {
+  oncePerPress,
+  OutputClosedError,
+  processTerminal,
+} from "./terminal.ts";
+
+const BYTES = new Uint8Array(5);
+const { errors } = Deno;
+
+/** Lets a method of one of this process's streams do something else. */
+function replace<T, K extends keyof T>(
+  object: T,
+  name: K,
+  method: T[K],
+): Disposable {
+  const own = Object.getOwnPropertyDescriptor(object, name);
+  Object.defineProperty(object, name, { value: method, configurable: true });
+  return {
+    [Symbol.dispose]() {
+      delete object[name];
+      if (own) Object.defineProperty(object, name, own);
+    },
+  };
+}
+
+/** Makes a method that fails some times before it succeeds. */
+function failing<T>(failures: Error[], result: T): () => Promise<T> {
+  const left = [...failures];
+  return () => {
+    const error = left.shift();
+    return error ? Promise.reject(error) : Promise.resolve(result);
+  };
+}
+
+describe("processTerminal()", () => {
+  it("reads stdin, also where it is not ready at first", async () => {
+    const busy = [new errors.WouldBlock("11"), new errors.WouldBlock("11")];
+    using _ = replace(Deno.stdin, "read", failing(busy, 3));
+    assertEquals(await processTerminal().stdin.read(BYTES), 3);
+  });
+
+  it("writes to stdout, also where it is not ready at first", async () => {
+    const busy = [new errors.WouldBlock("11"), new errors.WouldBlock("11")];
+    using _ = replace(Deno.stdout, "write", failing(busy, 5));
+    assertEquals(await processTerminal().stdout.write(BYTES), 5);
+  });
+
+  it("says which stream failed, and why", async () => {
+    const error = new Error("Is a directory (os error 21)");
+    using _in = replace(Deno.stdin, "read", failing([error], 0));
+    using _out = replace(Deno.stdout, "write", failing([error], 0));
+    const { stdin, stdout } = processTerminal();
+    await assertRejects(
+      () => stdin.read(BYTES),
+      Error,
+      "Cannot read stdin: is a directory",
+    );
+    const rejected = await assertRejects(
+      () => stdout.write(BYTES),
+      Error,
+      "Cannot write to stdout: is a directory",
+    );
+    assertEquals(rejected instanceof OutputClosedError, false);
+  });
+
+  it("tells a stdout whose reader is gone from one that fails", async () => {
+    const broken = new errors.BrokenPipe("Broken pipe (os error 32)");
+    using _ = replace(Deno.stdout, "write", failing([broken], 0));
+    const error = await assertRejects(
+      () => processTerminal().stdout.write(BYTES),
+      OutputClosedError,
+      "Cannot write to stdout: it was closed",
+    );
+    assertEquals(error.name, "OutputClosedError");
+  });
+
+  it("never fails to write to stderr", async () => {
+    const broken = new errors.BrokenPipe("Broken pipe (os error 32)");
+    using _ = replace(Deno.stderr, "write", failing([broken], 3));
+    const { stderr } = processTerminal();
+    assertEquals(await stderr.write(BYTES), 5);
+    assertEquals(await stderr.write(BYTES), 3);
+  });
+
+  it("knows how wide a terminal is, and that others have 80 columns", () => {
+    using _size = replace(Deno, "consoleSize", () => ({ columns: 7, rows: 9 }));
+    for (const isTerminal of [true, false]) {
+      using _out = replace(Deno.stdout, "isTerminal", () => isTerminal);
+      using _err = replace(Deno.stderr, "isTerminal", () => isTerminal);
+      const { columns, isStderrTerminal } = processTerminal();
+      assertEquals([columns, isStderrTerminal], [
+        isTerminal ? 7 : 80,
+        isTerminal,
+      ]);
+    }
+  });
+
+  it("tells the time of day", () => {
+    const before = Date.now();
+    const now = processTerminal().now().getTime();
+    assert(before <= now && now <= Date.now());
+  });
+
+  it("listens for two signals until it is told to stop", () => {
+    const handlers = new Map<Deno.Signal, () => void>();
+    using _add = replace(Deno, "addSignalListener", (signal, handler) => {
+      handlers.set(signal, handler);
+    });
+    using _remove = replace(Deno, "removeSignalListener", (signal, handler) => {
+      if (handlers.get(signal) === handler) handlers.delete(signal);
+    });
+    let calls = 0;
+    const disposable = processTerminal().onStopSignal(() => calls++);
+    const terminate = Deno.build.os === "windows" ? "SIGBREAK" : "SIGTERM";
+    assertEquals([...handlers.keys()], ["SIGINT", terminate]);
+    for (const handler of handlers.values()) handler();
+    // One signal is no repetition of the other.
+    assertEquals(calls, 2);
+    disposable[Symbol.dispose]();
+    assertEquals(handlers.size, 0);
+  });
+});
 
 describe("oncePerPress()", () => {
   it("takes a signal that comes twice at once for one", () => {

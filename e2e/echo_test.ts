@@ -4,7 +4,7 @@ import { delay } from "@std/async/delay";
 import { createHash } from "node:crypto";
 import { RandomSource } from "../cli/send/random_source.ts";
 import { connect } from "../client.ts";
-import { startPeer } from "../testing/peer.ts";
+import { freePort, startPeer } from "../testing/peer.ts";
 import {
   EXECUTABLE,
   itRuns,
@@ -21,6 +21,14 @@ async function startServe(...args: string[]): Promise<[Process, string]> {
   const server = start("serve", "--port", "0", ...args);
   const [, port] = await server.untilStdout(/127\.0\.0\.1:(\d+)/);
   return [server, port!];
+}
+
+/** Counts the sockets that listen on a port of 127.0.0.1. */
+async function countListeners(port: string): Promise<number> {
+  const hex = Number(port).toString(16).toUpperCase().padStart(4, "0");
+  // In state 0A, LISTEN: proc(5).
+  const pattern = ` 0100007F:${hex} 00000000:0000 0A `;
+  return Number(await shell('grep -c "$1" /proc/net/tcp', pattern));
 }
 
 describe("./echo", () => {
@@ -190,21 +198,24 @@ describe("./echo", () => {
     assertEquals(await feeding, "BrokenPipe");
   });
 
-  itRuns("serves on when the reader of its log is gone", async () => {
-    await using server = spawn("serve", "--port", "0");
-    const reader = server.stdout.getReader();
-    const { value } = await reader.read();
-    const port = new TextDecoder().decode(value).match(/:(\d+)\.\.\./)![1]!;
-    await reader.cancel();
-    for (let turn = 0; turn < 3; turn++) {
-      await using client = start("send", "-p", port, "hello");
-      assertEquals(await client.status, 0);
-    }
-    server.kill("SIGTERM");
-    assertEquals((await server.status).code, 0);
-    assertEquals(await new Response(server.stderr).text(), "");
-    await server.stdin.close();
-  });
+  for (const workers of ["1", "2"]) {
+    const gone = "when the reader of its log is gone";
+    itRuns(`serves on with --workers ${workers} ${gone}`, async () => {
+      await using server = spawn("serve", "-p0", "--workers", workers);
+      const reader = server.stdout.getReader();
+      const { value } = await reader.read();
+      const port = new TextDecoder().decode(value).match(/:(\d+)\.\.\./)![1]!;
+      await reader.cancel();
+      for (let turn = 0; turn < 3; turn++) {
+        await using client = start("send", "-p", port, "hello");
+        assertEquals(await client.status, 0);
+      }
+      server.kill("SIGTERM");
+      assertEquals((await server.status).code, 0);
+      assertEquals(await new Response(server.stderr).text(), "");
+      await server.stdin.close();
+    });
+  }
 
   itRuns("measures", async () => {
     const [server, port] = await startServe("--json");
@@ -226,11 +237,7 @@ describe("./echo", () => {
   itRuns("serves in several threads that share a port", async () => {
     const [server, port] = await startServe("--workers", "3");
     await using _ = server;
-    const hex = Number(port).toString(16).toUpperCase().padStart(4, "0");
-    // In state 0A, LISTEN: proc(5).
-    const listening =
-      `grep -c ' 0100007F:${hex} 00000000:0000 0A ' /proc/net/tcp`;
-    assertEquals(await shell(listening), "3\n");
+    assertEquals(await countListeners(port), 3);
     // The kernel gives each listener its share: one that nobody serves would
     // leave some without an answer.
     for (let turn = 0; turn < 60; turn++) {
@@ -260,6 +267,37 @@ describe("./echo", () => {
       server.stdout,
       /\nServed 61 connections, echoed 5\.86 KiB in [^\n]+\n$/,
     );
+  });
+
+  itRuns("serves in one thread a core with --workers 0", async () => {
+    const [server, port] = await startServe("--workers", "0");
+    await using _ = server;
+    assertEquals(await countListeners(port), navigator.hardwareConcurrency);
+  });
+
+  itRuns("refuses limits that its threads would have to share", async () => {
+    for (const [flag, ...value] of [["--once"], ["--max-connections", "5"]]) {
+      await using server = start("serve", "--workers=2", flag!, ...value);
+      assertEquals(await server.status, 2);
+      assertEquals(
+        server.stderr,
+        `echo: --workers and ${flag} exclude each other: ` +
+          "workers do not count each other's connections\n",
+      );
+    }
+  });
+
+  itRuns("says once that the disk is full, from all its threads", async () => {
+    const script = 'exec 2>&1; "$1" serve -p "$2" --workers 2 >/dev/full & ' +
+      'for turn in 1 2 3 4; do "$1" send -qp "$2" --retry 10s hi; done; ' +
+      'kill $!; wait $!; echo "status $?"';
+    const port = `${freePort()}`;
+    const stdout = await shell(script, EXECUTABLE.pathname, port);
+    assertEquals(stdout.split("\n").sort(), [
+      "",
+      "echo: Cannot write to stdout: no space left on device",
+      ...["hi", "hi", "hi", "hi", "status 0"],
+    ]);
   });
 
   itRuns("stops its threads at once on a second signal", async () => {

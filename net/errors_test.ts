@@ -91,6 +91,10 @@ describe("describeError()", () => {
       describeError(new Error("Too many open files (os error 24)")),
       "too many open files",
     );
+    assertEquals(
+      describeError(new errors.TimedOut("Slow (os error 110) today")),
+      "slow (os error 110) today",
+    );
     assertEquals(describeError(new Error("")), "");
   });
 

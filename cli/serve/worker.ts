@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { Writer } from "../../net/streams.ts";
 import { type EchoServer, serve } from "../../server.ts";
 import { EventLog } from "./log.ts";
 import { type FromWorker, toSent, type ToWorker } from "./worker_messages.ts";
@@ -15,28 +16,38 @@ interface WorkerScope extends EventTarget {
   onmessage: ((event: MessageEvent<ToWorker>) => void) | null;
 }
 
+/** Hands the lines of a log to the command, one batch at a time. */
+class PostedLog implements Writer {
+  readonly #scope: WorkerScope;
+  #written = Promise.withResolvers<boolean>();
+
+  constructor(scope: WorkerScope) {
+    this.#scope = scope;
+  }
+
+  async write(lines: Uint8Array): Promise<number> {
+    this.#written = Promise.withResolvers();
+    this.#scope.postMessage({ type: "log", lines });
+    if (!await this.#written.promise) throw new Error("the log is closed");
+    return lines.length;
+  }
+
+  /** Takes note that the command wrote the last batch, or cannot write any more. */
+  written(isOpen: boolean): void {
+    this.#written.resolve(isOpen);
+  }
+}
+
 /** Serves as the command says, and tells it what happens. */
 function startWorker(scope: WorkerScope): void {
   const stopNow = new AbortController();
+  const out = new PostedLog(scope);
   let server: EchoServer | undefined;
-  let logWritten: ((isOpen: boolean) => void) | undefined;
-
-  /** Hands lines to the command, one batch at a time. */
-  const logWriter = {
-    async write(lines: Uint8Array): Promise<number> {
-      scope.postMessage({ type: "log", lines });
-      const isOpen = await new Promise<boolean>((resolve) =>
-        logWritten = resolve
-      );
-      if (!isOpen) throw new Error("the log is closed");
-      return lines.length;
-    },
-  };
 
   const run = async (
     { options, log: style }: Extract<ToWorker, { type: "serve" }>,
   ) => {
-    const log = new EventLog(logWriter, style, () => new Date());
+    const log = new EventLog(out, style, () => new Date());
     server = serve({
       ...options,
       signal: stopNow.signal,
@@ -50,23 +61,14 @@ function startWorker(scope: WorkerScope): void {
 
   const fail = (error: unknown) =>
     scope.postMessage({ type: "failed", error: toSent(error) });
-  // The command reports errors in a line; the runtime would print the stack.
-  scope.addEventListener("error", (event) => {
-    event.preventDefault();
-    fail((event as ErrorEvent).error);
-  });
-  scope.addEventListener("unhandledrejection", (event) => {
-    event.preventDefault();
-    fail((event as PromiseRejectionEvent).reason);
-  });
-
+  reportErrors(scope, fail);
   scope.onmessage = ({ data: message }) => {
     switch (message.type) {
       case "serve":
         run(message).catch(fail);
         break;
       case "log written":
-        logWritten?.(message.isOpen);
+        out.written(message.isOpen);
         break;
       case "count open":
         scope.postMessage({ type: "open", count: server?.stats.open ?? 0 });
@@ -79,6 +81,21 @@ function startWorker(scope: WorkerScope): void {
         break;
     }
   };
+}
+
+/** The command reports errors in a line; the runtime would print the stack. */
+function reportErrors(
+  scope: WorkerScope,
+  report: (error: unknown) => void,
+): void {
+  scope.addEventListener("error", (event) => {
+    event.preventDefault();
+    report((event as ErrorEvent).error);
+  });
+  scope.addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    report((event as PromiseRejectionEvent).reason);
+  });
 }
 
 startWorker(globalThis as unknown as WorkerScope);

@@ -35,7 +35,7 @@ export function checkWorkers(): void {
   }
   // A compiled executable carries the worker's code in itself. From source the
   // worker reads its file and all that the file imports.
-  const read = { name: "read", path: new URL("..", WORKER) } as const;
+  const read = { name: "read", path: new URL("../..", WORKER) } as const;
   if (
     !standalone && WORKER.protocol === "file:" &&
     Deno.permissions.querySync(read).state !== "granted"
