@@ -1,7 +1,7 @@
 /**
  * A clock that a test moves: no test waits for it, and no load is too much for it.
  *
- * By its package's own name, as in properties.ts.
+ * The package is named here and not in deno.json, as only tests use it.
  *
  * @module
  */

@@ -1,8 +1,7 @@
 /**
  * Properties that hold for whatever is generated.
  *
- * By its package's own name, not by one in deno.json: what is named there is a
- * part of the compiled executable.
+ * The package is named here and not in deno.json, as only tests use it.
  *
  * @module
  */
