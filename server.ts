@@ -80,11 +80,11 @@ export {
 const BARRIER_PAUSE_MS = 100;
 
 /**
- * What a server does: it listens; on shutdown it drains, still accepting clients
- * from the kernel's queue; it closes when it listens no more and connections are
- * left; then it is finished.
+ * What a server does: it listens; on shutdown it still accepts the clients in the
+ * kernel's queue; it drains while it listens no more and connections are open; then
+ * it is finished.
  */
-type State = "listening" | "draining" | "closing" | "finished";
+type State = "listening" | "accepting queue" | "draining" | "finished";
 
 class Server implements EchoServer {
   readonly addr: Deno.NetAddr;
@@ -111,9 +111,9 @@ class Server implements EchoServer {
   #bytes = 0;
   #isRef = true;
   /** What {@linkcode ServeOptions.onEvent} threw first. */
-  #listenerError: { error: unknown } | undefined;
+  #onEventError: { error: unknown } | undefined;
   /** When open connections are closed, as `performance.now()`. */
-  #closesAt = Infinity;
+  #drainEndsAt = Infinity;
   #drainTimer: Disposable | undefined;
 
   constructor(options: ServeOptions) {
@@ -154,14 +154,14 @@ class Server implements EchoServer {
     const timeoutMs = options.timeoutMs ?? this.#drainTimeoutMs;
     checkTime("timeoutMs", timeoutMs);
     const closesAt = performance.now() + timeoutMs;
-    if (this.#state !== "finished" && closesAt < this.#closesAt) {
-      this.#closesAt = closesAt;
+    if (this.#state !== "finished" && closesAt < this.#drainEndsAt) {
+      this.#drainEndsAt = closesAt;
       this.#drainTimer?.[Symbol.dispose]();
       this.#drainTimer = startTimer(timeoutMs, () => this.#closeNow());
     }
     if (this.#state === "listening") {
-      this.#state = "draining";
-      this.#acceptor.drainQueue();
+      this.#state = "accepting queue";
+      this.#acceptor.acceptQueue();
     }
     if (timeoutMs === 0) this.#closeNow();
     return this.finished;
@@ -198,14 +198,14 @@ class Server implements EchoServer {
     );
 
     await this.#acceptor.run();
-    this.#state = "closing";
+    this.#state = "draining";
     if (this.#connections.size > 0) await this.#allEnded.promise;
     this.#state = "finished";
     sweeps[Symbol.dispose]();
     this.#drainTimer?.[Symbol.dispose]();
     this.#barrier.stop();
     signal?.removeEventListener("abort", abort);
-    if (this.#listenerError) throw this.#listenerError.error;
+    if (this.#onEventError) throw this.#onEventError.error;
   }
 
   #open(conn: Deno.TcpConn): void {
@@ -256,13 +256,13 @@ class Server implements EchoServer {
       ...(error !== undefined && { error }),
     });
     this.#acceptor.wake();
-    if (this.#state === "closing" && this.#connections.size === 0) {
+    if (this.#state === "draining" && this.#connections.size === 0) {
       this.#allEnded.resolve();
     }
   }
 
   #tellData(connection: Connection, bytes: Uint8Array<ArrayBuffer>): void {
-    // Without a listener nothing is copied.
+    // Without `onEvent` nothing is copied.
     if (!this.#options.onEvent) return;
     this.#emit({
       type: "data",
@@ -283,7 +283,7 @@ class Server implements EchoServer {
     try {
       this.#options.onEvent?.(event);
     } catch (error) {
-      this.#listenerError ??= { error };
+      this.#onEventError ??= { error };
     }
   }
 }

@@ -39,7 +39,7 @@ export function timeFlag(
   };
 }
 
-/** The longest TIME: what a timer of the runtime can wait, 2^31 - 1 ms. */
+/** The longest TIME, in milliseconds: 2^31 - 1, nearly 597 hours. */
 const MAX_TIME_MS = 2 ** 31 - 1;
 
 /** Milliseconds in each unit of a TIME. */
@@ -81,7 +81,7 @@ export function parseWhole(text: string, min: number, max: number): number {
  * @param text For example `250ms`, `5s`, `2m`, `1h` or `1.5`.
  * @param min The shortest time allowed, in milliseconds.
  * @returns The time in milliseconds.
- * @throws {UsageError} If it is anything else, or longer than 24 days.
+ * @throws {UsageError} If it is anything else, or longer than 596 hours.
  */
 export function parseTime(text: string, min = 0): number {
   const [, number, unit = "s"] = text.match(/^(\d+(?:\.\d+)?)(ms|s|m|h)?$/) ??

@@ -65,7 +65,10 @@ export class MismatchError extends Error implements Failure {
   }
 }
 
-/** The connection ended before everything came back. */
+/**
+ * The connection ended early: before everything came back, or, where all of it did,
+ * before the next message.
+ */
 export class ShortEchoError extends Error implements Failure {
   /** The error's name, `ShortEchoError`. */
   override readonly name = "ShortEchoError";
@@ -138,7 +141,10 @@ export function noReplyError(
   const message = `No reply from ${formatAddress(address)} ` +
     `within ${timeoutMs / 1000} s: ${detail}`;
   return withFields(new Deno.errors.TimedOut(message), {
-    ...{ operation: "echo", address, reason: "timeout", detail },
+    operation: "echo",
+    address,
+    reason: "timeout",
+    detail,
   });
 }
 

@@ -212,7 +212,12 @@ export class StreamClient implements EchoClient {
     return this.#pendingRead;
   }
 
-  /** Reads into `#received`; `null` is the end of a stream that was due to end. */
+  /**
+   * Reads into `#received`.
+   *
+   * @returns How many bytes came, or `null` if the server ended its side after
+   * everything came back and the client had ended its own.
+   */
   async #read(most: number): Promise<number | null> {
     let cause: unknown;
     this.#isWaiting = true;

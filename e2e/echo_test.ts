@@ -325,6 +325,16 @@ describe("./echo", () => {
     }
   });
 
+  // Not ./echo, but only another process can show that one ends.
+  itRuns("as a library lets a process end after unref()", async () => {
+    const server = new URL("../server.ts", import.meta.url);
+    const program = `import { serve } from "${server}";
+      serve({ port: 0, idleTimeoutMs: 3_600_000 }).unref();`;
+    const script = 'printf %s "$1" | timeout 20 deno run --allow-net -; ' +
+      'echo "status $?"';
+    assertEquals(await shell(script, program), "status 0\n");
+  });
+
   itRuns("outlives a lack of file descriptors", async () => {
     await using server = startWithLimit(64, "serve", "--port", "0");
     const [, port] = await server.untilStdout(/127\.0\.0\.1:(\d+)/);

@@ -42,10 +42,11 @@ export type NetworkError = Error & Failure;
  * Tells whether an error has the fields of a {@linkcode Failure}.
  *
  * @param error What was thrown.
- * @returns Whether this project made it.
+ * @returns Whether it has them all.
  */
 export function isNetworkError(error: unknown): error is NetworkError {
-  return error instanceof Error && "operation" in error && "reason" in error;
+  return error instanceof Error &&
+    ["operation", "address", "reason", "detail"].every((key) => key in error);
 }
 
 /** System errors by `Error.name`: their messages differ between systems. */
@@ -85,13 +86,12 @@ export function reasonOf(error: unknown): Reason {
 export function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (FAILED_LOOKUP.test(error.message)) return "the name does not resolve";
-  const [words = "", systemSuffix] = error.message.split(
-    / \(os error \d+\)$/,
-  );
-  const known = systemSuffix === undefined
-    ? undefined
-    : SYSTEM_ERRORS[error.name]?.[1];
-  const text = known ?? words;
+  const withoutNumber = error.message.replace(/ \(os error \d+\)$/, "");
+  // Only a message of the system, which ends in a number, has words of ours instead.
+  const isSystems = withoutNumber !== error.message;
+  const text = isSystems
+    ? SYSTEM_ERRORS[error.name]?.[1] ?? withoutNumber
+    : withoutNumber;
   return text.charAt(0).toLowerCase() + text.slice(1);
 }
 
@@ -135,7 +135,10 @@ export function networkError(
     detail;
   const reason = reasonOf(cause);
   return withFields(new SameError(message, { cause }), {
-    ...{ operation, address, reason, detail },
+    operation,
+    address,
+    reason,
+    detail,
   });
 }
 

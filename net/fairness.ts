@@ -5,6 +5,7 @@
  */
 
 import { setImmediate } from "node:timers";
+import { unrefTimer } from "./time.ts";
 
 /**
  * The most reads that Deno finishes in one turn of its event loop: the
@@ -81,7 +82,7 @@ export class FairnessBarrier implements Barrier {
       this.#opening = Promise.withResolvers();
     }, this.#pauseMs);
     // The reads of the connections keep the process alive, if they should.
-    Deno.unrefTimer(Number(this.#pause));
+    unrefTimer(this.#pause);
   }
 
   /** Waits until the barrier opens. Called after a read while it is closed. */

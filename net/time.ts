@@ -40,10 +40,20 @@ export function startTimer(
       () => leftMs > stepMs ? wait(leftMs - stepMs) : callback(),
       stepMs,
     );
-    if (!persistent) Deno.unrefTimer(Number(timer));
+    if (!persistent) unrefTimer(timer);
   };
   if (ms < Infinity) wait(ms);
   return { [Symbol.dispose]: () => clearTimeout(timer) };
+}
+
+/**
+ * Lets the process end while a timer runs.
+ *
+ * @param timer What `setTimeout` returned: a number, or since Deno 2.9 an object,
+ * whose number `Deno.unrefTimer` does not know.
+ */
+export function unrefTimer(timer: ReturnType<typeof setTimeout>): void {
+  Deno.unrefTimer(timer as unknown as number);
 }
 
 /**

@@ -97,7 +97,7 @@ const MOST_BUCKETS = 12;
 export async function load(options: LoadOptions): Promise<LoadSummary> {
   const { connections = DEFAULT_CONNECTIONS, onStart } = options;
   const { durationMs = DEFAULT_DURATION_MS, ratePerSecond } = options;
-  const tally = new Tally();
+  const tally = new LoadTally();
   const clients = await openClients(options, connections, tally);
 
   const schedule = new Schedule(durationMs, connections, ratePerSecond);
@@ -129,7 +129,7 @@ export async function load(options: LoadOptions): Promise<LoadSummary> {
 }
 
 /** Counts what becomes of messages. */
-class Tally {
+class LoadTally {
   readonly counters: LoadCounters = { startedAt: 0, messages: 0, failed: 0 };
   readonly failures: Partial<Record<FailureReason, number>> = {};
   readonly firstErrors: Partial<Record<FailureReason, string>> = {};
@@ -212,7 +212,7 @@ class Schedule {
 async function openClients(
   { connect, retryMs = 0, signal }: LoadOptions,
   connections: number,
-  tally: Tally,
+  tally: LoadTally,
 ): Promise<(ProbeClient | undefined)[]> {
   const clients: (ProbeClient | undefined)[] = [await connect(retryMs)];
   const open = async () => {
@@ -232,7 +232,7 @@ async function openClients(
 /** What the connections of a load share. */
 interface Run {
   readonly options: LoadOptions;
-  readonly tally: Tally;
+  readonly tally: LoadTally;
   readonly schedule: Schedule;
   readonly barrier: Barrier;
 }
@@ -272,7 +272,7 @@ async function runConnection(
 /** Ends the connections. Nothing may come after the last reply of one. */
 async function endClients(
   clients: readonly (ProbeClient | undefined)[],
-  tally: Tally,
+  tally: LoadTally,
 ): Promise<void> {
   await Promise.all(clients.map(async (client) => {
     try {

@@ -103,7 +103,7 @@ export async function ping(options: PingOptions): Promise<PingSummary> {
   const { count = Infinity, intervalMs = DEFAULT_INTERVAL_MS } = options;
   const { signal, onEvent } = options;
   const sender = new Sender(options, count);
-  const tally = new Tally();
+  const tally = new PingTally();
   const turns = new Turns(intervalMs);
   try {
     for (let seq = 1; seq <= count; seq++) {
@@ -211,7 +211,7 @@ class Turns {
 }
 
 /** Sums up what became of messages. */
-class Tally {
+class PingTally {
   readonly #startedAt = performance.now();
   readonly #latencies = new Latencies();
   #sent = 0;

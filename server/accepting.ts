@@ -43,7 +43,7 @@ const FAILURE_QUIET_MS = 10_000;
  * a row bring none, for `mostMs` at most. A pause lets the event loop look for new
  * clients.
  */
-const QUEUE_DRAIN = { quietPauses: 3, pauseMs: 1, mostMs: 1000 };
+const ACCEPT_QUEUE = { quietPauses: 3, pauseMs: 1, mostMs: 1000 };
 
 /**
  * Listens on an address.
@@ -158,8 +158,8 @@ export class Acceptor {
    * Accepts the clients that are in the kernel's queue already, then stops. They
    * may have sent a message, which closing the listener would throw away.
    */
-  async drainQueue(): Promise<void> {
-    const { quietPauses, pauseMs, mostMs } = QUEUE_DRAIN;
+  async acceptQueue(): Promise<void> {
+    const { quietPauses, pauseMs, mostMs } = ACCEPT_QUEUE;
     const endsAt = performance.now() + mostMs;
     let quiet = 0;
     while (quiet < quietPauses && performance.now() < endsAt) {

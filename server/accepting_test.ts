@@ -232,11 +232,11 @@ describe("Acceptor", () => {
   });
 });
 
-describe("Acceptor.drainQueue()", () => {
+describe("Acceptor.acceptQueue()", () => {
   it("stops after three pauses that bring no client", async () => {
     using clock = stopClock();
     const { listener, acceptor, running, failures } = startAcceptor();
-    const draining = acceptor.drainQueue();
+    const draining = acceptor.acceptQueue();
     await clock.pass(2);
     assertEquals(listener.closed, 0);
     await clock.pass(1);
@@ -248,7 +248,7 @@ describe("Acceptor.drainQueue()", () => {
   it("goes on while clients come, however few", async () => {
     using clock = stopClock();
     const { listener, acceptor, running, conns } = startAcceptor();
-    const draining = acceptor.drainQueue();
+    const draining = acceptor.acceptQueue();
     for (let turn = 0; turn < 20; turn++) {
       await clock.pass(2);
       listener.connect();
@@ -264,7 +264,7 @@ describe("Acceptor.drainQueue()", () => {
   it("stops after a second, though clients come all the time", async () => {
     using clock = stopClock();
     const { listener, acceptor, running, conns } = startAcceptor();
-    const draining = acceptor.drainQueue();
+    const draining = acceptor.acceptQueue();
     for (let turn = 0; turn < 999; turn++) {
       listener.connect();
       await clock.pass(1);
@@ -278,7 +278,7 @@ describe("Acceptor.drainQueue()", () => {
   it("ends at once when the acceptor is stopped", async () => {
     using clock = stopClock();
     const acceptance = startAcceptor();
-    const draining = acceptance.acceptor.drainQueue();
+    const draining = acceptance.acceptor.acceptQueue();
     await stopWholly(acceptance, clock);
     await draining;
   });

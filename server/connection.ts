@@ -44,7 +44,7 @@ export interface LoopContext {
 /**
  * Serves a connection until its client ends its stream or an operation fails, then
  * calls {@linkcode LoopContext.onEnd} once. A server chooses its loop once, so that
- * the plain one has no question to ask for each read.
+ * the plain one needs no `if` for each read.
  *
  * @param connection The connection, whose counters the loop keeps.
  * @param context What it needs of its server.

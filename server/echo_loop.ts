@@ -11,8 +11,8 @@ import { EchoBuffer } from "./echo_buffer.ts";
  * Writes back every byte that it reads, before it reads again: a client that does
  * not read is not read from either.
  *
- * Kept as one async function, without a promise behind it: every suspended frame
- * costs memory for each idle client.
+ * Kept as one async function, whose end nothing awaits: every suspended frame and
+ * every promise costs memory for each idle client.
  *
  * @param connection The connection, whose counters the loop keeps.
  * @param context What it needs of its server.

@@ -59,7 +59,7 @@ export const FLAGS = {
   },
   interval: timeFlag({
     short: "i",
-    help: "pause between two of --count, from start to start",
+    help: "from one of --count to the next",
     default: DEFAULT_INTERVAL_MS,
   }),
   reconnect: switchFlag("a new connection for each of --count"),

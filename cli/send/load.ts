@@ -61,7 +61,9 @@ export function runLoad(
     let summary: LoadSummary;
     try {
       summary = await load({
-        ...{ ...task, retryMs, signal },
+        ...task,
+        retryMs,
+        signal,
         connect: (retryMs) => connect({ ...target, retryMs, signal }),
         onStart(counters) {
           if (!style.quiet) progress.start(counters);

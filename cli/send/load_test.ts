@@ -172,9 +172,10 @@ describe("echo send with load flags", () => {
   });
 
   it("has nothing to say when Ctrl-C comes before the connection", async () => {
-    const load = loadOf(freePort(), { durationMs: 1000 });
+    const [target, task] = loadOf(freePort(), { durationMs: 1000 });
     const { terminal, written, interrupt } = narrowTerminal();
-    const status = runLoad(...load, LOUD, terminal);
+    const retrying = { ...target, retryMs: 3_600_000 };
+    const status = runLoad(retrying, task, LOUD, terminal);
     interrupt();
     assertEquals(await status, 1);
     assertEquals(written, { stdout: "", stderr: "" });

@@ -32,9 +32,9 @@ export async function sendOnce(
   const address = formatAddress(target);
   const printJson = (fields: Record<string, unknown>) =>
     printLine(terminal.stdout, JSON.stringify({ address, ...fields }));
-  let verified: Verified;
+  let verified: TimedResult;
   try {
-    verified = await verify(target, payload, style, terminal);
+    verified = await connectAndExchange(target, payload, style, terminal);
   } catch (error) {
     if (style.json) {
       const { message } = error as Error;
@@ -53,16 +53,16 @@ export async function sendOnce(
   return 0;
 }
 
-interface Verified extends EchoResult {
+interface TimedResult extends EchoResult {
   readonly connectMs: number;
 }
 
-async function verify(
+async function connectAndExchange(
   target: Target,
   payload: Payload,
   style: Style,
   terminal: Terminal,
-): Promise<Verified> {
+): Promise<TimedResult> {
   using client = await connect(target);
   const { connectMs } = client;
   const result = await exchange(client, payload, style, terminal);
@@ -115,7 +115,7 @@ async function printResult(
   else if (!quiet) await printLine(stderr, summary);
 }
 
-function jsonFields(result: Verified): Record<string, number> {
+function jsonFields(result: TimedResult): Record<string, number> {
   return {
     bytes: result.bytes,
     connect_ms: roundMs(result.connectMs),

@@ -59,7 +59,10 @@ export function runPing(
     const signal = AbortSignal.any([stopSignal, outputClosed.signal]);
     const { retryMs } = target;
     const summary = await ping({
-      ...{ ...task, retryMs, signal, onEvent },
+      ...task,
+      retryMs,
+      signal,
+      onEvent,
       connect: (retryMs) => connect({ ...target, retryMs, signal }),
     });
     const report = style.json

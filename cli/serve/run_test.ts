@@ -36,6 +36,36 @@ async function end(session: Session) {
   return { status, stdout: session.stdout, stderr: session.stderr };
 }
 
+/**
+ * Starts to serve, presses Ctrl-C at once, and checks in the end that no signal is
+ * listened for any more.
+ */
+function interrupted(port: number) {
+  const listeners = new Set<() => void>();
+  const written = { stdout: "" };
+  const terminal: Terminal = {
+    ...processTerminal(),
+    stdout: {
+      write(p) {
+        written.stdout += new TextDecoder().decode(p);
+        return Promise.resolve(p.length);
+      },
+    },
+    onStopSignal(listener) {
+      listeners.add(listener);
+      return { [Symbol.dispose]: () => void listeners.delete(listener) };
+    },
+  };
+  const options = {
+    serve: { port, drainTimeoutMs: 0 },
+    ...{ workers: 1, log: "text" } as const,
+  };
+  const status = runServe(options, terminal)
+    .finally(() => assertEquals(listeners.size, 0));
+  listeners.forEach((listener) => listener());
+  return { status, written };
+}
+
 /** Lets time pass until something is so. */
 async function passUntil(clock: FakeClock, isSo: () => boolean): Promise<void> {
   while (!isSo()) await clock.pass(1);
@@ -138,17 +168,6 @@ describe("echo serve", () => {
     await session.untilStdout(/^Connection closed with .* \(idle\)$/m);
     assertEquals((await end(session)).status, 0);
   });
-
-  it("says why it cannot listen, whatever comes before", async () => {
-    await using server = serve({ port: 0 });
-    const { port } = server.addr;
-    const session = run(["serve", `-p${port}`]);
-    // It listens for the signal already.
-    session.interrupt();
-    assertEquals(await session.status, 1);
-    assertEquals(session.stdout, "");
-    assertMatch(session.stderr, /^echo: Cannot listen on .* already in use, /);
-  });
 });
 
 describe("echo serve, on Ctrl-C", () => {
@@ -212,34 +231,20 @@ describe("echo serve, on Ctrl-C", () => {
     assertEquals(status, 130);
   });
 
-  it("ends in good order, however soon it comes, and listens no more", async () => {
-    const listeners = new Set<() => void>();
-    let stdout = "";
-    const terminal: Terminal = {
-      ...processTerminal(),
-      stdout: {
-        write(p) {
-          stdout += new TextDecoder().decode(p);
-          return Promise.resolve(p.length);
-        },
-      },
-      onStopSignal(listener) {
-        listeners.add(listener);
-        return { [Symbol.dispose]: () => void listeners.delete(listener) };
-      },
-    };
-    const options = {
-      serve: { port: 0, drainTimeoutMs: 0 },
-      ...{ workers: 1, log: "text" } as const,
-    };
-    const status = runServe(options, terminal);
-    listeners.forEach((listener) => listener());
+  it("ends in good order, however soon it comes", async () => {
+    const { status, written } = interrupted(0);
     assertEquals(await status, 0);
     assertMatch(
-      stdout,
+      written.stdout,
       /^Server listening on .*\nShutting down\nServed 0 connections, .*\n$/,
     );
-    assertEquals(listeners.size, 0);
+  });
+
+  it("says all the same why it cannot listen", async () => {
+    await using server = serve({ port: 0 });
+    const { status, written } = interrupted(server.addr.port);
+    await assertRejects(() => status, Deno.errors.AddrInUse);
+    assertEquals(written.stdout, "");
   });
 });
 
