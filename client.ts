@@ -111,5 +111,6 @@ export async function connect(
 
 /** Tells whether another attempt would fail in the same way. */
 function isFinal(error: unknown): boolean {
-  return error instanceof Deno.errors.NotCapable || error instanceof URIError;
+  return error instanceof Deno.errors.NotCapable ||
+    error instanceof URIError || error instanceof RangeError;
 }

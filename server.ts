@@ -135,7 +135,11 @@ class Server implements EchoServer {
       throw error;
     }
     this.#acceptor = new Acceptor(this.#listener, {
-      address: { ...address, port: this.addr.port },
+      address: {
+        transport: "tcp",
+        hostname: this.addr.hostname,
+        port: this.addr.port,
+      },
       hasRoom: () => this.#connections.size < maxConnections,
       onConnection: (conn) => this.#open(conn),
       onFailure: (error) => this.#emit({ type: "error", error }),

@@ -217,6 +217,7 @@ describe("nearestName()", () => {
     assertEquals(nearestName("a-b", ["a-bc", "abd"]), "a-bc");
     // Both begin so; the second one is near.
     assertEquals(nearestName("dra", names), "--drag");
+    assertEquals(nearestName("dr", ["--drag"]), "--drag");
     // One letter says nothing.
     assertEquals(nearestName("d", ["--drag"]), undefined);
     assertEquals(nearestName("--", ["--drag"]), undefined);
@@ -227,7 +228,7 @@ describe("nearestName()", () => {
     assertEquals(nearestName("SERVR", names), "serve");
     assertEquals(nearestName("abcdef", ["abxxef"]), "abxxef");
     assertEquals(nearestName("abcdef", ["abxxxf"]), undefined);
-    assertEquals(nearestName("cart", ["cats", "card", "carts"]), "carts");
+    assertEquals(nearestName("cart", ["cats", "card", "mart"]), "card");
     // Of names that are equally near it is the first.
     assertEquals(nearestName("cap", ["car", "cat"]), "car");
   });

@@ -36,12 +36,6 @@ export interface Terminal {
   onStopSignal(listener: () => void): Disposable;
 }
 
-/**
- * One press of Ctrl-C may come twice, this far apart at most: from the terminal, and
- * from a `deno task` that passes it on.
- */
-const SAME_PRESS_MS = 50;
-
 /** The pause before a stream that was not ready is tried again, in milliseconds. */
 const WOULD_BLOCK_PAUSE_MS = 5;
 
@@ -84,32 +78,16 @@ export function processTerminal(): Terminal {
     onStopSignal(listener) {
       // Windows has no SIGTERM; SIGBREAK is its Ctrl-Break and its closed console.
       const terminate = Deno.build.os === "windows" ? "SIGBREAK" : "SIGTERM";
-      const handlers = (["SIGINT", terminate] as const)
-        .map((signal) => [signal, oncePerPress(listener)] as const);
-      for (const handler of handlers) Deno.addSignalListener(...handler);
+      const signals = ["SIGINT", terminate] as const;
+      for (const signal of signals) Deno.addSignalListener(signal, listener);
       return {
         [Symbol.dispose]() {
-          for (const handler of handlers) Deno.removeSignalListener(...handler);
+          for (const signal of signals) {
+            Deno.removeSignalListener(signal, listener);
+          }
         },
       };
     },
-  };
-}
-
-/**
- * Makes a listener of a signal that calls another one, but not for a repetition of
- * the same press.
- *
- * @param listener What to call.
- * @returns The listener.
- */
-export function oncePerPress(listener: () => void): () => void {
-  let calledAt = -Infinity;
-  return () => {
-    const now = performance.now();
-    if (now - calledAt < SAME_PRESS_MS) return;
-    calledAt = now;
-    listener();
   };
 }
 

@@ -1,11 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { stopClock } from "../testing/clock.ts";
-import {
-  oncePerPress,
-  OutputClosedError,
-  processTerminal,
-} from "./terminal.ts";
+import { OutputClosedError, processTerminal } from "./terminal.ts";
 
 const BYTES = new Uint8Array(5);
 const { errors } = Deno;
@@ -117,25 +112,8 @@ describe("processTerminal()", () => {
     const terminate = Deno.build.os === "windows" ? "SIGBREAK" : "SIGTERM";
     assertEquals([...handlers.keys()], ["SIGINT", terminate]);
     for (const handler of handlers.values()) handler();
-    // One signal is no repetition of the other.
     assertEquals(calls, 2);
     disposable[Symbol.dispose]();
     assertEquals(handlers.size, 0);
-  });
-});
-
-describe("oncePerPress()", () => {
-  it("takes a signal that comes twice at once for one", () => {
-    using clock = stopClock();
-    let calls = 0;
-    const listener = oncePerPress(() => calls++);
-    listener();
-    clock.passAtOnce(49);
-    listener();
-    assertEquals(calls, 1);
-    // The time counts from the call, not from the repetition.
-    clock.passAtOnce(1);
-    listener();
-    assertEquals(calls, 2);
   });
 });

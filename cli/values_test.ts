@@ -193,6 +193,7 @@ describe("parseHost()", () => {
       "2[::1]",
       "fe80::1%eth0:1",
       `${label}a`,
+      `a.${label}a`,
       `${longest}a`,
       `${longest}.`,
     ],

@@ -311,7 +311,7 @@ describe("./echo", () => {
     await conn.read(new Uint8Array(10));
     server.kill("SIGINT");
     await server.untilStdout(/Shutting down/);
-    server.kill("SIGTERM");
+    server.kill("SIGINT");
     assertEquals(await server.status, 130);
   });
 

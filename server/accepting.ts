@@ -127,6 +127,7 @@ export class Acceptor {
       } catch (error) {
         if (signal.aborted) return;
         this.#tellFailure(error);
+        if (signal.aborted) return;
         // A client that left before its turn must not hold up the next one.
         if (CLIENT_ERRORS.has((error as { code?: string }).code ?? "")) {
           continue;
@@ -146,7 +147,7 @@ export class Acceptor {
     this.#wake();
   }
 
-  /** Closes the listener: whoever is in the kernel's queue is turned away. */
+  /** Closes the listener, which turns the clients in the kernel's queue away. */
   stop(): void {
     if (this.#stopped.signal.aborted) return;
     this.#stopped.abort();

@@ -16,7 +16,7 @@ export const BUFFER_BYTES = { least: 512, most: 512 * 1024, factor: 4 };
  * held. After fewer, a stream, whose reads vary in size, would have its buffer
  * shrink and grow all the time.
  */
-export const READS_BEFORE_SHRINKING = 32;
+const READS_BEFORE_SHRINKING = 32;
 
 /** A buffer that grows when a read fills it, and shrinks when reads are small. */
 export class EchoBuffer {

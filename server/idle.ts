@@ -8,7 +8,7 @@ import { startTimer } from "../net/time.ts";
 import type { Connection } from "./connection.ts";
 
 /** How often connections are looked at within the idle timeout. */
-export const SWEEPS_PER_TIMEOUT = 4;
+const SWEEPS_PER_TIMEOUT = 4;
 
 /**
  * Looks at all connections a few times within the idle timeout, which costs less

@@ -74,3 +74,24 @@ describe("EchoServer.ref() and EchoServer.unref()", () => {
     assertEquals(unrefs.size, 0);
   });
 });
+
+describe("serve() of a client that lost power", () => {
+  it("has the kernel find out", async () => {
+    await using server = serve({ port: 0 });
+    using first = await connectTo(server);
+    const prototype = Object.getPrototypeOf(first) as Deno.TcpConn;
+    const { setKeepAlive } = prototype;
+    const kept: (boolean | undefined)[] = [];
+    prototype.setKeepAlive = function (keepAlive) {
+      kept.push(keepAlive);
+      setKeepAlive.call(this, keepAlive);
+    };
+    try {
+      using second = await connectTo(server);
+      assertEquals(await roundTrip(second), HELLO);
+    } finally {
+      prototype.setKeepAlive = setKeepAlive;
+    }
+    assertEquals(kept.length >= 1 && kept.at(-1) !== false, true);
+  });
+});

@@ -101,8 +101,13 @@ async function start(
 /**
  * Writes batches one after the other, from any thread. A full disk is reported
  * once, and the lines are lost; only a reader that is gone ends the log.
+ *
+ * @param terminal Where the batches go, and where a failure is reported.
+ * @returns The writer.
  */
-function logWriter({ stdout, stderr }: Terminal): Writer {
+export function logWriter(
+  { stdout, stderr }: Pick<Terminal, "stdout" | "stderr">,
+): Writer {
   let last: Promise<unknown> = Promise.resolve();
   let hasFailed = false;
   const write = async (p: Uint8Array) => {

@@ -11,7 +11,7 @@ import {
   processTerminal,
   type Terminal,
 } from "../terminal.ts";
-import { runServe } from "./run.ts";
+import { logWriter, runServe } from "./run.ts";
 
 const HELLO = new TextEncoder().encode("hello");
 
@@ -283,5 +283,26 @@ describe("echo serve, whose log cannot be written", () => {
     );
     assertEquals([status, stderr], [0, `echo: ${full}\n`]);
     assertMatch(stdout, /\nServed \d+ connections, echoed \d+ B in .*\n$/);
+  });
+});
+
+describe("logWriter()", () => {
+  it("writes one batch after the other, whole", async () => {
+    const texts: string[] = [];
+    // A terminal that takes a byte at a time, and others have their turn meanwhile.
+    const stdout = {
+      async write(p: Uint8Array) {
+        await Promise.resolve();
+        texts.push(new TextDecoder().decode(p.subarray(0, 1)));
+        return 1;
+      },
+    };
+    const writer = logWriter({ stdout, stderr: stdout });
+    const batches = ["first", "second", "third"];
+    const lengths = await Promise.all(
+      batches.map((batch) => writer.write(new TextEncoder().encode(batch))),
+    );
+    assertEquals(texts.join(""), "firstsecondthird");
+    assertEquals(lengths, [5, 6, 5]);
   });
 });

@@ -245,6 +245,24 @@ describe("serveInWorkers()", () => {
 });
 
 describe("checkWorkers()", () => {
+  it("wants the right to read all of its code, not a part", () => {
+    if (Deno.build.os !== "linux") return;
+    const asked: unknown[] = [];
+    const { querySync } = Deno.permissions;
+    Deno.permissions.querySync = (descriptor) => {
+      asked.push(descriptor);
+      return { state: "granted" } as Deno.PermissionStatus;
+    };
+    try {
+      checkWorkers();
+    } finally {
+      Deno.permissions.querySync = querySync;
+    }
+    assertEquals(asked, [
+      { name: "read", path: new URL("../..", import.meta.url) },
+    ]);
+  });
+
   it("says what workers need here", () => {
     const { state } = Deno.permissions.querySync({ name: "read" });
     if (Deno.build.os !== "linux") {
