@@ -4,8 +4,8 @@
  * @module
  */
 
-import { delay } from "@std/async/delay";
 import { writeAll, type Writer } from "../../net/streams.ts";
+import { sleep } from "../../net/time.ts";
 import type { ServeOptions } from "../../server.ts";
 import { printLine } from "../command.ts";
 import { OutputClosedError, type Terminal } from "../terminal.ts";
@@ -64,13 +64,16 @@ export async function runServe(
   });
   const server = await starting;
 
-  const graceOver = stoppedNow.promise.then(() => delay(STOP_GRACE_MS));
+  const ended = new AbortController();
+  const graceOver = stoppedNow.promise
+    .then(() => sleep(STOP_GRACE_MS, ended.signal));
   const stats = await Promise.race([server.finished, graceOver]);
   if (stats) {
     const durationMs = performance.now() - startedAt;
     log.add({ type: "stopped", stats, durationMs });
     await Promise.race([log.flush(), graceOver]);
   }
+  ended.abort();
   return signals > 1 ? 130 : 0;
 }
 
