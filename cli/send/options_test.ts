@@ -76,6 +76,10 @@ describe("sendOptions()", () => {
       ...{ kind: "ping", message, count: 3 },
       ...{ intervalMs: 1000, reconnect: false },
     });
+    assertEquals(taskOf("-c3", "x"), {
+      ...taskOf("-c3"),
+      message: textMessage("x"),
+    });
     assertEquals(taskOf("-c0", "-i0", "--reconnect", "hi"), {
       ...{ kind: "ping", message, count: Infinity },
       ...{ intervalMs: 0, reconnect: true },

@@ -240,7 +240,9 @@ describe("echo send --count", () => {
     // The first attempt, at least, is refused.
     await delay(50);
     await using _ = serve({ port });
-    assertMatch((await sending).stdout, /^1 sent, 1 verified, 0 lost/m);
+    const { status, stdout } = await sending;
+    assertEquals(status, 0);
+    assertMatch(stdout, /^1 sent, 1 verified, 0 lost/m);
   });
 
   it("ends quietly when stdout is closed, by what it verified", async () => {
