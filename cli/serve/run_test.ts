@@ -286,6 +286,20 @@ describe("echo serve, whose log cannot be written", () => {
   });
 });
 
+describe("echo serve, stopped at once", () => {
+  // With the real clock, so that a timer left behind shows.
+  it("leaves nothing behind", async () => {
+    const session = run(["serve", "-p0", "--drain-timeout", "1h"]);
+    const [, port] = await session.untilStdout(/127\.0\.0\.1:(\d+)/);
+    using _conn = await Deno.connect({ port: Number(port) });
+    await session.untilStdout(/established/);
+    session.interrupt();
+    await session.untilStdout(/Shutting down/);
+    session.interrupt();
+    assertEquals(await session.status, 130);
+  });
+});
+
 describe("logWriter()", () => {
   it("writes one batch after the other, whole", async () => {
     const texts: string[] = [];
