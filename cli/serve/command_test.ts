@@ -20,7 +20,14 @@ describe("echo serve", () => {
   it("describes its flags with their defaults", async () => {
     const { status, stdout } = await outcome("--help");
     assertEquals(status, 0);
-    assertMatch(stdout, /^Usage: echo serve \[OPTIONS\]$/m);
+    assertMatch(
+      stdout,
+      /^Usage: echo serve \[OPTIONS\]\n\nAccept TCP connections and send back every byte\.\n/,
+    );
+    assertMatch(
+      stdout,
+      /\nTIME is 250ms, .*\n\n.* 130 when a second [^\n]+\n$/s,
+    );
     const rows = stdout.matchAll(
       /^ {2}(-\w| {2}).*--([\w-]+)(?: .*\[(.*)\])?/gm,
     );

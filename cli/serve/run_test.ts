@@ -1,17 +1,10 @@
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { connect } from "../../client.ts";
-import { serve } from "../../server.ts";
-import { type FakeClock, stopClock } from "../../testing/clock.ts";
 import { freePort } from "../../testing/peer.ts";
 import { run, type Session } from "../../testing/terminal.ts";
-import { roundTrip } from "../../testing/visitor.ts";
-import {
-  OutputClosedError,
-  processTerminal,
-  type Terminal,
-} from "../terminal.ts";
-import { logWriter, runServe } from "./run.ts";
+import { OutputClosedError } from "../terminal.ts";
+import { logWriter } from "./run.ts";
 
 const HELLO = new TextEncoder().encode("hello");
 
@@ -36,51 +29,6 @@ async function end(session: Session) {
   return { status, stdout: session.stdout, stderr: session.stderr };
 }
 
-/**
- * Starts to serve, presses Ctrl-C at once, and checks in the end that no signal is
- * listened for any more.
- */
-function interrupted(port: number) {
-  const listeners = new Set<() => void>();
-  const written = { stdout: "" };
-  const terminal: Terminal = {
-    ...processTerminal(),
-    stdout: {
-      write(p) {
-        written.stdout += new TextDecoder().decode(p);
-        return Promise.resolve(p.length);
-      },
-    },
-    onStopSignal(listener) {
-      listeners.add(listener);
-      return { [Symbol.dispose]: () => void listeners.delete(listener) };
-    },
-  };
-  const options = {
-    serve: { port, drainTimeoutMs: 0 },
-    ...{ workers: 1, log: "text" } as const,
-  };
-  const status = runServe(options, terminal)
-    .finally(() => assertEquals(listeners.size, 0));
-  listeners.forEach((listener) => listener());
-  return { status, written };
-}
-
-/** Lets time pass until something is so. */
-async function passUntil(clock: FakeClock, isSo: () => boolean): Promise<void> {
-  while (!isSo()) await clock.pass(1);
-}
-
-/** Lets time pass until a server listens, and tells its port. */
-async function untilListening(
-  clock: FakeClock,
-  session: Session,
-): Promise<number> {
-  await passUntil(clock, () => session.stdout.includes("\n"));
-  const [, port] = await session.untilStdout(/127\.0\.0\.1:(\d+)/);
-  return Number(port);
-}
-
 describe("echo serve", () => {
   it("logs in the words of the example", async () => {
     const [session, port] = await startServe();
@@ -99,6 +47,14 @@ describe("echo serve", () => {
           "Served 1 connection, echoed 5 B in [\\d.]+ m?s\n$",
       ),
     );
+  });
+
+  it("listens where --host says", async () => {
+    const session = run(["serve", "-p0", "-H", "[::1]", "--once"]);
+    const [, port] = await session.untilStdout(/ listening on \[::1\]:(\d+)/);
+    using client = await connect({ hostname: "::1", port: Number(port) });
+    await client.end();
+    assertEquals(await session.status, 0);
   });
 
   it("never prints what a client sends raw, nor much of it", async () => {
@@ -170,84 +126,6 @@ describe("echo serve", () => {
   });
 });
 
-describe("echo serve, on Ctrl-C", () => {
-  it("lets connections finish for --drain-timeout, then closes them", async () => {
-    using clock = stopClock();
-    await clock.pass(60_000);
-    const session = run(["serve", "-p0", "--drain-timeout", "20s"]);
-    const port = await untilListening(clock, session);
-    using conn = await Deno.connect({ port });
-    await passUntil(clock, () => session.stdout.includes("established"));
-    session.interrupt();
-    await clock.pass(19_999);
-    assertMatch(
-      session.stdout,
-      /^Shutting down: 1 connection open, waiting up to 20s \(Ctrl-C again to stop now\)$/m,
-    );
-    await roundTrip(conn);
-    await clock.pass(1);
-    assertEquals(await conn.read(new Uint8Array(1)), null);
-    assertEquals(await session.status, 0);
-    assertMatch(session.stdout, /^Connection closed with .* \(shutdown\)$/m);
-    const served = /\nServed 1 connection, echoed 5 B in 20\.\d\d s\n$/;
-    assertMatch(session.stdout, served);
-  });
-
-  it("stops at once on the second one", async () => {
-    using clock = stopClock();
-    const session = run(["serve", "-p0", "--drain-timeout", "1h"]);
-    const port = await untilListening(clock, session);
-    using conn = await Deno.connect({ port });
-    await passUntil(clock, () => session.stdout.includes("established"));
-    session.interrupt();
-    await passUntil(clock, () => session.stdout.includes("Shutting down"));
-    session.interrupt();
-    assertEquals(await session.status, 130);
-    assertEquals(await conn.read(new Uint8Array(1)), null);
-    assertEquals(session.stdout.match(/^Shutting down/gm)?.length, 1);
-    assertMatch(session.stdout, /^Connection closed with .* \(shutdown\)$/m);
-    assertMatch(session.stdout, /\nServed 1 connection, echoed 0 B in .*\n$/);
-  });
-
-  it("gives a log that stalls 50 ms after the second one", async () => {
-    using clock = stopClock();
-    let isStalled = false;
-    const stdout = {
-      write() {
-        isStalled = true;
-        return new Promise<number>(() => {});
-      },
-    };
-    const session = run(["serve", "-p0"], { stdout });
-    let status: number | undefined;
-    session.status.then((known) => status = known);
-    await passUntil(clock, () => isStalled);
-    session.interrupt();
-    session.interrupt();
-    await clock.pass(49);
-    assertEquals(status, undefined);
-    // A flush of the log would take a second, which this clock does not make pass.
-    await clock.pass(1);
-    assertEquals(status, 130);
-  });
-
-  it("ends in good order, however soon it comes", async () => {
-    const { status, written } = interrupted(0);
-    assertEquals(await status, 0);
-    assertMatch(
-      written.stdout,
-      /^Server listening on .*\nShutting down\nServed 0 connections, .*\n$/,
-    );
-  });
-
-  it("says all the same why it cannot listen", async () => {
-    await using server = serve({ port: 0 });
-    const { status, written } = interrupted(server.addr.port);
-    await assertRejects(() => status, Deno.errors.AddrInUse);
-    assertEquals(written.stdout, "");
-  });
-});
-
 describe("echo serve, whose log cannot be written", () => {
   /** Serves clients until it wrote so often, and ends. */
   async function outcome(write: () => Promise<void>, mostWrites: number) {
@@ -283,20 +161,6 @@ describe("echo serve, whose log cannot be written", () => {
     );
     assertEquals([status, stderr], [0, `echo: ${full}\n`]);
     assertMatch(stdout, /\nServed \d+ connections, echoed \d+ B in .*\n$/);
-  });
-});
-
-describe("echo serve, stopped at once", () => {
-  // With the real clock, so that a timer left behind shows.
-  it("leaves nothing behind", async () => {
-    const session = run(["serve", "-p0", "--drain-timeout", "1h"]);
-    const [, port] = await session.untilStdout(/127\.0\.0\.1:(\d+)/);
-    using _conn = await Deno.connect({ port: Number(port) });
-    await session.untilStdout(/established/);
-    session.interrupt();
-    await session.untilStdout(/Shutting down/);
-    session.interrupt();
-    assertEquals(await session.status, 130);
   });
 });
 
