@@ -123,6 +123,8 @@ function* characters(bytes: Uint8Array): Generator<string | number> {
 }
 
 function escapeCharacter(char: string): string {
+  // Otherwise a client that sends a backslash and an n would show as a line end.
+  if (char === "\\") return "\\\\";
   if (!UNPRINTABLE.test(char)) return char;
   const code = char.codePointAt(0)!;
   return SHORT_ESCAPES[char] ??

@@ -77,7 +77,11 @@ describe("formatCount()", () => {
 
 describe("escapeText()", () => {
   it("leaves what a terminal can show", () => {
-    assertEquals(escapeText("héllo, 世界 😀 \\"), "héllo, 世界 😀 \\");
+    assertEquals(escapeText("héllo, 世界 😀 /"), "héllo, 世界 😀 /");
+  });
+
+  it("escapes a backslash, so that it is not taken for an escape", () => {
+    assertEquals(escapeText("a\\nb\n"), "a\\\\nb\\n");
   });
 
   it("escapes controls and invisible characters", () => {

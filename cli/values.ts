@@ -123,13 +123,26 @@ export function parseHost(text: string): string {
   const bare = text.replace(/^\[(.+)\]$/, "$1");
   const isName = bare === text && HOST_NAME.test(text);
   if (!isName && !isIPv6(bare)) {
+    const hasPort = /^([^:]*|\[.*\]):\d+$/.test(text);
     throw new UsageError(
       "expected an IPv4 or IPv6 address or a name" +
-        (/^[^:]*:\d+$/.test(text) ? ", the port goes to --port" : ""),
+        (hasPort ? ", the port goes to --port" : ""),
+    );
+  }
+  const [, zone] = bare.match(ZONE) ?? [];
+  if (zone !== undefined && !LINK_LOCAL.test(bare)) {
+    throw new UsageError(
+      `only a link-local address (fe80::/10) has a zone, leave out %${zone}`,
     );
   }
   return bare;
 }
+
+/** The zone of an IPv6 address ({@link https://www.rfc-editor.org/rfc/rfc4007#section-11 | RFC 4007}). */
+const ZONE = /%(\w+)$/;
+
+/** Addresses that are good within one network alone: fe80::/10, and multicast. */
+const LINK_LOCAL = /^f(e[89ab]|f)[\da-f]{0,2}:/i;
 
 /**
  * Labels of up to 63 letters, digits, hyphens and, in practice, underscores, 253
@@ -141,6 +154,6 @@ const HOST_NAME =
 
 function isIPv6(text: string): boolean {
   // A zone, as in fe80::1%eth0, is not a part of a URL's address.
-  const address = text.replace(/%\w+$/, "");
+  const address = text.replace(ZONE, "");
   return address.includes(":") && URL.canParse(`http://[${address}]/`);
 }

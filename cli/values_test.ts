@@ -172,7 +172,16 @@ describe("parseHost()", () => {
 
   const hosts = [
     ...["127.0.0.1", "::1", "::", "0:0:0:0:0:0:0:1", "::ffff:127.0.0.1"],
-    ...["fe80::1%eth0", "localhost", "EXAMPLE.com", "example.com.", "a", "9.x"],
+    ...[
+      "fe80::1%eth0",
+      "febf::1%2",
+      "ff02::1%eth0",
+      "localhost",
+      "EXAMPLE.com",
+      "example.com.",
+      "a",
+      "9.x",
+    ],
     ...["_dns.no_such-host", "a--b", "a.1b2.3c4", label, longest],
   ];
   it("takes an address or a name", () => {
@@ -206,12 +215,23 @@ describe("parseHost()", () => {
   });
 
   it("says where the port goes", () => {
-    for (const text of ["localhost:80", "127.0.0.1:80", ":80"]) {
+    const withPort = ["localhost:80", "127.0.0.1:80", ":80", "[::1]:80"];
+    for (const text of withPort) {
       assertRefused(parseHost, text, "a name, the port goes to --port");
     }
-    for (const text of ["localhost:", "localhost:http"]) {
+    for (const text of ["localhost:", "localhost:http", "[::1]:", "::g:80"]) {
       const error = assertThrows(() => parseHost(text), UsageError);
       assertEquals(error.message.includes("--port"), false);
+    }
+  });
+
+  it("takes a zone with a link-local address alone", () => {
+    for (const text of ["::1%lo", "[::1%lo]", "fec0::1%lo", "2001:db8::1%lo"]) {
+      const error = assertThrows(() => parseHost(text), UsageError, "", text);
+      assertEquals(
+        error.message,
+        "only a link-local address (fe80::/10) has a zone, leave out %lo",
+      );
     }
   });
 });
