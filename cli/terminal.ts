@@ -27,8 +27,8 @@ export interface Terminal {
   now(): Date;
 
   /**
-   * Calls a function on each SIGINT (Ctrl-C) and each request to terminate,
-   * which then no longer end the process.
+   * Calls a function on each SIGINT (Ctrl-C), on each request to terminate and when
+   * the terminal is closed, none of which then ends the process.
    *
    * @param listener What to call.
    * @returns Disposing of it lets the signals end the process again.
@@ -38,6 +38,15 @@ export interface Terminal {
 
 /** The pause before a stream that was not ready is tried again, in milliseconds. */
 const WOULD_BLOCK_PAUSE_MS = 5;
+
+/** The signals that end a command in good order. */
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/** The same on Windows, where SIGBREAK is Ctrl-Break and a closed console. */
+const WINDOWS_SIGNALS = ["SIGINT", "SIGBREAK"] as const;
+
+/** A signal that comes again within this time is the same one, in milliseconds. */
+const REPEATED_SIGNAL_MS = 50;
 
 /** The reader of the result went away, as `head` does when it has enough. */
 export class OutputClosedError extends Error {
@@ -76,18 +85,30 @@ export function processTerminal(): Terminal {
     },
     now: () => new Date(),
     onStopSignal(listener) {
-      // Windows has no SIGTERM; SIGBREAK is its Ctrl-Break and its closed console.
-      const terminate = Deno.build.os === "windows" ? "SIGBREAK" : "SIGTERM";
-      const signals = ["SIGINT", terminate] as const;
-      for (const signal of signals) Deno.addSignalListener(signal, listener);
+      const isWindows = Deno.build.os === "windows";
+      const listeners = (isWindows ? WINDOWS_SIGNALS : SIGNALS)
+        .map((signal) => [signal, oncePerPress(listener)] as const);
+      for (const it of listeners) Deno.addSignalListener(...it);
       return {
         [Symbol.dispose]() {
-          for (const signal of signals) {
-            Deno.removeSignalListener(signal, listener);
-          }
+          for (const it of listeners) Deno.removeSignalListener(...it);
         },
       };
     },
+  };
+}
+
+/**
+ * Calls a function when a signal comes, but not when it is repeated at once. Under
+ * `deno task` one Ctrl-C is two signals: one of the terminal, which sends it to all
+ * processes, and one of `deno task`, which passes on its own.
+ */
+function oncePerPress(listener: () => void): () => void {
+  let last = -Infinity;
+  return () => {
+    const now = performance.now();
+    if (now - last >= REPEATED_SIGNAL_MS) listener();
+    last = now;
   };
 }
 

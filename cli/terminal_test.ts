@@ -1,25 +1,11 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { stopClock } from "../testing/clock.ts";
+import { replace } from "../testing/replace.ts";
 import { OutputClosedError, processTerminal } from "./terminal.ts";
 
 const BYTES = new Uint8Array(5);
 const { errors } = Deno;
-
-/** Lets a method of one of this process's streams do something else. */
-function replace<T, K extends keyof T>(
-  object: T,
-  name: K,
-  method: T[K],
-): Disposable {
-  const own = Object.getOwnPropertyDescriptor(object, name);
-  Object.defineProperty(object, name, { value: method, configurable: true });
-  return {
-    [Symbol.dispose]() {
-      delete object[name];
-      if (own) Object.defineProperty(object, name, own);
-    },
-  };
-}
 
 /** Makes a method that fails some times before it succeeds. */
 function failing<T>(failures: Error[], result: T): () => Promise<T> {
@@ -99,21 +85,56 @@ describe("processTerminal()", () => {
     assert(before <= now && now <= Date.now());
   });
 
-  it("listens for two signals until it is told to stop", () => {
+  /** Plays the signals of the process while a listener is there. */
+  function playSignals(listener: () => void) {
     const handlers = new Map<Deno.Signal, () => void>();
     using _add = replace(Deno, "addSignalListener", (signal, handler) => {
       handlers.set(signal, handler);
     });
-    using _remove = replace(Deno, "removeSignalListener", (signal, handler) => {
-      if (handlers.get(signal) === handler) handlers.delete(signal);
-    });
+    const { [Symbol.dispose]: stop } = processTerminal().onStopSignal(listener);
+    return {
+      handlers,
+      stop() {
+        using _remove = replace(
+          Deno,
+          "removeSignalListener",
+          (signal, handler) => {
+            if (handlers.get(signal) === handler) handlers.delete(signal);
+          },
+        );
+        stop();
+      },
+    };
+  }
+
+  it("listens for signals until it is told to stop", () => {
     let calls = 0;
-    const disposable = processTerminal().onStopSignal(() => calls++);
-    const terminate = Deno.build.os === "windows" ? "SIGBREAK" : "SIGTERM";
-    assertEquals([...handlers.keys()], ["SIGINT", terminate]);
+    const { handlers, stop } = playSignals(() => calls++);
+    const expected = Deno.build.os === "windows"
+      ? ["SIGINT", "SIGBREAK"]
+      : ["SIGINT", "SIGTERM", "SIGHUP"];
+    assertEquals([...handlers.keys()], expected);
     for (const handler of handlers.values()) handler();
-    assertEquals(calls, 2);
-    disposable[Symbol.dispose]();
+    assertEquals(calls, expected.length);
+    stop();
     assertEquals(handlers.size, 0);
+  });
+
+  it("takes a signal that is repeated within 50 ms for the same one", async () => {
+    using clock = stopClock();
+    let calls = 0;
+    const { handlers } = playSignals(() => calls++);
+    const interrupt = handlers.get("SIGINT")!;
+    interrupt();
+    interrupt();
+    await clock.pass(49);
+    interrupt();
+    assertEquals(calls, 1);
+    await clock.pass(49);
+    interrupt();
+    assertEquals(calls, 1, "each repetition begins the time anew");
+    await clock.pass(50);
+    interrupt();
+    assertEquals(calls, 2);
   });
 });
