@@ -6,6 +6,9 @@
 //              them, and sends again: messages a second, latencies in milliseconds
 // streams      each connection sends all the time, and reads the bytes that come
 //              back without comparing them: MiB a second
+// asker        CONNECTIONS streams, and one more connection that sends BYTES every 30
+//              ms, if those before are back: MiB a second of the streams, latencies
+//              of the one
 // connections  each of CONNECTIONS slots connects, makes one round trip, closes,
 //              and connects again: connections a second
 // idle         each connection makes one round trip and then nothing. The line is
@@ -26,7 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PATIENCE_SECONDS = 5, STREAM_BYTES = 256 * 1024, MOST_SAMPLES = 16 << 20, MOST_EVENTS = 512 };
+enum { PATIENCE_SECONDS = 5, ASKS_A_SECOND = 33, STREAM_BYTES = 256 * 1024, MOST_SAMPLES = 16 << 20, MOST_EVENTS = 512 };
 
 typedef struct {
   int fd;
@@ -115,6 +118,14 @@ static double percentile(double percent) {
   return latencies[(size_t)((samples - 1) * percent / 100)] * 1e3;
 }
 
+// Takes the reply as soon as it is there, and asks again when it is time.
+static void ask(Connection *asker, double now) {
+  if (asker->received < bytes && receive_message(asker))
+    latencies[samples++] = seconds_now() - asker->sent_at;
+  if (asker->received == bytes && now - asker->sent_at >= 1.0 / ASKS_A_SECOND)
+    send_message(asker);
+}
+
 static void print_latencies(double rate, double longest) {
   qsort(latencies, samples, sizeof *latencies, by_size);
   printf("{\"rate\":%.1f,\"latencyMs\":{\"p50\":%.4f,\"p99\":%.4f,\"p99_9\":%.4f,"
@@ -134,18 +145,19 @@ int main(int count, char **values) {
   bytes = atoi(values[4]);
   double warmup = atof(values[5]), duration = atof(values[6]);
   int is_roundtrips = !strcmp(kind, "roundtrips");
-  int is_streams = !strcmp(kind, "streams");
+  int is_asker = !strcmp(kind, "asker");
+  int is_streams = is_asker || !strcmp(kind, "streams");
   int is_idle = !strcmp(kind, "idle");
-  if (is_streams) bytes = STREAM_BYTES;
+  if (bytes > STREAM_BYTES) fail("BYTES is more than %d", STREAM_BYTES);
 
   poller = epoll_create1(0);
-  message = malloc(bytes);
+  message = malloc(STREAM_BYTES);
   inbox = malloc(STREAM_BYTES + 1);
-  for (size_t i = 0; i < bytes; i++) message[i] = i * 31 + 7;
+  for (size_t i = 0; i < STREAM_BYTES; i++) message[i] = i * 31 + 7;
   Connection *all = calloc(connections, sizeof *all);
   // A page of it takes no memory until it is written to.
-  if (is_roundtrips) latencies = malloc(MOST_SAMPLES * sizeof *latencies);
-  if (!all || (is_roundtrips && !latencies)) fail("out of memory");
+  latencies = malloc(MOST_SAMPLES * sizeof *latencies);
+  if (!all || !latencies) fail("out of memory");
 
   for (int i = 0; i < connections; i++) {
     open_connection(&all[i]);
@@ -168,6 +180,11 @@ int main(int count, char **values) {
   }
 
   for (int i = 0; i < connections && !is_streams; i++) send_message(&all[i]);
+  Connection asker = {.fd = -1};
+  if (is_asker) {
+    open_connection(&asker);
+    send_message(&asker);
+  }
   double start = seconds_now() + warmup, now = 0, end = start + duration;
   double last = start;
   double done = 0;
@@ -190,9 +207,10 @@ int main(int count, char **values) {
       Connection *connection = events[i].data.ptr;
       if (is_streams) {
         if (events[i].events & EPOLLOUT)
-          send(connection->fd, message, bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+          send(connection->fd, message, STREAM_BYTES, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (events[i].events & ~EPOLLOUT)
           done += receive(connection, STREAM_BYTES) / 1048576.0;
+        if (is_asker) ask(&asker, now);
       } else if (receive_message(connection)) {
         done++;
         if (is_roundtrips) {
@@ -211,8 +229,12 @@ int main(int count, char **values) {
   double rate = done / (now - start);
   // A connection that still waits may have waited the longest.
   double longest = 0;
-  for (int i = 0; i < connections; i++)
+  for (int i = 0; i < connections && is_roundtrips; i++)
     if (now - all[i].sent_at > longest) longest = now - all[i].sent_at;
-  if (is_roundtrips) print_latencies(rate, longest * 1e3);
+  if (is_asker && asker.received < bytes) {
+    longest = now - asker.sent_at;
+    if (!samples) latencies[samples++] = longest;
+  }
+  if (is_roundtrips || is_asker) print_latencies(rate, longest * 1e3);
   else printf("{\"rate\":%.1f}\n", rate);
 }

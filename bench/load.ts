@@ -12,6 +12,7 @@
 import { printLine } from "../cli/command.ts";
 import { connect } from "../client.ts";
 import { load } from "../probe/load.ts";
+import { ping } from "../probe/ping.ts";
 
 /** What the arguments ask for. */
 interface Task {
@@ -93,6 +94,22 @@ async function stream({ port }: Task, meter: Meter): Promise<void> {
   await client.echoStream(source, sink);
 }
 
+/** How often the one that asks does so, in milliseconds. */
+const ASKING_INTERVAL_MS = 30;
+
+async function ask(task: Task): Promise<object> {
+  const { port, message, warmupMs, lastsMs } = task;
+  const streaming = rateOf(task, stream);
+  const connectOne = (retryMs: number) => connect({ port, retryMs });
+  const asked = await ping({
+    connect: connectOne,
+    message,
+    count: Math.ceil((warmupMs + lastsMs) / ASKING_INTERVAL_MS),
+    intervalMs: ASKING_INTERVAL_MS,
+  });
+  return { ...await streaming, latencyMs: asked.rttMs };
+}
+
 async function connectAgain(
   { port, message }: Task,
   meter: Meter,
@@ -115,6 +132,7 @@ async function idle({ port, connections, message }: Task): Promise<object> {
 const KINDS: Record<string, (task: Task) => Promise<object>> = {
   roundtrips: roundTrips,
   streams: (task) => rateOf(task, stream),
+  asker: ask,
   connections: (task) => rateOf(task, connectAgain),
   idle,
 };

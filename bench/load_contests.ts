@@ -19,7 +19,7 @@ import type { Server } from "./servers.ts";
 
 /** A load, the same for all servers. */
 interface Load extends Contest {
-  readonly kind: "roundtrips" | "streams" | "connections" | "idle";
+  readonly kind: "roundtrips" | "streams" | "asker" | "connections" | "idle";
   readonly connections: number;
   readonly bytes: number;
 }
@@ -35,6 +35,8 @@ export const TURNS = 4;
 export const IDLE = "10000 idle connections";
 
 const SERVERS = { table: "servers", bytes: 64 } as const;
+
+const LATENCY = { table: "latency", bytes: 64 } as const;
 
 const ROUND_TRIPS = { unit: "round trips/s", kind: "roundtrips" } as const;
 
@@ -70,12 +72,17 @@ const LOADS: readonly Load[] = [
     kind: "idle",
     connections: 10_000,
   },
-  ...[100, 500, 2000].map((connections) => ({
-    ...ROUND_TRIPS,
+  ...[100, 150, 500, 2000].map((connections) => ({
+    ...{ ...LATENCY, ...ROUND_TRIPS },
     name: `${connections} × 64 B`,
-    table: "latency" as const,
     connections,
-    bytes: 64,
+  })),
+  ...[4, 50, 200].map((connections) => ({
+    ...LATENCY,
+    name: `one asks while ${connections} stream`,
+    unit: "MiB/s",
+    kind: "asker" as const,
+    connections,
   })),
 ];
 
@@ -163,7 +170,7 @@ async function prepare(
 interface LoadResult {
   /** The rate, in the unit of its kind per second. */
   readonly rate: number;
-  /** The latencies, for round trips alone. */
+  /** The latencies, for round trips and for the one that asks. */
   readonly latencyMs?: Latency;
 }
 

@@ -201,7 +201,7 @@ export function latencyTable(
           formatNumber(spreadOf(taken.map((s) => value(s) ?? NaN)).median);
         return [
           `${contest.name}: ${entrant}`,
-          median((s) => s.value),
+          `${median((s) => s.value)} ${contest.unit}`,
           median((s) => s.latencyMs?.p50),
           median((s) => s.latencyMs?.p99),
           median((s) => s.latencyMs?.p99_9),
@@ -209,7 +209,7 @@ export function latencyTable(
         ];
       })
     );
-  const head = ["", "round trips/s", "p50 ms", "p99 ms", "p99.9 ms", "max ms"];
+  const head = ["", "rate", "p50 ms", "p99 ms", "p99.9 ms", "max ms"];
   return table([head, ...rows]);
 }
 

@@ -139,6 +139,7 @@ function ourOtherServers({ versions }: Programs): Candidate[] {
   return [
     {
       name: "./echo serve",
+      hasLatency: true,
       command: (port) => [EXECUTABLE, ...serveQuietly(port)],
       isHere: isCompiled,
     },
@@ -173,6 +174,7 @@ function otherServers(
     },
     {
       name: "Go goroutines",
+      hasLatency: true,
       command: (port) => [goroutines!, `${port}`],
       isHere: goroutines !== undefined,
     },
