@@ -3,10 +3,10 @@ import { deadline } from "@std/async/deadline";
 import { delay } from "@std/async/delay";
 import { describe, it } from "@std/testing/bdd";
 import { connect, MismatchError } from "../client.ts";
-import { serve } from "../server.ts";
 import { stopClock } from "../testing/clock.ts";
 import { patternOf, startPeer } from "../testing/peer.ts";
 import {
+  changing,
   clientOn,
   ECHOING,
   GivenSource,
@@ -260,9 +260,9 @@ describe("EchoClient.echoStream() of a server that keeps its side open", () => {
   });
 
   it("does not wait for a second when the server ends its side", async () => {
-    await using server = serve({ port: 0 });
+    using peer = startPeer(changing((bytes) => bytes));
     using clock = stopClock();
-    using client = await connect(server.addr);
+    using client = await connect({ port: peer.port });
     // The clock stands: this ends without its help.
     const { bytes } = await client.echoStream(sourceOf(HELLO));
     assertEquals(bytes, 5);

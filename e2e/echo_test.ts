@@ -6,30 +6,16 @@ import { RandomSource } from "../cli/send/random_source.ts";
 import { connect } from "../client.ts";
 import { freePort, startPeer } from "../testing/peer.ts";
 import {
+  countListeners,
   EXECUTABLE,
   itRuns,
-  type Process,
   shell,
   spawn,
   start,
+  startServe,
   startWithLimit,
 } from "../testing/process.ts";
 import { soak } from "./soak.ts";
-
-/** Starts `echo serve` on a free port, and tells the port. */
-async function startServe(...args: string[]): Promise<[Process, string]> {
-  const server = start("serve", "--port", "0", ...args);
-  const [, port] = await server.untilStdout(/127\.0\.0\.1:(\d+)/);
-  return [server, port!];
-}
-
-/** Counts the sockets that listen on a port of 127.0.0.1. */
-async function countListeners(port: string): Promise<number> {
-  const hex = Number(port).toString(16).toUpperCase().padStart(4, "0");
-  // In state 0A, LISTEN: proc(5).
-  const pattern = ` 0100007F:${hex} 00000000:0000 0A `;
-  return Number(await shell('grep -c "$1" /proc/net/tcp', pattern));
-}
 
 describe("./echo", () => {
   itRuns("serves and sends in two processes", async () => {
@@ -50,34 +36,6 @@ describe("./echo", () => {
     assertEquals(await client.status, 0);
     assertEquals(await server.status, 0);
     assertEquals(server.stderr, "");
-  });
-
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    itRuns(`lets open connections finish on ${signal}`, async () => {
-      const [server, port] = await startServe();
-      await using _ = server;
-      using conn = await Deno.connect({ port: Number(port) });
-      await server.untilStdout(/established/);
-      server.kill(signal);
-      await server.untilStdout(/^Shutting down: 1 connection open, /m);
-      await conn.write(new Uint8Array(3));
-      await conn.closeWrite();
-      assertEquals(await conn.read(new Uint8Array(10)), 3);
-      assertEquals(await conn.read(new Uint8Array(10)), null);
-      assertEquals(await server.status, 0);
-      assertMatch(server.stdout, /^Served 1 connection, echoed 3 B in /m);
-    });
-  }
-
-  itRuns("stops at once on a second signal", async () => {
-    const [server, port] = await startServe("--drain-timeout", "1h");
-    await using _ = server;
-    using _conn = await Deno.connect({ port: Number(port) });
-    await server.untilStdout(/established/);
-    server.kill("SIGINT");
-    await server.untilStdout(/Shutting down/);
-    server.kill("SIGTERM");
-    assertEquals(await server.status, 130);
   });
 
   itRuns("says in one line that the port is in use", async () => {
@@ -117,21 +75,6 @@ describe("./echo", () => {
     const stdout = await shell(script, EXECUTABLE.pathname, port);
     assertEquals(stdout, "hello\nstatus 0\n");
   });
-
-  itRuns(
-    "ends when a client comes in the same moment as a signal",
-    async () => {
-      for (let turn = 0; turn < 10; turn++) {
-        const [server, port] = await startServe("--drain-timeout", "50ms");
-        await using _ = server;
-        server.kill("SIGSTOP");
-        server.kill("SIGTERM");
-        using _conn = await Deno.connect({ port: Number(port) });
-        server.kill("SIGCONT");
-        assertEquals(await server.status, 0);
-      }
-    },
-  );
 
   itRuns("takes a reply that came in time while it was stopped", async () => {
     const arrived = Promise.withResolvers<void>();
@@ -275,18 +218,6 @@ describe("./echo", () => {
     assertEquals(await countListeners(port), navigator.hardwareConcurrency);
   });
 
-  itRuns("refuses limits that its threads would have to share", async () => {
-    for (const [flag, ...value] of [["--once"], ["--max-connections", "5"]]) {
-      await using server = start("serve", "--workers=2", flag!, ...value);
-      assertEquals(await server.status, 2);
-      assertEquals(
-        server.stderr,
-        `echo: --workers and ${flag} exclude each other: ` +
-          "workers do not count each other's connections\n",
-      );
-    }
-  });
-
   itRuns("says once that the disk is full, from all its threads", async () => {
     const script = 'exec 2>&1; "$1" serve -p "$2" --workers 2 >/dev/full & ' +
       'for turn in 1 2 3 4; do "$1" send -qp "$2" --retry 10s hi; done; ' +
@@ -298,21 +229,6 @@ describe("./echo", () => {
       "echo: Cannot write to stdout: no space left on device",
       ...["hi", "hi", "hi", "hi", "status 0"],
     ]);
-  });
-
-  itRuns("stops its threads at once on a second signal", async () => {
-    const [server, port] = await startServe(
-      "--workers=2",
-      "--drain-timeout=1h",
-    );
-    await using _ = server;
-    using conn = await Deno.connect({ port: Number(port) });
-    await conn.write(new Uint8Array(3));
-    await conn.read(new Uint8Array(10));
-    server.kill("SIGINT");
-    await server.untilStdout(/Shutting down/);
-    server.kill("SIGINT");
-    assertEquals(await server.status, 130);
   });
 
   itRuns("does not share its port with another server", async () => {

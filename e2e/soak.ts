@@ -20,6 +20,12 @@ const VISITORS = 20;
  */
 const RETRY_MS = 5000;
 
+/**
+ * A server that is busy for the first time opens two descriptors, with which it knows
+ * when the event loop has looked at its sockets, and keeps them.
+ */
+const BUSY_DESCRIPTORS = 2;
+
 /** What the server's process holds. */
 interface Usage {
   readonly residentMiB: number;
@@ -89,7 +95,7 @@ function freePort(): number {
  * @param first The memory after this many of them is what it is compared with.
  * @returns What the server used, in words.
  * @throws {Error} If the server's resident memory grew by more than a fifth twice,
- * or if it has more descriptors open than before the first connection.
+ * or if it has more descriptors open than a busy server without connections.
  */
 export async function soak(
   connections: number,
@@ -109,7 +115,8 @@ export async function soak(
       `${first}, ${after.residentMiB.toFixed(1)} MiB after all ` +
       `(${(growth * 100).toFixed(1)} % more), ` +
       `${before.descriptors} descriptors before, ${after.descriptors} after`;
-    if (after.descriptors > before.descriptors) throw new Error(report);
+    const mostDescriptors = before.descriptors + BUSY_DESCRIPTORS;
+    if (after.descriptors > mostDescriptors) throw new Error(report);
     if (growth <= 0.2) return report;
     if (round === 2) throw new Error(report);
     early = after;

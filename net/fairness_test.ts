@@ -1,200 +1,310 @@
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { type FakeClock, stopClock } from "../testing/clock.ts";
+import {
+  isOpen,
+  PAUSE_MS,
+  play,
+  type PlayedBarrier,
+  read,
+} from "../testing/barrier.ts";
+import { stopClock } from "../testing/clock.ts";
+import { noting } from "../testing/pipe.ts";
 import { FairnessBarrier } from "./fairness.ts";
 
-/** The pause before a barrier closes, in milliseconds. */
-const PAUSE_MS = 100;
+const KIB = 1024;
+const MIB = 1024 * KIB;
 
-/** Makes a closed barrier among some connections. */
-async function closedBarrier(
-  clock: FakeClock,
-  connections: number | (() => number),
-): Promise<FairnessBarrier> {
-  const countOpen = typeof connections === "number"
-    ? () => connections
-    : connections;
-  const barrier = new FairnessBarrier(countOpen, PAUSE_MS);
-  barrier.schedule();
-  await clock.pass(PAUSE_MS);
-  assertEquals(barrier.isClosed, true);
-  return barrier;
+/** A read that brings so much closes a barrier that may close. */
+const ENOUGH = 252 * KIB;
+
+/** Closes a barrier by one read, which it holds. */
+function close(barrier: FairnessBarrier) {
+  const reads = read(barrier, 1, ENOUGH);
+  assertEquals(reads.held, 1);
+  return reads;
 }
 
-/** Has some reads finish in this turn; returns those that passed the barrier. */
-function read(barrier: FairnessBarrier, count: number): Set<number> {
-  const passed = new Set<number>();
-  for (let at = 0; at < count; at++) {
-    barrier.pass().then(() => passed.add(at));
-  }
-  return passed;
+/** Closes a barrier by reads, and has it open again. */
+async function round(
+  { barrier, poll }: PlayedBarrier,
+  ...reads: number[]
+): Promise<void> {
+  for (const bytes of reads) assertEquals(barrier.addRead(bytes), true);
+  await poll.poll();
+  assertEquals(await isOpen(barrier), true);
 }
 
-describe("FairnessBarrier", () => {
-  it("closes when the pause after schedule() is over", async () => {
-    using clock = stopClock();
-    const barrier = new FairnessBarrier(() => 129, PAUSE_MS);
-    await clock.pass(PAUSE_MS);
-    assertEquals(barrier.isClosed, false);
-    barrier.schedule();
-    await clock.pass(PAUSE_MS - 1);
-    assertEquals(barrier.isClosed, false);
-    await clock.pass(1);
-    assertEquals(barrier.isClosed, true);
-    barrier.stop();
+describe("FairnessBarrier.addRead()", () => {
+  it("closes with the read that makes the work 256 KiB", () => {
+    // Each read counts for 4 KiB besides its bytes.
+    const { barrier: small, poll } = play();
+    assertEquals(read(small, 63).held, 0);
+    assertEquals([read(small, 1).held, poll.asked], [1, 1]);
+    const { barrier: large } = play();
+    assertEquals(read(large, 1, ENOUGH).held, 1);
+    const { barrier: mixed } = play();
+    assertEquals(read(mixed, 1, ENOUGH - 1).held, 0);
+    assertEquals(read(mixed, 1).held, 1);
   });
 
-  it("stays open among as many connections as a turn has reads", () => {
-    using clock = stopClock();
-    const barrier = new FairnessBarrier(() => 128, PAUSE_MS);
-    barrier.schedule();
-    assertEquals(clock.timers, 0);
+  it("closes among two connections, not for a single one", () => {
+    const { among, barrier, poll } = play(1);
+    assertEquals(read(barrier, 1000, MIB).held, 0);
+    assertEquals(poll.asked, 0);
+    among.open = 2;
+    assertEquals(read(barrier, 1000, MIB).held, 1000);
   });
 
-  it("closes once, however often it is scheduled", async () => {
+  it("closes again when the pause since its opening is over", async () => {
     using clock = stopClock();
-    const barrier = new FairnessBarrier(() => 1000, PAUSE_MS);
-    barrier.schedule();
-    await clock.pass(PAUSE_MS - 1);
-    barrier.schedule();
-    assertEquals(clock.timers, 1);
-    assertEquals(clock.unrefTimers, 1, "the process need not wait for it");
-    await clock.pass(1);
-    assertEquals(barrier.isClosed, true);
-    barrier.schedule();
-    assertEquals(clock.timers, 0);
-    barrier.stop();
-  });
-
-  it("holds all back while turns are full of reads", async () => {
-    using clock = stopClock();
-    const barrier = await closedBarrier(clock, 1000);
-    const first = read(barrier, 128);
-    await nextTurn();
-    assertEquals([first.size, barrier.isClosed], [0, true]);
-
-    const second = read(barrier, 127);
-    assertEquals(first.size, 0);
-    await nextTurn();
-    assertEquals([first.size, second.size], [128, 127]);
-    assertEquals(barrier.isClosed, false);
-    barrier.stop();
-  });
-
-  it("opens at the end of a turn with a single read", async () => {
-    using clock = stopClock();
-    const barrier = await closedBarrier(clock, 1000);
-    const passed = read(barrier, 1);
-    await nextTurn();
-    assertEquals([passed.size, barrier.isClosed], [1, false]);
-    barrier.stop();
-  });
-
-  it("opens when every connection had its read", async () => {
-    using clock = stopClock();
-    const barrier = await closedBarrier(clock, 256);
-    const first = read(barrier, 128);
-    await nextTurn();
-    assertEquals(first.size, 0);
-
-    const second = read(barrier, 128);
-    await nextTurn();
-    assertEquals([first.size, second.size], [128, 128]);
-    barrier.stop();
-  });
-
-  it("opens when every connection that is left had its read", async () => {
-    using clock = stopClock();
-    let connections = 1000;
-    const barrier = await closedBarrier(clock, () => connections);
-    connections = 128;
-    const passed = read(barrier, 128);
-    await nextTurn();
-    assertEquals(passed.size, 128);
-    assertEquals(clock.timers, 0, "it is not needed any more");
-  });
-
-  it("opens when no read follows a full turn for 2 to 4 ms", async () => {
-    using clock = stopClock();
-    const barrier = await closedBarrier(clock, 1000);
-    const passed = read(barrier, 128);
-    await nextTurn();
-    await clock.pass(2);
-    assertEquals(passed.size, 0);
-    // The reads of another full turn begin the wait anew.
-    read(barrier, 128);
-    await nextTurn();
-    await clock.pass(2);
-    assertEquals(passed.size, 0);
-    await clock.pass(2);
-    assertEquals(passed.size, 128);
-    barrier.stop();
-  });
-
-  it("does not open in the midst of a turn", async () => {
-    using clock = stopClock();
-    const barrier = await closedBarrier(clock, 1000);
-    const passed = read(barrier, 128);
-    await nextTurn();
-    read(barrier, 1);
-    clock.passAtOnce(100);
-    assertEquals(barrier.isClosed, true);
-    read(barrier, 127);
-    await nextTurn();
-    assertEquals([barrier.isClosed, passed.size], [true, 0]);
-    barrier.stop();
-  });
-
-  it("closes again after a pause, and begins to count anew", async () => {
-    using clock = stopClock();
-    const barrier = await closedBarrier(clock, 200);
-    for (let closing = 0; closing < 3; closing++) {
-      const early = read(barrier, 127);
-      await nextTurn();
-      assertEquals([early.size, barrier.isClosed], [127, false]);
-      assertEquals(clock.timers, 1, "of the pause alone");
+    const { barrier, poll } = play();
+    for (let closing = 1; closing <= 3; closing++) {
+      const reads = close(barrier);
+      await clock.pass(PAUSE_MS / 2);
+      await poll.poll();
+      assertEquals([reads.waiting, poll.asked], [0, closing]);
       await clock.pass(PAUSE_MS - 1);
-      assertEquals(barrier.isClosed, false);
+      assertEquals(read(barrier, 1000, MIB).held, 0);
       await clock.pass(1);
-
-      const held = read(barrier, 128);
-      await nextTurn();
-      assertEquals([held.size, barrier.isClosed], [0, true]);
-      await clock.pass(4);
-      assertEquals([held.size, barrier.isClosed], [128, false]);
-      await clock.pass(PAUSE_MS);
-      assertEquals(barrier.isClosed, true);
     }
-    barrier.stop();
   });
 
-  it("lets all pass, for good, when it is stopped", async () => {
+  it("pauses for as long as it was closed, if that is longer", async () => {
     using clock = stopClock();
-    const barrier = await closedBarrier(clock, 1000);
-    const held = read(barrier, 128);
-    await nextTurn();
-    barrier.stop();
-    await nextTurn();
-    assertEquals([held.size, barrier.isClosed, clock.timers], [128, false, 0]);
-    barrier.schedule();
-    assertEquals(clock.timers, 0);
+    const { barrier, poll } = play();
+    close(barrier);
+    await clock.pass(5 * PAUSE_MS);
+    await poll.poll();
+    await clock.pass(5 * PAUSE_MS - 1);
+    assertEquals(read(barrier, 1000, MIB).held, 0);
+    await clock.pass(1);
+    close(barrier);
   });
 
-  it("never closes when it is stopped before", () => {
+  it("looks at the clock only after another 256 KiB of work", async () => {
     using clock = stopClock();
-    const barrier = new FairnessBarrier(() => 1000, PAUSE_MS);
-    barrier.schedule();
-    barrier.stop();
-    assertEquals(clock.timers, 0);
+    const { barrier, poll } = play();
+    close(barrier);
+    await poll.poll();
+    assertEquals(read(barrier, 1, ENOUGH).held, 0);
+    await clock.pass(PAUSE_MS);
+    assertEquals(read(barrier, 1, ENOUGH - 1).held, 0);
+    assertEquals(read(barrier, 1).held, 1);
+    await poll.poll();
+    // The work while it was closed does not count.
+    await clock.pass(PAUSE_MS);
+    assertEquals(read(barrier, 63).held, 0);
+    assertEquals(read(barrier, 1).held, 1);
+  });
+});
+
+describe("FairnessBarrier.pass()", () => {
+  it("waits for nothing while the barrier is open", async () => {
+    const { barrier, poll } = play();
+    await barrier.pass();
+    read(barrier, 63);
+    await barrier.pass();
+    assertEquals(poll.asked, 0);
   });
 
-  it("is not scheduled again by a turn that ends after it was stopped", async () => {
-    using clock = stopClock();
-    const barrier = await closedBarrier(clock, 1000);
-    const held = read(barrier, 1);
-    barrier.stop();
+  it("waits, among few connections, for one poll", async () => {
+    const { barrier, poll } = play(63);
+    const reads = close(barrier);
     await nextTurn();
-    assertEquals([held.size, barrier.isClosed, clock.timers], [1, false, 0]);
+    assertEquals(reads.waiting, 1);
+    const others = read(barrier, 61);
+    assertEquals([others.held, others.waiting], [61, 61]);
+    await poll.poll();
+    assertEquals([reads.waiting, others.waiting, poll.asked], [0, 0, 1]);
+    assertEquals(await isOpen(barrier), true);
+  });
+
+  it("waits, among many connections, for two polls", async () => {
+    for (const open of [64, 65, 1000]) {
+      const { barrier, poll } = play(open);
+      const reads = close(barrier);
+      await poll.poll();
+      assertEquals(reads.waiting, 1);
+      const others = read(barrier, 62);
+      await poll.poll();
+      assertEquals([reads.waiting, others.waiting, poll.asked], [0, 0, 2]);
+    }
+  });
+
+  it("waits for two more polls after a full turn", async () => {
+    const { barrier, poll } = play(1000);
+    const reads = close(barrier);
+    // With the read that closed it, these are 64.
+    read(barrier, 63);
+    await poll.poll();
+    await poll.poll();
+    assertEquals(reads.waiting, 1);
+    read(barrier, 64);
+    await poll.poll();
+    await poll.poll();
+    assertEquals(reads.waiting, 1);
+    read(barrier, 63);
+    await poll.poll();
+    assertEquals([reads.waiting, poll.asked], [0, 5]);
+  });
+
+  it("ends with the next poll when all connections had a read", async () => {
+    const { barrier, poll } = play(100);
+    const reads = close(barrier);
+    read(barrier, 98);
+    await poll.poll();
+    assertEquals(reads.waiting, 1);
+    read(barrier, 1);
+    await poll.poll();
+    assertEquals([reads.waiting, poll.asked], [0, 2]);
+  });
+
+  it("ends when all that are still open had a read", async () => {
+    const { among, barrier, poll } = play(1000);
+    const reads = close(barrier);
+    read(barrier, 127);
+    among.open = 128;
+    await poll.poll();
+    assertEquals([reads.waiting, poll.asked], [0, 1]);
+  });
+
+  it("counts reads anew with each closing", async () => {
+    using _ = stopClock();
+    const { barrier, poll } = play(100, 0);
+    for (let closing = 1; closing <= 3; closing++) {
+      const reads = close(barrier);
+      read(barrier, 49);
+      await poll.poll();
+      assertEquals(reads.waiting, 1);
+      await poll.poll();
+      assertEquals([reads.waiting, poll.asked], [0, 2 * closing]);
+    }
+  });
+
+  it("works with the runtime's own polls", async () => {
+    using _ = stopClock();
+    const barrier = new FairnessBarrier({ countOpen: () => 100, pauseMs: 0 });
+    for (let closing = 0; closing < 3; closing++) {
+      const reads = close(barrier);
+      await barrier.pass();
+      assertEquals(reads.waiting, 0);
+    }
+    await barrier.stop();
+  });
+});
+
+describe("FairnessBarrier.readBytes", () => {
+  it("shrinks when a closing brings more than 12 MiB, and grows again", async () => {
+    using _ = stopClock();
+    const played = play(2, 0);
+    const { barrier } = played;
+    assertEquals(barrier.readBytes, 512 * KIB);
+    const steps = [
+      ...[[24, 256], [24, 128], [12, 128], [6, 256], [3, 512], [1, 512]],
+      ...[[1e6, 16], [1e6, 16], [6, 32], [8, 48], [0.25, 512]],
+    ] as const;
+    for (const [mib, kib] of steps) {
+      await round(played, mib * MIB);
+      assertEquals(barrier.readBytes, kib * KIB, `after ${mib} MiB`);
+    }
+  });
+
+  it("is a whole number", async () => {
+    const played = play();
+    await round(played, 13 * MIB);
+    assertEquals(played.barrier.readBytes, Math.floor(512 * KIB * 12 / 13));
+  });
+
+  it("counts what all reads of a closing brought, and nothing else", async () => {
+    using _ = stopClock();
+    const played = play(50, 0);
+    const { barrier } = played;
+    await round(played, 4 * MIB, 4 * MIB);
+    assertEquals(barrier.readBytes, 512 * KIB);
+    assertEquals(read(barrier, 1, ENOUGH - 1).held, 0);
+    await round(played, 8 * MIB, 8 * MIB, 8 * MIB);
+    assertEquals(barrier.readBytes, 256 * KIB);
+  });
+});
+
+describe("FairnessBarrier.untilAllRead()", () => {
+  it("closes at once, and settles at the opening", async () => {
+    using clock = stopClock();
+    const played = play(1);
+    const { barrier, poll } = played;
+    for (let closing = 1; closing <= 3; closing++) {
+      const done = noting(barrier.untilAllRead());
+      await nextTurn();
+      assertEquals([done.isSettled, read(barrier, 0).held], [false, 0]);
+      assertEquals([await isOpen(barrier), poll.asked], [false, closing]);
+      await poll.poll();
+      assertEquals([done.isSettled, await isOpen(barrier)], [true, true]);
+    }
+    // No closing follows but after a pause.
+    played.among.open = 2;
+    await clock.pass(PAUSE_MS - 1);
+    assertEquals(read(barrier, 1, ENOUGH).held, 0);
+  });
+
+  it("waits for a closing of its own while one is under way", async () => {
+    const { barrier, poll } = play();
+    const reads = close(barrier);
+    const first = noting(barrier.untilAllRead());
+    const second = noting(barrier.untilAllRead());
+    await poll.poll();
+    assertEquals([reads.waiting, poll.asked], [0, 2]);
+    assertEquals([first.isSettled, second.isSettled], [false, false]);
+    await poll.poll();
+    assertEquals([first.isSettled, second.isSettled], [true, true]);
+    assertEquals(poll.asked, 2, "one closing is enough for both");
+  });
+
+  it("waits for nothing without a connection", async () => {
+    const { barrier, poll } = play(0);
+    await barrier.untilAllRead();
+    assertEquals(poll.asked, 0);
+  });
+
+  it("does not wait after stop()", async () => {
+    const { barrier, poll } = play();
+    await barrier.stop();
+    await barrier.untilAllRead();
+    assertEquals(poll.asked, 0);
+  });
+});
+
+describe("FairnessBarrier.stop()", () => {
+  it("lets all pass, then settles", async () => {
+    const { barrier, poll } = play(1000);
+    const events: string[] = [];
+    close(barrier);
+    barrier.pass().then(() => events.push("passed"));
+    barrier.untilAllRead().then(() => events.push("all read"));
+    await barrier.stop();
+    events.push("stopped");
+    await nextTurn();
+    assertEquals(events[0], "passed");
+    assertEquals(events.toSorted(), ["all read", "passed", "stopped"]);
+    assertEquals(poll.isClosed, true);
+  });
+
+  it("keeps it open for good", async () => {
+    const { barrier, poll } = play(2, 0);
+    await barrier.stop();
+    assertEquals(read(barrier, 1000, MIB).held, 0);
+    assertEquals([await isOpen(barrier), poll.asked], [true, 0]);
+  });
+
+  it("settles only when it is open", async () => {
+    const { barrier, poll } = play(1000);
+    close(barrier);
+    poll.close = () => Promise.resolve();
+    const stopped = noting(barrier.stop());
+    await nextTurn();
+    assertEquals(stopped.isSettled, false);
+    await poll.poll();
+    await poll.poll();
+    assertEquals(stopped.isSettled, true);
   });
 });

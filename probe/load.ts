@@ -82,6 +82,12 @@ const FAILURE_PAUSE_MS = 100;
 /** How late the runtime's timers may be: the rest of a wait is spent polling. */
 const TIMER_SLACK_MS = 2;
 
+/**
+ * The pause between two closings of the barrier at which connections wait for each
+ * other. It is short, as a latency should be the server's doing, not the client's.
+ */
+const BARRIER_PAUSE_MS = 2;
+
 /** The most rows that the histogram has. */
 const MOST_BUCKETS = 12;
 
@@ -103,14 +109,16 @@ export async function load(options: LoadOptions): Promise<LoadSummary> {
   const schedule = new Schedule(durationMs, connections, ratePerSecond);
   tally.counters.startedAt = schedule.startedAt;
   onStart?.(tally.counters);
-  // Without a pause: a latency should be the server's doing, not the client's.
-  const barrier = new FairnessBarrier(() => connections, 0);
-  barrier.schedule();
+  const barrier = new FairnessBarrier({
+    countOpen: () => connections,
+    pauseMs: BARRIER_PAUSE_MS,
+  });
+
   const run = { options, tally, schedule, barrier };
   const left = await Promise.all(
     clients.map((client, index) => runConnection(run, client, index)),
   );
-  barrier.stop();
+  await barrier.stop();
   const elapsedMs = performance.now() - schedule.startedAt;
   await endClients(left, tally);
 
@@ -256,7 +264,7 @@ async function runConnection(
       tally.addVerified(
         dueAt === undefined ? durationMs : performance.now() - dueAt,
       );
-      if (barrier.isClosed) await barrier.pass();
+      if (barrier.addRead(message.length)) await barrier.pass();
     } catch (error) {
       client?.close();
       client = undefined;

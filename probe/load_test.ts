@@ -7,8 +7,10 @@ import {
 import { delay } from "@std/async/delay";
 import { describe, it } from "@std/testing/bdd";
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { SelfPipe } from "../net/self_pipe.ts";
 import { type FakeClock, stopClock } from "../testing/clock.ts";
 import { type Answer, failure, PlayedClients } from "../testing/probe.ts";
+import { replace } from "../testing/replace.ts";
 import {
   load,
   type LoadCounters,
@@ -36,6 +38,11 @@ async function untilEnd(
   return await loading;
 }
 
+/** Lets the event loop look at its sockets when a test says so. */
+function playPolls(untilPolled: () => Promise<void>): Disposable {
+  return replace(SelfPipe.prototype, "untilPolled", untilPolled);
+}
+
 /** Loads for 100 ms with played clients, on a clock of the test's. */
 async function play(
   options: Partial<LoadOptions>,
@@ -43,6 +50,7 @@ async function play(
   { startMs = 0, stepMs }: { startMs?: number; stepMs?: number } = {},
 ) {
   using clock = stopClock();
+  using _ = playPolls(() => Promise.resolve());
   await clock.pass(startMs);
   const startedAt = performance.now();
   const clients = new PlayedClients(answer);
@@ -261,6 +269,8 @@ describe("load()", () => {
 
   it("lets no connection starve where a turn is too short for all", async () => {
     using clock = stopClock();
+    let polled = Promise.withResolvers<void>();
+    using _ = playPolls(() => polled.promise);
     const waiting: (() => void)[] = [];
     const served = new Map<number, number>();
     const { connect } = new PlayedClients(({ method, client }) => {
@@ -279,18 +289,38 @@ describe("load()", () => {
     for (let turn = 0; turn < 100; turn++) {
       for (const reply of waiting.splice(-128).reverse()) reply();
       await clock.pass(1);
+      polled.resolve();
+      polled = Promise.withResolvers();
+      await nextTurn();
     }
     assertEquals(served.size, 300);
     assertGreaterOrEqual(Math.min(...served.values()), 15);
     stop.abort();
     for (const reply of waiting.splice(0)) reply();
+    polled.resolve();
     const summary = await loading;
     assertEquals(clock.timers, 0);
     const all = [...served.values()].reduce((sum, count) => sum + count);
     assertEquals([summary.messages, summary.failed], [all, 0]);
   });
 
-  it("holds no reply back where a turn is long enough for all", async () => {
+  it("has connections wait for each other every 2 ms at most", async () => {
+    // Among 128, whose replies come each millisecond, five closings of two polls.
+    for (const [connections, expected] of [[1, 0], [128, 10]] as const) {
+      using clock = stopClock();
+      let polls = 0;
+      using _ = playPolls(() => {
+        polls++;
+        return Promise.resolve();
+      });
+      const { connect } = new PlayedClients(taking(1));
+      const options = { connections, durationMs: 10 };
+      await untilEnd(clock, load({ connect, message, ...options }));
+      assertEquals(polls, expected);
+    }
+  });
+
+  it("holds no reply back before many came", async () => {
     using clock = stopClock();
     const waiting: (() => void)[] = [];
     const { connect } = new PlayedClients(({ method }) => {
@@ -301,13 +331,13 @@ describe("load()", () => {
     const loading = load({ connect, message, ...options });
     await clock.pass(5);
     assertEquals(waiting.length, 128);
-    waiting[0]!();
+    for (let reply = 0; reply < 63; reply++) waiting[reply]!();
     // Less than a turn of the event loop.
     for (let job = 0; job < 50; job++) await Promise.resolve();
-    assertEquals(waiting.length, 129);
+    assertEquals(waiting.length, 128 + 63);
     await clock.pass(5);
     for (const reply of waiting) reply();
-    assertEquals((await loading).messages, 129);
+    assertEquals((await loading).messages, 128 + 63);
   });
 });
 

@@ -7,6 +7,7 @@
 import type { Address } from "../net/address.ts";
 import { type NetworkError, networkError } from "../net/errors.ts";
 import { sleep, startTimer } from "../net/time.ts";
+import type { Slots } from "./slots.ts";
 
 /**
  * How many clients the kernel's queue holds until they are accepted. Beyond that
@@ -35,8 +36,11 @@ const CLIENT_ERRORS = new Set([
 /** The pause after a failed accept: doubled for each further failure in a row. */
 const FAILURE_PAUSE_MS = { first: 5, last: 500 };
 
-/** A failure is told again only after none of its kind for this long. */
-const FAILURE_QUIET_MS = 10_000;
+/** What happened is told again only after it did not happen for this long. */
+const QUIET_MS = 10_000;
+
+/** How often a server looks for a slot that a server in another thread gave back. */
+const SHARED_SLOTS_INTERVAL_MS = 5;
 
 /**
  * On shutdown, the server keeps accepting queued clients until this many pauses in
@@ -78,12 +82,18 @@ export type AcceptListener = Pick<Deno.TcpListener, "accept" | "close">;
 export interface AcceptorOptions {
   /** The address that the listener listens on. */
   readonly address: Address;
-  /** Tells whether there is room for one more connection. */
-  hasRoom(): boolean;
+  /** The places for connections. The acceptor takes them, its server gives them back. */
+  readonly slots: Pick<Slots, "hasFree" | "isShared" | "take">;
+  /** Whether the acceptor stops after the first connection. */
+  readonly once: boolean;
   /** Takes a connection. */
   onConnection(conn: Deno.TcpConn): void;
   /** Takes note of a failure, which is not told too often. */
   onFailure(error: NetworkError): void;
+  /** Learns that a client left before it was accepted; not told too often. */
+  onReset(): void;
+  /** Learns that all slots are taken; not told too often. */
+  onFull(): void;
 }
 
 /** Accepts connections, whatever fails, until it is stopped. */
@@ -91,8 +101,8 @@ export class Acceptor {
   readonly #listener: AcceptListener;
   readonly #options: AcceptorOptions;
   readonly #stopped = new AbortController();
-  /** When accept failed last, by the failure's words. */
-  readonly #failures = new Map<string, number>();
+  /** When something happened last, by what it is. */
+  readonly #lastTimes = new Map<string, number>();
   #accepted = 0;
   #wake: () => void = () => {};
 
@@ -115,23 +125,25 @@ export class Acceptor {
   /** Accepts connections until {@linkcode Acceptor.stop} is called. */
   async run(): Promise<void> {
     const { signal } = this.#stopped;
+    const { slots } = this.#options;
     let pauseMs = 0;
     while (!signal.aborted) {
-      if (!this.#options.hasRoom()) {
-        await this.#untilWoken();
+      if (!slots.hasFree) {
+        await this.#untilSlotsChange();
         continue;
       }
       try {
-        this.#take(await this.#listener.accept());
+        await this.#admit(await this.#listener.accept());
         pauseMs = 0;
       } catch (error) {
         if (signal.aborted) return;
-        this.#tellFailure(error);
-        if (signal.aborted) return;
         // A client that left before its turn must not hold up the next one.
         if (CLIENT_ERRORS.has((error as { code?: string }).code ?? "")) {
+          if (this.#isNews("reset")) this.#options.onReset();
           continue;
         }
+        this.#tellFailure(error);
+        if (signal.aborted) return;
         // A lack of descriptors or memory passes: trying at once would spin.
         pauseMs = Math.min(
           pauseMs * 2 || FAILURE_PAUSE_MS.first,
@@ -142,7 +154,7 @@ export class Acceptor {
     }
   }
 
-  /** Lets an acceptor that waits try again: a connection ended. */
+  /** Lets an acceptor that waits try again: a slot or a descriptor is free. */
   wake(): void {
     this.#wake();
   }
@@ -179,18 +191,37 @@ export class Acceptor {
     await woken.promise;
   }
 
-  #take(conn: Deno.TcpConn): void {
-    // The connection may come in the same turn of the event loop as the stop.
-    if (this.#stopped.signal.aborted) return conn.close();
+  /** Waits until a slot may be free. One that serves once then has nothing to do. */
+  async #untilSlotsChange(): Promise<void> {
+    const { once, slots } = this.#options;
+    if (once) return this.stop();
+    await this.#untilWoken(
+      slots.isShared ? SHARED_SLOTS_INTERVAL_MS : Infinity,
+    );
+  }
+
+  async #admit(conn: Deno.TcpConn): Promise<void> {
+    const { once, slots, onConnection, onFull } = this.#options;
+    const { signal } = this.#stopped;
+    // The connection may come in the same turn of the event loop as the stop. A
+    // server in another thread may have taken the slot that was free.
+    while (!signal.aborted && !slots.take()) await this.#untilSlotsChange();
+    if (signal.aborted) return conn.close();
     this.#accepted++;
-    this.#options.onConnection(conn);
+    if (once) this.stop();
+    onConnection(conn);
+    if (!once && !slots.hasFree && this.#isNews("full")) onFull();
   }
 
   #tellFailure(cause: unknown): void {
     const error = networkError("accept", this.#options.address, cause);
+    if (this.#isNews(error.detail)) this.#options.onFailure(error);
+  }
+
+  #isNews(what: string): boolean {
     const now = performance.now();
-    const before = this.#failures.get(error.detail) ?? -Infinity;
-    this.#failures.set(error.detail, now);
-    if (now - before >= FAILURE_QUIET_MS) this.#options.onFailure(error);
+    const before = this.#lastTimes.get(what) ?? -Infinity;
+    this.#lastTimes.set(what, now);
+    return now - before >= QUIET_MS;
   }
 }

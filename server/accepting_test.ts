@@ -139,6 +139,98 @@ describe("Acceptor", () => {
     await stopWholly(acceptance, clock);
   });
 
+  it("tells of clients that left before their turn once in 10 s", async () => {
+    using clock = stopClock();
+    const acceptance = startAcceptor();
+    const { listener, told, failures } = acceptance;
+    for (const waitMs of [0, 0, 9_999, 9_999, 10_000, 9_999]) {
+      await clock.pass(waitMs);
+      listener.fail(systemError("ENOTCONN"));
+      await nextTurn();
+    }
+    assertEquals([told, failures.length], [["reset", "reset"], 0]);
+    await stopWholly(acceptance, clock);
+  });
+
+  it("tells that it is full once in 10 s", async () => {
+    using clock = stopClock();
+    const acceptance = startAcceptor();
+    const { listener, acceptor, told } = acceptance;
+    for (const waitMs of [0, 9_999, 10_000]) {
+      await clock.pass(waitMs);
+      acceptance.hasRoom = false;
+      listener.connect();
+      await nextTurn();
+      acceptance.hasRoom = true;
+      acceptor.wake();
+      await nextTurn();
+    }
+    assertEquals(told, ["full", "full"]);
+    await stopWholly(acceptance, clock);
+  });
+
+  it("looks for slots that another thread's server gave back", async () => {
+    using clock = stopClock();
+    const acceptance = startAcceptor({ isShared: true });
+    const { listener, conns } = acceptance;
+    acceptance.hasRoom = false;
+    listener.connect();
+    await clock.pass(1000);
+    assertEquals([conns.length, listener.calls.length], [1, 1]);
+    acceptance.hasRoom = true;
+    await clock.pass(5);
+    assertEquals([conns.length, listener.calls.length], [1, 2]);
+    await stopWholly(acceptance, clock);
+  });
+
+  it("holds a connection for which another server took the slot", async () => {
+    using clock = stopClock();
+    const acceptance = startAcceptor({ isShared: true });
+    const { listener, acceptor, conns, told } = acceptance;
+    acceptance.isTooLate = true;
+    const conn = listener.connect();
+    await clock.pass(1000);
+    assertEquals([conns, told, conn.isClosed], [[], [], false]);
+    acceptance.isTooLate = false;
+    await clock.pass(5);
+    assertEquals([conns, acceptor.accepted], [[conn], 1]);
+
+    acceptance.isTooLate = true;
+    const another = listener.connect();
+    await clock.pass(1000);
+    assertEquals([conns, another.isClosed], [[conn], false]);
+    await stopWholly(acceptance, clock);
+    assertEquals([conns, another.isClosed], [[conn], true]);
+  });
+
+  it("stops after one connection, if it is to serve once", async () => {
+    using clock = stopClock();
+    const acceptance = startAcceptor({ once: true });
+    const { listener, conns } = acceptance;
+    const conn = listener.connect();
+    await nextTurn();
+    assertEquals([conns, conn.isClosed, listener.closed], [[conn], false, 1]);
+    await stopWholly(acceptance, clock);
+  });
+
+  it("stops when another server has the one connection", async () => {
+    using clock = stopClock();
+    const options = { once: true, isShared: true };
+    const late = startAcceptor(options);
+    late.isTooLate = true;
+    const conn = late.listener.connect();
+    await nextTurn();
+    assertEquals([late.conns, conn.isClosed, late.told], [[], true, []]);
+    await stopWholly(late, clock);
+
+    const later = startAcceptor(options);
+    later.hasRoom = false;
+    later.listener.fail(systemError("ENOTCONN"));
+    await nextTurn();
+    assertEquals([later.listener.closed, later.told], [1, ["reset"]]);
+    await stopWholly(later, clock);
+  });
+
   it("pauses after a failure that it does not know", async () => {
     using clock = stopClock();
     const acceptance = startAcceptor();
@@ -180,16 +272,16 @@ describe("Acceptor", () => {
       await nextTurn();
       return acceptance.failures.splice(0).map(({ detail }) => detail);
     };
-    const other = systemError("ECONNABORTED", "Aborted");
+    const other = systemError("ENOMEM", "Out of memory");
     assertEquals(await fail(NO_DESCRIPTORS), ["too many open files"]);
-    assertEquals(await fail(other), ["aborted"]);
+    assertEquals(await fail(other), ["out of memory"]);
     assertEquals(await fail(NO_DESCRIPTORS), []);
     // Each failure begins the ten seconds anew, told or not.
     for (let turn = 0; turn < 3; turn++) {
       await clock.pass(9999);
       assertEquals(await fail(NO_DESCRIPTORS), []);
     }
-    assertEquals(await fail(other), ["aborted"]);
+    assertEquals(await fail(other), ["out of memory"]);
     await clock.pass(10_000);
     assertEquals(await fail(NO_DESCRIPTORS), ["too many open files"]);
     await stopWholly(acceptance, clock);
@@ -223,7 +315,9 @@ describe("Acceptor", () => {
 
   it("stops while it takes a connection, which is served", async () => {
     using clock = stopClock();
-    const acceptance = startAcceptor((acceptor) => acceptor.stop());
+    const acceptance = startAcceptor({
+      onConnection: (acceptor) => acceptor.stop(),
+    });
     const { listener, acceptor } = acceptance;
     const conn = listener.connect();
     await acceptance.running;

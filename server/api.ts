@@ -5,6 +5,7 @@
  */
 
 import type { ServeEvent } from "./events.ts";
+import type { SharedCounts } from "./slots.ts";
 
 /** The default of {@linkcode ServeOptions.drainTimeoutMs}. */
 export const DEFAULT_DRAIN_TIMEOUT_MS = 5000;
@@ -43,6 +44,12 @@ export interface ServeOptions {
    * @default {Infinity}
    */
   maxConnections?: number | undefined;
+
+  /**
+   * Counters that several servers share, each in a thread of its own: `once` and
+   * `maxConnections` then hold for all of them together.
+   */
+  shared?: SharedCounts | undefined;
 
   /**
    * Close a connection on which no byte moved in either direction for this long.

@@ -5,6 +5,7 @@
  */
 
 import type { Barrier } from "../net/fairness.ts";
+import type { BufferPool } from "./buffer_pool.ts";
 
 /** A connection that a server accepted. */
 export interface Connection {
@@ -22,6 +23,9 @@ export interface Connection {
 export interface LoopContext {
   /** Where a connection waits for others after a read. */
   readonly barrier: Barrier;
+
+  /** Where large buffers come from. */
+  readonly pool: BufferPool;
 
   /**
    * Takes note of a connection's first bytes, before they are echoed.

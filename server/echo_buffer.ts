@@ -4,12 +4,32 @@
  * @module
  */
 
+import type { BufferPool } from "./buffer_pool.ts";
+
 /**
- * The sizes of a buffer, in bytes. Ten thousand idle connections cost little with
- * the least one; a stream gains nothing from more than the most. Growing and
- * shrinking multiply and divide by the factor.
+ * The sizes of the buffer in which a connection waits for data, in bytes: a read
+ * should bring a message whole. Ten thousand idle connections cost little with the
+ * least one.
  */
-export const BUFFER_BYTES = { least: 512, most: 512 * 1024, factor: 4 };
+export const WAITING_BYTES = [
+  512,
+  2 << 10,
+  8 << 10,
+  32 << 10,
+  128 << 10,
+] as const;
+
+/**
+ * Where a connection waits that sends more at once than the largest of these, in
+ * bytes. It may fall silent, and its data comes in a larger buffer anyway.
+ */
+const STREAM_WAITING_BYTES = 8 << 10;
+
+/**
+ * The size of the buffer that is used while data fills it, in bytes: a stream gains
+ * nothing from more.
+ */
+export const LARGE_BYTES = 512 << 10;
 
 /**
  * A buffer shrinks after this many reads in a row that a smaller one would have
@@ -18,30 +38,84 @@ export const BUFFER_BYTES = { least: 512, most: 512 * 1024, factor: 4 };
  */
 const READS_BEFORE_SHRINKING = 32;
 
-/** A buffer that grows when a read fills it, and shrinks when reads are small. */
-export class EchoBuffer {
-  /** The buffer; {@linkcode EchoBuffer.fit} may replace it. */
-  bytes: Uint8Array<ArrayBuffer> = new Uint8Array(BUFFER_BYTES.least);
-
+/**
+ * The buffer of a connection. A large one takes its place while more and more data
+ * comes.
+ */
+export class EchoBuffer implements Disposable {
+  readonly #pool: BufferPool;
+  #bytes: Uint8Array<ArrayBuffer>;
+  /** How many bytes the next read may bring. */
+  #room = 0;
+  /** How many bytes came since a read did not fill its room. */
+  #burst = 0;
   /** How many reads in a row a smaller buffer would have held. */
   #smallReads = 0;
 
   /**
-   * Chooses the size for the next read, when the bytes of the last one are no
+   * Makes a small buffer.
+   *
+   * @param pool Where its memory comes from.
+   */
+  constructor(pool: BufferPool) {
+    this.#pool = pool;
+    this.#bytes = pool.take(WAITING_BYTES[0]);
+  }
+
+  /**
+   * Returns where the next read goes.
+   *
+   * @param most How many bytes the read may bring at most.
+   * @returns The buffer, or the beginning of it.
+   */
+  room(most: number): Uint8Array<ArrayBuffer> {
+    const { length } = this.#bytes;
+    this.#room = Math.min(length, most);
+    return length <= most ? this.#bytes : this.#bytes.subarray(0, most);
+  }
+
+  /**
+   * Returns bytes of the last read.
+   *
+   * @param start Where they begin.
+   * @param end Where they end.
+   * @returns The bytes.
+   */
+  filled(start: number, end: number): Uint8Array<ArrayBuffer> {
+    return this.#bytes.subarray(start, end);
+  }
+
+  /**
+   * Chooses the buffer for the next read, when the bytes of the last one are no
    * longer needed.
    *
    * @param length How many bytes the last read brought.
    */
   fit(length: number): void {
-    const size = this.bytes.length;
-    const { least, most, factor } = BUFFER_BYTES;
-    const isSmall = length < size / factor && size > least;
-    this.#smallReads = isSmall ? this.#smallReads + 1 : 0;
-    if (length === size && size < most) {
-      this.bytes = new Uint8Array(size * factor);
-    } else if (this.#smallReads === READS_BEFORE_SHRINKING) {
-      this.bytes = new Uint8Array(size / factor);
-      this.#smallReads = 0;
+    this.#burst += length;
+    // There is more to come.
+    if (length === this.#room) return this.#resize(LARGE_BYTES);
+    const burst = this.#burst;
+    this.#burst = 0;
+    const fitting = WAITING_BYTES.find((bytes) => bytes > burst) ??
+      STREAM_WAITING_BYTES;
+    const size = this.#bytes.length;
+    this.#smallReads = fitting < size ? this.#smallReads + 1 : 0;
+    const isOver = size === LARGE_BYTES || fitting > size;
+    if (isOver || this.#smallReads === READS_BEFORE_SHRINKING) {
+      this.#resize(fitting);
     }
+  }
+
+  /** Gives the memory back. */
+  [Symbol.dispose](): void {
+    this.#pool.give(this.#bytes);
+  }
+
+  #resize(size: number): void {
+    this.#smallReads = 0;
+    if (size === this.#bytes.length) return;
+    this.#pool.give(this.#bytes);
+    this.#bytes = this.#pool.take(size);
   }
 }

@@ -1,119 +1,154 @@
-import { assert, assertEquals, assertStrictEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import fc from "../testing/properties.ts";
-import { EchoBuffer } from "./echo_buffer.ts";
+import { BufferPool } from "./buffer_pool.ts";
+import { EchoBuffer, LARGE_BYTES, WAITING_BYTES } from "./echo_buffer.ts";
 
 const KIB = 1024;
 
-/** All sizes of a buffer, in bytes. */
-const SIZES = [512, 2 * KIB, 8 * KIB, 32 * KIB, 128 * KIB, 512 * KIB];
+/** Returns the size of a buffer. */
+function sizeOf(buffer: EchoBuffer): number {
+  return buffer.room(Infinity).length;
+}
 
-/** Makes a buffer of one of {@linkcode SIZES}, just grown. */
-function grownTo(size: number): EchoBuffer {
-  const buffer = new EchoBuffer();
-  while (buffer.bytes.length < size) buffer.fit(buffer.bytes.length);
-  assertEquals(buffer.bytes.length, size);
+/**
+ * Tells a buffer of reads, and returns its size after each.
+ *
+ * @param lengths How many bytes each brings; `Infinity` fills the buffer.
+ */
+function read(buffer: EchoBuffer, lengths: number[]): number[] {
+  return lengths.map((length) => {
+    buffer.fit(Math.min(length, sizeOf(buffer)));
+    return sizeOf(buffer);
+  });
+}
+
+/** A buffer with a pool of its own. */
+class TestBuffer extends EchoBuffer {
+  readonly #pool: BufferPool;
+
+  constructor(pool = new BufferPool()) {
+    super(pool);
+    this.#pool = pool;
+  }
+
+  override [Symbol.dispose](): void {
+    super[Symbol.dispose]();
+    this.#pool[Symbol.dispose]();
+  }
+}
+
+/** Makes a buffer in which a connection waits for messages of some length. */
+function bufferFor(message: number): TestBuffer {
+  const buffer = new TestBuffer();
+  read(buffer, [Infinity, message - 512]);
   return buffer;
 }
 
-/** Tells a buffer of some reads of the same length; returns its size after each. */
-function fit(buffer: EchoBuffer, length: number, reads: number): number[] {
-  return Array.from({ length: reads }, () => {
-    buffer.fit(length);
-    return buffer.bytes.length;
-  });
-}
-
 describe("EchoBuffer", () => {
-  it("grows fourfold with each read that fills it, from 512 B to 512 KiB", () => {
-    const buffer = new EchoBuffer();
-    const sizes = [buffer.bytes.length];
-    for (let turn = 0; turn < 7; turn++) {
-      buffer.fit(buffer.bytes.length);
-      sizes.push(buffer.bytes.length);
-    }
-    assertEquals(sizes, [...SIZES, 512 * KIB, 512 * KIB]);
-  });
-
-  it("does not grow with reads that leave room", () => {
-    for (const size of SIZES) {
-      const buffer = grownTo(size);
-      const { bytes } = buffer;
-      fit(buffer, size - 1, 100);
-      assertStrictEquals(buffer.bytes, bytes);
-    }
-  });
-
-  it("shrinks to a quarter with the 32nd small read in a row", () => {
-    for (const [at, size] of SIZES.entries()) {
-      if (at === 0) continue;
-      const buffer = grownTo(size);
-      const smaller = SIZES[at - 1]!;
-      assertEquals(fit(buffer, smaller - 1, 31), Array(31).fill(size));
-      assertEquals(fit(buffer, smaller - 1, 1), [smaller]);
-    }
-  });
-
-  it("counts small reads anew for each size", () => {
-    const buffer = grownTo(32 * KIB);
-    assertEquals(fit(buffer, 1, 100), [
-      ...Array(31).fill(32 * KIB),
-      ...Array(32).fill(8 * KIB),
-      ...Array(32).fill(2 * KIB),
-      ...Array(5).fill(512),
+  it("has 512 B, and 512 KiB as soon as a read fills it", () => {
+    using buffer = new TestBuffer();
+    assertEquals(sizeOf(buffer), 512);
+    assertEquals(read(buffer, [511, Infinity]), [512, LARGE_BYTES]);
+    assertEquals(read(buffer, [Infinity, Infinity]), [
+      LARGE_BYTES,
+      LARGE_BYTES,
     ]);
   });
 
-  it("begins to count anew after a read that a quarter would not have held", () => {
-    const buffer = grownTo(8 * KIB);
-    for (let turn = 0; turn < 10; turn++) {
-      fit(buffer, 1, 31);
-      assertEquals(fit(buffer, 2 * KIB, 1), [8 * KIB]);
+  it("then has the size that holds a message whole, with room for more", () => {
+    for (const [at, size] of WAITING_BYTES.entries()) {
+      const above = WAITING_BYTES[at + 1] ?? 8 * KIB;
+      for (
+        const [message, fitting] of [[size - 1, size], [size, above]] as const
+      ) {
+        if (message <= 512) continue;
+        using buffer = bufferFor(message);
+        assertEquals(sizeOf(buffer), fitting, `for ${message} B`);
+        assertEquals(read(buffer, Array(100).fill(message))[99], fitting);
+      }
     }
   });
 
-  it("never becomes smaller than 512 B", () => {
-    const buffer = new EchoBuffer();
-    const { bytes } = buffer;
-    fit(buffer, 1, 1000);
-    assertStrictEquals(buffer.bytes, bytes);
-    assertEquals(fit(buffer, 512, 1), [2 * KIB]);
+  it("is small again after more data than any message has", () => {
+    using buffer = new TestBuffer();
+    const reads = [Infinity, Infinity, Infinity, 1000];
+    assertEquals(read(buffer, reads), [
+      ...Array(3).fill(LARGE_BYTES),
+      8 * KIB,
+    ]);
   });
 
-  it("never flaps, whatever is read", () => {
-    // A read, as a part of the buffer that it goes to.
-    const part = fc.constantFrom(0.001, 0.2499, 0.25, 0.5, 1);
-    const reads = fc.record({ part, count: fc.integer({ min: 1, max: 40 }) });
+  it("takes reads that fill it and the one after for one message", () => {
+    using buffer = bufferFor(20_000);
+    assertEquals(read(buffer, [Infinity, 5000]), [LARGE_BYTES, 128 * KIB]);
+  });
+
+  it("is limited by what a read may bring, and counts that as filled", () => {
+    using buffer = bufferFor(100_000);
+    const room = buffer.room(20_000);
+    assertEquals([room.length, sizeOf(buffer)], [20_000, 128 * KIB]);
+    assertEquals(buffer.room(20_000).byteOffset, room.byteOffset);
+    buffer.fit(20_000);
+    assertEquals(sizeOf(buffer), LARGE_BYTES);
+  });
+
+  it("shows what was read", () => {
+    using buffer = new TestBuffer();
+    buffer.room(512).set([1, 2, 3, 4]);
+    assertEquals([...buffer.filled(0, 4)], [1, 2, 3, 4]);
+    assertEquals([...buffer.filled(1, 3)], [2, 3]);
+  });
+
+  it("shrinks with the 32nd small read in a row", () => {
+    using buffer = bufferFor(100_000);
+    assertEquals(read(buffer, Array(32).fill(100)), [
+      ...Array(31).fill(128 * KIB),
+      512,
+    ]);
+  });
+
+  it("begins to count anew after a read that a smaller one would not have held", () => {
+    using buffer = bufferFor(20_000);
+    for (let turn = 0; turn < 10; turn++) {
+      assertEquals(read(buffer, Array(31).fill(1))[30], 32 * KIB);
+      assertEquals(read(buffer, [8 * KIB]), [32 * KIB]);
+    }
+  });
+
+  it("has a size of its own, and all that it was told of, whatever is read", () => {
     fc.assert(
       fc.property(
-        fc.array(reads, { maxLength: 30, size: "max" }),
-        (sequence) => {
-          const buffer = new EchoBuffer();
-          let readsOfSize = 0;
-          let sinceLarge = 0;
-          for (const { part, count } of sequence) {
-            for (let turn = 0; turn < count; turn++) {
-              const size = buffer.bytes.length;
-              const length = Math.max(1, Math.floor(size * part));
-              sinceLarge = length < size / 4 ? sinceLarge + 1 : 0;
-              readsOfSize++;
-              buffer.fit(length);
-              const next = buffer.bytes.length;
-              if (next === size) continue;
-              assert(SIZES.includes(next));
-              if (next > size) {
-                assertEquals([next, length], [size * 4, size]);
-              } else {
-                assertEquals(next, size / 4);
-                assert(readsOfSize >= 32, `shrank after ${readsOfSize} reads`);
-                assert(sinceLarge >= 32, `shrank ${sinceLarge} reads later`);
-              }
-              readsOfSize = 0;
-              sinceLarge = 0;
-            }
+        fc.array(fc.constantFrom(0.001, 0.1, 0.5, 1), { maxLength: 200 }),
+        (parts) => {
+          using buffer = new TestBuffer();
+          for (const part of parts) {
+            const size = sizeOf(buffer);
+            buffer.fit(Math.max(1, Math.floor(size * part)));
+            const next = sizeOf(buffer);
+            assert([...WAITING_BYTES, LARGE_BYTES].includes(next));
+            if (part === 1) assertEquals(next, LARGE_BYTES);
+            else assert(next < LARGE_BYTES);
           }
         },
       ),
     );
+  });
+
+  it("gives back the memory that it does not use", () => {
+    const given: number[] = [];
+    const pool = new BufferPool();
+    const { give } = pool;
+    pool.give = (buffer) => {
+      given.push(buffer.length);
+      give.call(pool, buffer);
+    };
+    const buffer = new EchoBuffer(pool);
+    read(buffer, [Infinity, Infinity, 1]);
+    assertEquals(given, [512, LARGE_BYTES]);
+    buffer[Symbol.dispose]();
+    assertEquals(given, [512, LARGE_BYTES, 8 * KIB]);
+    pool[Symbol.dispose]();
+    assertEquals(pool.bytes, 0);
   });
 });

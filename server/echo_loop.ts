@@ -22,23 +22,24 @@ export async function echoLoop(
   context: LoopContext,
 ): Promise<void> {
   const { conn } = connection;
-  const buffer = new EchoBuffer();
+  const { barrier } = context;
+  using buffer = new EchoBuffer(context.pool);
   try {
     while (true) {
-      const length = await conn.read(buffer.bytes);
+      const length = await conn.read(buffer.room(barrier.readBytes));
       if (length === null) break;
       connection.idleSweeps = 0;
       if (connection.bytes === 0) {
-        context.onFirstBytes(connection, buffer.bytes.subarray(0, length));
+        context.onFirstBytes(connection, buffer.filled(0, length));
       }
       for (let sent = 0; sent < length;) {
-        const written = await conn.write(buffer.bytes.subarray(sent, length));
+        const written = await conn.write(buffer.filled(sent, length));
         sent += written;
         connection.bytes += written;
         connection.idleSweeps = 0;
       }
       buffer.fit(length);
-      if (context.barrier.isClosed) await context.barrier.pass();
+      if (barrier.addRead(length)) await barrier.pass();
     }
     context.onEnd(connection);
   } catch (error) {

@@ -3,11 +3,18 @@ import { describe, it } from "@std/testing/bdd";
 import type { Barrier } from "../net/fairness.ts";
 import { patternOf } from "../testing/peer.ts";
 import fc from "../testing/properties.ts";
+import { BufferPool } from "./buffer_pool.ts";
 import type { Connection, LoopContext } from "./connection.ts";
 import { echoLoop } from "./echo_loop.ts";
 
 /** A barrier that is always open. */
-const OPEN: Barrier = { isClosed: false, pass: () => Promise.resolve() };
+const OPEN: Barrier = {
+  readBytes: Infinity,
+  addRead: () => false,
+  pass() {
+    throw new Error("waits at an open barrier");
+  },
+};
 
 /** More reads and writes than any test here takes. */
 const MOST_CALLS = 100_000;
@@ -65,8 +72,10 @@ async function serve(
   options: Partial<LoopContext> = {},
 ): Promise<unknown[]> {
   const ends: unknown[] = [];
+  using pool = new BufferPool();
   await echoLoop(connection, {
     barrier: OPEN,
+    pool,
     onFirstBytes() {},
     onEnd(of, error) {
       assertStrictEquals(of, connection);
@@ -157,15 +166,56 @@ describe("echoLoop()", () => {
       reads: [patternOf(20_000)],
     });
     await serve(connection);
-    assertEquals(roomOfReads, [512, 2048, 8192, 32_768, 32_768]);
+    assertEquals(roomOfReads, [512, 524_288, 32_768]);
   });
 
-  it("does not read again while the barrier is closed", async () => {
-    const calls: string[] = [];
+  it("reads no more at once than the barrier says", async () => {
+    const rest = [512, 100, 300, 2000, 3000];
+    const barrier = {
+      ...OPEN,
+      get readBytes() {
+        return rest.shift() ?? 50;
+      },
+    };
+    const bytes = patternOf(6000);
+    const { connection, written, roomOfReads } = scripted({ reads: [bytes] });
+    await serve(connection, { barrier });
+    // The buffer is large as soon as a read filled its 512 B.
+    assertEquals(roomOfReads.slice(0, 7), [512, 100, 300, 2000, 3000, 50, 50]);
+    assertEquals(written, [...bytes]);
+  });
+
+  it("tells the barrier what each read brought, once it is written", async () => {
+    const lengths = [3, 600, 1];
+    const calls: unknown[] = [];
+    const { connection } = scripted({
+      reads: lengths.map((length) => patternOf(length)),
+      writeSize: 500,
+      onCall: (call) => calls.push(call),
+    });
+    const addRead = (bytes: number) => {
+      calls.push(bytes);
+      return false;
+    };
+    await serve(connection, { barrier: { ...OPEN, addRead } });
+    assertEquals(calls, [
+      ...["read", "write", 3],
+      ...["read", "write", "write", 512],
+      ...["read", "write", 88],
+      ...["read", "write", 1],
+      "read",
+    ]);
+  });
+
+  it("does not read again until it passed the barrier", async () => {
+    const calls: unknown[] = [];
     let opening = Promise.withResolvers<void>();
     let reached = Promise.withResolvers<void>();
+    // The barrier holds the connection after its first two reads.
+    const held = [true, true, false];
     const barrier = {
-      isClosed: true,
+      ...OPEN,
+      addRead: () => held.shift()!,
       pass() {
         calls.push("pass");
         reached.resolve();
@@ -185,7 +235,6 @@ describe("echoLoop()", () => {
       const { resolve } = opening;
       opening = Promise.withResolvers();
       reached = Promise.withResolvers();
-      barrier.isClosed = turn === 0;
       resolve();
     }
     await looping;

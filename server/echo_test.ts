@@ -5,9 +5,10 @@ import { describe, it } from "@std/testing/bdd";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { writeAll } from "../net/streams.ts";
 import { serve } from "../server.ts";
-import { stopClock } from "../testing/clock.ts";
+import { type FakeClock, stopClock } from "../testing/clock.ts";
 import { recorder } from "../testing/events.ts";
 import { patternOf } from "../testing/peer.ts";
+import { watchPipes } from "../testing/pipe.ts";
 import fc from "../testing/properties.ts";
 import {
   connectTo,
@@ -18,6 +19,11 @@ import {
   roundTrip,
   startFlood,
 } from "../testing/visitor.ts";
+
+/** Waits until a sweep for idle connections is over: the next one is due. */
+async function untilSwept(clock: FakeClock): Promise<void> {
+  while (clock.timers === 0) await nextTurn();
+}
 
 /** What a client does. */
 interface Talk {
@@ -176,30 +182,39 @@ describe("a connection", () => {
     await Promise.all(Array.from({ length: 300 }, visit));
   });
 
-  it("waits for others, now and then, among more than 128", async () => {
+  it("waits for others, now and then, unless it is the only one", async () => {
     using clock = stopClock();
-    const server = serve({ port: 0 });
-    const conns = [];
-    while (conns.length < 129) {
-      assertEquals(clock.timers, 0);
-      const conn = await connectTo(server);
-      conns.push(conn);
-      await roundTrip(conn);
+    await using server = serve({ port: 0, drainTimeoutMs: 0 });
+    using first = await connectTo(server);
+    const visit = async () => {
+      for (let count = 0; count < 100; count++) await roundTrip(first);
+    };
+    {
+      using watched = watchPipes();
+      await visit();
+      assertEquals(watched.listens, 0, "the server polled for a single one");
     }
-    for (let closing = 0; closing < 2; closing++) {
-      await clock.pass(99);
-      assertEquals(clock.timers, 1, "the barrier will close");
-      await clock.pass(1);
-      assertEquals(clock.timers, 0, "the barrier is closed");
-      await roundTrip(conns[0]!);
-      // It opens once it saw that nobody else reads.
-      while (clock.timers === 0) await nextTurn();
-    }
-    for (const conn of conns) conn.close();
-    const finished = server.shutdown();
-    await clock.pass(3);
-    await finished;
-    assertEquals(clock.timers, 0);
+    using second = await connectTo(server);
+    await roundTrip(second);
+    let polls = 0;
+    using watched = watchPipes({
+      near(near) {
+        const { write } = near;
+        near.write = (bytes) => {
+          polls++;
+          return write.call(near, bytes);
+        };
+      },
+    });
+    // Each closing of the barrier is one poll, as the connections are few.
+    await visit();
+    assertEquals([watched.listens, polls], [1, 1]);
+    await clock.pass(7);
+    await visit();
+    assertEquals(polls, 1);
+    await clock.pass(1);
+    await visit();
+    assertEquals([watched.listens, polls], [1, 2]);
   });
 
   it("that its client resets ends alone", async () => {
@@ -267,6 +282,7 @@ describe("a connection", () => {
       assertEquals(server.stats.open, 3);
       assertEquals(await roundTrip(busy), HELLO);
       await clock.pass(100);
+      await untilSwept(clock);
     }
     const closed = await untilClosed(server, 2);
     assertEquals(closed.map(({ reason }) => reason), ["idle", "idle"]);
@@ -276,6 +292,30 @@ describe("a connection", () => {
     );
     assertEquals(await silent.read(new Uint8Array(1)), null);
     assertEquals(await roundTrip(busy), HELLO);
+    assertEquals(server.stats.open, 1);
+  });
+
+  it("whose bytes arrived before it was found idle is not closed", async () => {
+    using clock = stopClock();
+    await using server = serve({
+      port: 0,
+      idleTimeoutMs: 400,
+      drainTimeoutMs: 0,
+    });
+    using conn = await connectTo(server);
+    for (let turn = 0; turn < 3; turn++) {
+      await roundTrip(conn);
+      for (let sweep = 0; sweep < 4; sweep++) {
+        await clock.pass(100);
+        await untilSwept(clock);
+      }
+      // The fifth sweep begins before the server can read this.
+      const writing = conn.write(HELLO);
+      clock.passAtOnce(100);
+      await writing;
+      assertEquals(await readExactly(conn, HELLO.length), HELLO);
+      await untilSwept(clock);
+    }
     assertEquals(server.stats.open, 1);
   });
 });

@@ -32,6 +32,8 @@ export interface DataEvent {
   preview: Uint8Array<ArrayBuffer>;
   /** How many bytes the first read brought. */
   bytes: number;
+  /** How many connections are open, this one included. */
+  open: number;
 }
 
 /** A connection ended. */
@@ -61,12 +63,36 @@ export interface AcceptFailedEvent {
   error: NetworkError;
 }
 
+/**
+ * A client broke its connection while it waited in the kernel's queue, where its
+ * address cannot be learned any more. Told again only after ten seconds without
+ * such a client.
+ */
+export interface ResetEvent {
+  /** The kind of event. */
+  type: "reset";
+}
+
+/**
+ * As many connections are open as {@linkcode ServeOptions.maxConnections} allows;
+ * further clients wait in the kernel's queue. Told again only after ten seconds in
+ * which the server was not full anew.
+ */
+export interface FullEvent {
+  /** The kind of event. */
+  type: "full";
+  /** How many connections are open. */
+  open: number;
+}
+
 /** Any event of a server. */
 export type ServeEvent =
   | OpenEvent
   | DataEvent
   | CloseEvent
-  | AcceptFailedEvent;
+  | AcceptFailedEvent
+  | ResetEvent
+  | FullEvent;
 
 /** The most of a connection's first bytes that a {@linkcode DataEvent} holds. */
 export const PREVIEW_BYTES = 512;

@@ -1,9 +1,4 @@
-import {
-  assertEquals,
-  assertInstanceOf,
-  assertRejects,
-  assertStrictEquals,
-} from "@std/assert";
+import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { Socket } from "node:net";
 import { writeAll } from "../net/streams.ts";
@@ -33,7 +28,7 @@ describe("ServeOptions.onEvent", () => {
     const remote = conn.localAddr;
     assertEquals(events as unknown[], [
       { type: "open", remote },
-      { type: "data", remote, preview: HELLO, bytes: 5 },
+      { type: "data", remote, preview: HELLO, bytes: 5, open: 1 },
       { type: "close", remote, bytes: 15, durationMs: 1234, reason: "eof" },
     ]);
   });
@@ -137,32 +132,39 @@ describe("ServeOptions.onEvent", () => {
     ? it
     : it.skip;
 
-  itResets("is told that a connection could not be accepted", async () => {
-    const { events, onEvent } = recorder();
-    await using server = serve({ port: 0, maxConnections: 1, onEvent });
-    {
-      using first = await connectTo(server);
-      await roundTrip(first);
-      for (let turn = 0; turn < 3; turn++) {
-        const left = new Socket().connect(server.addr.port, "127.0.0.1");
-        await new Promise((resolve) => left.once("connect", resolve));
-        left.resetAndDestroy();
-        await new Promise((resolve) => left.once("close", resolve));
+  itResets(
+    "is told that clients broke their connections in the queue",
+    async () => {
+      const { events, onEvent } = recorder();
+      await using server = serve({ port: 0, maxConnections: 1, onEvent });
+      {
+        using first = await connectTo(server);
+        await roundTrip(first);
+        for (let turn = 0; turn < 3; turn++) {
+          const left = new Socket().connect(server.addr.port, "127.0.0.1");
+          await new Promise((resolve) => left.once("connect", resolve));
+          left.resetAndDestroy();
+          await new Promise((resolve) => left.once("close", resolve));
+        }
       }
-    }
-    using conn = await connectTo(server);
-    assertEquals(await roundTrip(conn), HELLO);
-    const failures = events.filter((event) => event.type === "error");
-    assertEquals(failures.length, 1);
-    const { error } = failures[0]!;
-    assertInstanceOf(error, Deno.errors.NotConnected);
-    const { port } = server.addr;
-    assertEquals(
-      error.message,
-      `Cannot accept a connection on 127.0.0.1:${port}: ` +
-        "transport endpoint is not connected",
-    );
-    assertEquals(error.address.port, port);
-    assertEquals(server.stats, { accepted: 2, open: 1, bytes: 10 });
+      using conn = await connectTo(server);
+      assertEquals(await roundTrip(conn), HELLO);
+      const others = events.filter(({ type }) =>
+        !["open", "data", "close"].includes(type)
+      );
+      assertEquals(others, [{ type: "full", open: 1 }, { type: "reset" }]);
+      assertEquals(server.stats, { accepted: 2, open: 1, bytes: 10 });
+    },
+  );
+
+  it("is told how many connections are open at the first bytes", async () => {
+    const { events, onEvent } = recorder();
+    await using server = serve({ port: 0, onEvent });
+    using first = await connectTo(server);
+    await roundTrip(first);
+    using second = await connectTo(server);
+    await roundTrip(second);
+    const counts = events.map((event) => event.type === "data" && event.open);
+    assertEquals(counts, [false, 1, false, 2]);
   });
 });

@@ -10,34 +10,58 @@ import type { Connection } from "./connection.ts";
 /** How often connections are looked at within the idle timeout. */
 const SWEEPS_PER_TIMEOUT = 4;
 
+/** What {@linkcode sweepIdle} needs of its server. */
+export interface SweepOptions {
+  /**
+   * How long a connection may move no byte, in milliseconds; with `Infinity` for
+   * ever.
+   */
+  readonly idleTimeoutMs: number;
+
+  /**
+   * Waits until every connection whose bytes have arrived had a read. The timer of a
+   * sweep may come long before that: on a busy server, or on a machine that was
+   * suspended.
+   */
+  untilAllRead(): Promise<void>;
+
+  /** Ends a connection that was idle for the timeout, up to a quarter of it later. */
+  end(connection: Connection): void;
+}
+
 /**
  * Looks at all connections a few times within the idle timeout, which costs less
  * than a timer for each of their reads and writes.
  *
  * @param connections The connections; the set may change meanwhile.
- * @param idleTimeoutMs How long a connection may move no byte, in milliseconds;
- * with `Infinity` for ever.
- * @param end Ends a connection that was idle for that long, up to a quarter of it
- * later.
+ * @param options The timeout, and what the sweeps need of their server.
  * @returns Disposing of it ends the sweeps.
  */
 export function sweepIdle(
   connections: Iterable<Connection>,
-  idleTimeoutMs: number,
-  end: (connection: Connection) => void,
+  { idleTimeoutMs, untilAllRead, end }: SweepOptions,
 ): Disposable {
   let timer: Disposable;
-  const sweep = () => {
-    timer = schedule();
+  let isOver = false;
+  const sweep = async () => {
+    await untilAllRead();
+    if (isOver) return;
     for (const connection of connections) {
       // The first sweep may follow the last byte at once, so it does not count.
       if (++connection.idleSweeps > SWEEPS_PER_TIMEOUT) end(connection);
     }
+    // Not earlier: a sweep that is late must not be followed by the next at once.
+    if (!isOver) timer = schedule();
   };
   const schedule = () =>
     startTimer(idleTimeoutMs / SWEEPS_PER_TIMEOUT, sweep, {
       persistent: false,
     });
   timer = schedule();
-  return { [Symbol.dispose]: () => timer[Symbol.dispose]() };
+  return {
+    [Symbol.dispose]() {
+      isOver = true;
+      timer[Symbol.dispose]();
+    },
+  };
 }

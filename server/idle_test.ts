@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { stopClock } from "../testing/clock.ts";
+import { type FakeClock, stopClock } from "../testing/clock.ts";
 import type { Connection } from "./connection.ts";
 import { sweepIdle } from "./idle.ts";
 
@@ -12,14 +12,41 @@ function silentConnection(): Connection {
 }
 
 /** Sweeps a set of connections, from which those that ended are removed. */
-function startSweeps(idleTimeoutMs: number) {
+function startSweeps(
+  idleTimeoutMs: number,
+  untilAllRead = () => Promise.resolve(),
+) {
   const connections = new Set<Connection>();
   const ended: Connection[] = [];
-  const sweeps = sweepIdle(connections, idleTimeoutMs, (connection) => {
-    connections.delete(connection);
-    ended.push(connection);
+  const sweeps = sweepIdle(connections, {
+    ...{ idleTimeoutMs, untilAllRead },
+    end(connection) {
+      connections.delete(connection);
+      ended.push(connection);
+    },
   });
   return { connections, ended, [Symbol.dispose]: sweeps[Symbol.dispose] };
+}
+
+/** Sweeps that wait for reads, with a connection that the next one would end. */
+async function startLastSweep(clock: FakeClock) {
+  let waiting: PromiseWithResolvers<void> | undefined;
+  const sweeps = startSweeps(
+    IDLE_TIMEOUT_MS,
+    () => waiting?.promise ?? Promise.resolve(),
+  );
+  const connection = silentConnection();
+  sweeps.connections.add(connection);
+  await clock.pass(IDLE_TIMEOUT_MS);
+  assertEquals(connection.idleSweeps, 4);
+  waiting = Promise.withResolvers();
+  await clock.pass(IDLE_TIMEOUT_MS / 4);
+  const allRead = async () => {
+    waiting!.resolve();
+    waiting = undefined;
+    await clock.pass(0);
+  };
+  return { ...sweeps, connection, allRead };
 }
 
 describe("sweepIdle()", () => {
@@ -106,5 +133,44 @@ describe("sweepIdle()", () => {
       await clock.pass(10 * IDLE_TIMEOUT_MS);
       assertEquals(sweeps.ended, []);
     }
+  });
+
+  it("counts when all that arrived was read, and not before", async () => {
+    using clock = stopClock();
+    using sweeps = await startLastSweep(clock);
+    const { connection, ended } = sweeps;
+    await clock.pass(10 * IDLE_TIMEOUT_MS);
+    assertEquals([connection.idleSweeps, ended.length], [4, 0]);
+    assertEquals(
+      clock.timers,
+      0,
+      "no sweep begins before the last one is over",
+    );
+    await sweeps.allRead();
+    assertEquals(ended, [connection]);
+    assertEquals(clock.timers, 1);
+  });
+
+  it("does not end a connection whose byte is read just before it counts", async () => {
+    using clock = stopClock();
+    using sweeps = await startLastSweep(clock);
+    const { connection, ended } = sweeps;
+    connection.idleSweeps = 0;
+    await sweeps.allRead();
+    await clock.pass(IDLE_TIMEOUT_MS - 1);
+    assertEquals(ended, []);
+    await clock.pass(1);
+    assertEquals(ended, [connection]);
+  });
+
+  it("ends no connection when it is disposed of while reads are awaited", async () => {
+    using clock = stopClock();
+    const sweeps = await startLastSweep(clock);
+    sweeps[Symbol.dispose]();
+    await sweeps.allRead();
+    await clock.pass(10 * IDLE_TIMEOUT_MS);
+    const { connection, ended } = sweeps;
+    assertEquals([connection.idleSweeps, ended.length], [4, 0]);
+    assertEquals(clock.timers, 0);
   });
 });

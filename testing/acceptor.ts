@@ -83,42 +83,65 @@ export interface Acceptance {
   readonly listener: FakeListener;
   /** Settles when it does not run any more. */
   readonly running: Promise<void>;
-  /** Whether its server has room. */
+  /** Whether its server has a free slot. */
   hasRoom: boolean;
+  /** Whether another server takes the slot that seemed free. */
+  isTooLate: boolean;
   /** The connections that its server got. */
   readonly conns: unknown[];
   /** The failures that its server was told. */
   readonly failures: NetworkError[];
+  /** What else its server was told. */
+  readonly told: ("reset" | "full")[];
+}
+
+/** Options for {@linkcode startAcceptor}. */
+export interface AcceptanceOptions {
+  /** What the server does with a connection besides. */
+  readonly onConnection?: (acceptor: Acceptor) => void;
+  /** Whether it stops after the first connection. */
+  readonly once?: boolean;
+  /** Whether servers in other threads take of the same slots. */
+  readonly isShared?: boolean;
 }
 
 /**
  * Runs an acceptor of a {@linkcode FakeListener}.
  *
- * @param onConnection What its server does with a connection besides.
+ * @param options How it is with slots, and what is done with a connection.
  * @returns The acceptor, and what is around it.
  */
 export function startAcceptor(
-  onConnection: (acceptor: Acceptor) => void = () => {},
+  { onConnection, once = false, isShared = false }: AcceptanceOptions = {},
 ): Acceptance {
   const listener = new FakeListener();
-  const around = {
+  const around: Omit<Acceptance, "acceptor" | "listener" | "running"> = {
     hasRoom: true,
-    conns: [] as unknown[],
-    failures: [] as NetworkError[],
+    isTooLate: false,
+    conns: [],
+    failures: [],
+    told: [],
   };
   let attempts = 0;
   const acceptor = new Acceptor(listener, {
     address: ADDRESS,
-    hasRoom() {
-      // The event loop would never turn again, nor the test fail.
-      if (++attempts > MOST_ATTEMPTS) throw new Error("the acceptor spins");
-      return around.hasRoom;
+    once,
+    slots: {
+      isShared,
+      get hasFree() {
+        // The event loop would never turn again, nor the test fail.
+        if (++attempts > MOST_ATTEMPTS) throw new Error("the acceptor spins");
+        return around.hasRoom;
+      },
+      take: () => !around.isTooLate,
     },
     onConnection(conn) {
       around.conns.push(conn);
-      onConnection(acceptor);
+      onConnection?.(acceptor);
     },
     onFailure: (error) => around.failures.push(error),
+    onReset: () => around.told.push("reset"),
+    onFull: () => around.told.push("full"),
   });
   return Object.assign(around, { listener, acceptor, running: acceptor.run() });
 }

@@ -94,13 +94,73 @@ export function startWithLimit(
   ...args: string[]
 ): Process {
   const script = 'ulimit -n "$1"; shift; exec "$@"';
+  return startIn(script, `${descriptors}`, ...args);
+}
+
+/**
+ * Starts the executable as {@linkcode start} does, with a file for its stdout.
+ *
+ * @param path The file.
+ * @param args The arguments.
+ * @returns The process; disposing of it kills it.
+ */
+export function startWithFile(path: string, ...args: string[]): Process {
+  const script = 'file=$1; shift; exec "$@" >"$file"';
+  return startIn(script, path, ...args);
+}
+
+/** Starts the executable by a script, whose arguments follow its first one. */
+function startIn(script: string, first: string, ...args: string[]): Process {
   const command = new Deno.Command("sh", {
-    args: ["-c", script, "sh", `${descriptors}`, EXECUTABLE.pathname, ...args],
+    args: ["-c", script, "sh", first, EXECUTABLE.pathname, ...args],
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",
   });
   return watch(command.spawn());
+}
+
+/**
+ * Starts `echo serve` on a free port of 127.0.0.1.
+ *
+ * @param args Further arguments.
+ * @returns The process, which listens, and its port.
+ */
+export async function startServe(
+  ...args: string[]
+): Promise<[server: Process, port: string]> {
+  const server = start("serve", "--port", "0", ...args);
+  const [, port] = await server.untilStdout(/127\.0\.0\.1:(\d+)/);
+  return [server, port!];
+}
+
+/**
+ * Counts the sockets that listen on a port of 127.0.0.1.
+ *
+ * @param port The port.
+ * @returns How many there are.
+ */
+export function countListeners(port: string): Promise<number> {
+  // In state 0A, LISTEN: proc(5).
+  return countSockets(port, '$4 == "0A"');
+}
+
+/**
+ * Counts the connections that were accepted on a port of 127.0.0.1, and not closed
+ * by their server.
+ *
+ * @param port The port.
+ * @returns How many there are.
+ */
+export function countAccepted(port: string): Promise<number> {
+  // In the kernel's queue, and when its process closed it, a socket has no inode.
+  return countSockets(port, '$4 != "0A" && $10 != 0');
+}
+
+async function countSockets(port: string, condition: string): Promise<number> {
+  const hex = Number(port).toString(16).toUpperCase().padStart(4, "0");
+  const program = `$2 == "0100007F:${hex}" && ${condition}`;
+  return Number(await shell('awk "$1" /proc/net/tcp | wc -l', program));
 }
 
 /** What hangs is ended, so that its test fails. */

@@ -82,10 +82,7 @@ function options(line: CommandLine<typeof FLAGS>): RunServeOptions {
   const { values } = line;
   refuseOperands(line);
   const workers = values.workers || navigator.hardwareConcurrency;
-  if (workers > 1) {
-    checkWorkers();
-    refuseLimits(line);
-  }
+  if (workers > 1) checkWorkers();
   return {
     serve: {
       hostname: values.host,
@@ -109,15 +106,4 @@ function refuseOperands(
   throw new UsageError(
     `serve takes no argument "${escapeText(operand)}"${port}`,
   );
-}
-
-/** Refuses limits that several threads would have to share. */
-function refuseLimits({ given }: CommandLine<typeof FLAGS>): void {
-  for (const flag of ["once", "max-connections"] as const) {
-    if (!given.has(flag)) continue;
-    throw new UsageError(
-      `--workers and --${flag} exclude each other: ` +
-        "workers do not count each other's connections",
-    );
-  }
 }

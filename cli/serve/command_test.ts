@@ -87,6 +87,10 @@ describe("echo serve", () => {
   const itRefuses = isNeeded ? it : it.skip;
   itRefuses("says what --workers needs", async () => {
     await assertRefused(["--workers", "2"], /^echo: --workers needs /);
+    // No limit is in their way.
+    for (const limit of ["--once", "--max-connections=5"]) {
+      await assertRefused(["--workers=2", limit], /^echo: --workers needs /);
+    }
     // One a core.
     if (navigator.hardwareConcurrency > 1) {
       await assertRefused(["--workers", "0"], /^echo: --workers needs /);

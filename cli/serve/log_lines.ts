@@ -22,6 +22,7 @@ export type LogEvent =
   | { type: "listening"; addr: Deno.NetAddr }
   | { type: "shutdown"; open: number; drainTimeoutMs: number }
   | { type: "left_out"; lines: number }
+  | { type: "worker_died"; worker: number; reason: string }
   | { type: "stopped"; stats: ServeStats; durationMs: number };
 
 /**
@@ -37,27 +38,46 @@ export function renderText(event: LogEvent): string {
     case "open":
       return `Connection established with ${formatAddress(event.remote)}`;
     case "data":
-      return `Received: ${escapeText(event.preview)}`;
+      return `Received${
+        event.open > 1 ? ` from ${formatAddress(event.remote)}` : ""
+      }: ` +
+        escapeText(event.preview);
     case "close":
       return `Connection closed with ${formatAddress(event.remote)}: ` +
         `${formatBytes(event.bytes)} echoed in ` +
         formatDuration(event.durationMs) + closeNote(event);
     case "error":
       return `${event.error.message}, trying again`;
+    case "reset":
+      return "A client broke its connection before it was accepted";
+    case "full":
+      return `${formatCount(event.open, "connection")} open, ` +
+        "as many as --max-connections allows: further clients wait";
     case "shutdown":
-      return event.open === 0
-        ? "Shutting down"
-        : `Shutting down: ${formatCount(event.open, "connection")} open, ` +
-          `waiting up to ${formatTime(event.drainTimeoutMs)} ` +
-          "(Ctrl-C again to stop now)";
+      return "Shutting down" + shutdownNote(event);
+    case "worker_died":
+      return `Worker ${event.worker} died: ${event.reason}`;
     case "left_out":
       return `${formatCount(event.lines, "line")} left out: ` +
-        "the reader of this log is too slow";
+        "the reader of this log is too slow, or its disk is full";
     case "stopped":
       return `Served ${formatCount(event.stats.accepted, "connection")}, ` +
         `echoed ${formatBytes(event.stats.bytes)} ` +
         `in ${formatDuration(event.durationMs)}`;
   }
+}
+
+function shutdownNote(
+  { open, drainTimeoutMs }: Extract<LogEvent, { type: "shutdown" }>,
+): string {
+  if (open === 0) return "";
+  const connections = `: ${formatCount(open, "connection")} open, `;
+  return connections +
+    (drainTimeoutMs === 0
+      ? "closing now"
+      : `waiting up to ${
+        formatTime(drainTimeoutMs)
+      } (Ctrl-C again to stop now)`);
 }
 
 function closeNote({ reason, error }: CloseEvent): string {
@@ -97,8 +117,14 @@ function jsonFields(event: LogEvent): Record<string, unknown> {
       };
     case "error":
       return { reason: event.error.message };
+    case "reset":
+      return {};
+    case "full":
+      return { connections: event.open };
     case "shutdown":
       return { connections: event.open };
+    case "worker_died":
+      return { worker: event.worker, reason: event.reason };
     case "left_out":
       return { lines: event.lines };
     case "stopped":

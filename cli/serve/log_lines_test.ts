@@ -43,13 +43,24 @@ const EVENTS: Case[] = [
   ],
   [
     {
-      ...{ type: "data", remote: REMOTE, bytes: 9 },
+      ...{ type: "data", remote: REMOTE, bytes: 9, open: 1 },
       preview: new TextEncoder().encode("a\x1b[2J\n"),
     },
     "Received: a\\x1b[2J\\n",
     {
       ...{ event: "data", remote: "[::1]:50712", bytes: 9 },
       text: "a\\x1b[2J\\n",
+    },
+  ],
+  [
+    {
+      ...{ type: "data", remote: REMOTE, bytes: 3, open: 2 },
+      preview: new TextEncoder().encode("a\nb"),
+    },
+    "Received from [::1]:50712: a\\nb",
+    {
+      ...{ event: "data", remote: "[::1]:50712", bytes: 3 },
+      text: "a\\nb",
     },
   ],
   [CLOSE, CLOSED, CLOSE_JSON],
@@ -72,9 +83,41 @@ const EVENTS: Case[] = [
     },
   ],
   [
+    { type: "reset" },
+    "A client broke its connection before it was accepted",
+    { event: "reset" },
+  ],
+  [
+    { type: "full", open: 1 },
+    "1 connection open, as many as --max-connections allows: " +
+    "further clients wait",
+    { event: "full", connections: 1 },
+  ],
+  [
+    { type: "full", open: 2000 },
+    "2,000 connections open, as many as --max-connections allows: " +
+    "further clients wait",
+    { event: "full", connections: 2000 },
+  ],
+  [
+    { type: "worker_died", worker: 3, reason: "out of memory" },
+    "Worker 3 died: out of memory",
+    { event: "worker_died", worker: 3, reason: "out of memory" },
+  ],
+  [
     { type: "shutdown", open: 0, drainTimeoutMs: 5000 },
     "Shutting down",
     { event: "shutdown", connections: 0 },
+  ],
+  [
+    { type: "shutdown", open: 0, drainTimeoutMs: 0 },
+    "Shutting down",
+    { event: "shutdown", connections: 0 },
+  ],
+  [
+    { type: "shutdown", open: 2, drainTimeoutMs: 0 },
+    "Shutting down: 2 connections open, closing now",
+    { event: "shutdown", connections: 2 },
   ],
   [
     { type: "shutdown", open: 1, drainTimeoutMs: 90_000 },
@@ -84,7 +127,8 @@ const EVENTS: Case[] = [
   ],
   [
     { type: "left_out", lines: 1234 },
-    "1,234 lines left out: the reader of this log is too slow",
+    "1,234 lines left out: " +
+    "the reader of this log is too slow, or its disk is full",
     { event: "left_out", lines: 1234 },
   ],
   [

@@ -1,52 +1,83 @@
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { Writer } from "../../net/streams.ts";
 import { stopClock } from "../../testing/clock.ts";
-import { EventLog, type LogStyle } from "./log.ts";
+import { EventLog, type LogOutput, type LogStyle } from "./log.ts";
 
-/** An event, and the line that it makes. */
-const EVENT = { type: "shutdown", open: 0, drainTimeoutMs: 0 } as const;
-const LINE = "Shutting down\n";
+const ADDR = { transport: "tcp", hostname: "::1", port: 7 } as const;
 
-function logTo(writer: Writer, style: LogStyle = "text"): EventLog {
-  return new EventLog(writer, style, () => new Date("2001-02-03T04:05:06Z"));
+/** An event that may be left out, and the line that it makes. */
+const EVENT = { type: "open", remote: ADDR } as const;
+const LINE = "Connection established with [::1]:7\n";
+
+/** An event whose line the server owes, and the line. */
+const OWED_EVENT = { type: "shutdown", open: 0, drainTimeoutMs: 0 } as const;
+const OWED = "Shutting down\n";
+
+/** The line that tells how many were left out. */
+function leftOut(lines: string): string {
+  return `${lines} left out: ` +
+    "the reader of this log is too slow, or its disk is full\n";
+}
+
+function logTo(output: LogOutput, style: LogStyle = "text"): EventLog {
+  return new EventLog(output, style, () => new Date("2001-02-03T04:05:06Z"));
 }
 
 function addTo(log: EventLog, events: number): void {
   for (let event = 0; event < events; event++) log.add(EVENT);
 }
 
-/** A writer that keeps what it is given. */
+/** An output that keeps what it is given, and loses nothing. */
 function sink() {
   const texts: string[] = [];
   return {
     texts,
-    write(p: Uint8Array): Promise<number> {
-      texts.push(new TextDecoder().decode(p));
-      return Promise.resolve(p.length);
+    write(lines: Uint8Array): Promise<number> {
+      texts.push(new TextDecoder().decode(lines));
+      return Promise.resolve(0);
     },
   };
 }
 
-/** A writer whose writes end when a test ends them, one after the other. */
+/** An output whose writes end when a test ends them. */
 function gate() {
   const texts: string[] = [];
-  const waiting: PromiseWithResolvers<number>[] = [];
+  let writing: PromiseWithResolvers<number> | undefined;
   return {
-    texts,
-    write(p: Uint8Array): Promise<number> {
-      texts.push(new TextDecoder().decode(p));
-      waiting.push(Promise.withResolvers());
-      return waiting.at(-1)!.promise;
+    /** What was written, since the test took it last. */
+    take: () => texts.splice(0),
+    write(lines: Uint8Array): Promise<number> {
+      assertEquals(writing, undefined, "one write beside the other");
+      texts.push(new TextDecoder().decode(lines));
+      writing = Promise.withResolvers();
+      return writing.promise;
     },
     /** Ends the write that is under way, and lets the log go on. */
-    async end(error?: Error) {
-      const { resolve, reject } = waiting.shift()!;
-      if (error) reject(error);
-      else resolve(new TextEncoder().encode(texts.at(-1)).length);
+    async end(lost: number | Error = 0) {
+      const { resolve, reject } = writing!;
+      writing = undefined;
+      if (lost instanceof Error) reject(lost);
+      else resolve(lost);
       await nextTurn();
     },
+  };
+}
+
+/** Makes a log whose first write, of a line, has been under way for some time. */
+async function stalled(forMs: number) {
+  const clock = stopClock();
+  const output = gate();
+  const log = logTo(output);
+  addTo(log, 1);
+  await clock.pass(0);
+  await clock.pass(forMs);
+  assertEquals(output.take(), [LINE]);
+  return {
+    clock,
+    output,
+    log,
+    [Symbol.dispose]: () => clock[Symbol.dispose](),
   };
 }
 
@@ -86,85 +117,298 @@ describe("EventLog", () => {
   });
 
   it("writes lines that came during a write after it, not beside it", async () => {
-    using clock = stopClock();
-    const writer = gate();
-    const log = logTo(writer);
-    addTo(log, 1);
-    await clock.pass(0);
+    using stall = await stalled(0);
+    const { clock, output, log } = stall;
     addTo(log, 2);
     await clock.pass(1000);
-    assertEquals(writer.texts, [LINE]);
-    await writer.end();
+    assertEquals(output.take(), []);
+    await output.end();
     await clock.pass(9);
-    assertEquals(writer.texts, [LINE]);
+    assertEquals(output.take(), []);
     await clock.pass(1);
-    assertEquals(writer.texts, [LINE, LINE.repeat(2)]);
-    await writer.end();
+    assertEquals(output.take(), [LINE.repeat(2)]);
+    await output.end();
     await clock.pass(1000);
-    assertEquals(writer.texts.length, 2);
+    assertEquals(output.take(), []);
   });
 
-  it("leaves lines out when the reader is slow, and says how many", async () => {
+  it("writes a burst in pieces of 1,000 lines, without a pause", async () => {
     using clock = stopClock();
-    const writer = gate();
-    const log = logTo(writer);
-    addTo(log, 1);
+    const { texts, write } = sink();
+    const log = logTo({ write });
+    addTo(log, 2001);
     await clock.pass(0);
+    assertEquals(texts, [LINE.repeat(1000), LINE.repeat(1000), LINE]);
+    assertEquals(clock.timers, 0);
+  });
+
+  it("leaves out nothing of a burst, however large", async () => {
+    using stall = await stalled(1000);
+    const { clock, output, log } = stall;
     addTo(log, 12_345);
-    await writer.end();
+    await output.end();
     await clock.pass(10);
+    for (let piece = 0; piece < 12; piece++) {
+      assertEquals(output.take(), [LINE.repeat(1000)]);
+      await output.end();
+    }
+    assertEquals(output.take(), [LINE.repeat(345)]);
+    // Nor when a second passed since the last write.
+    await output.end();
+    await clock.pass(2000);
+    addTo(log, 10_001);
+    const flushed = log.flush();
+    await nextTurn();
+    for (let piece = 0; piece < 10; piece++) {
+      assertEquals(output.take(), [LINE.repeat(1000)]);
+      await output.end();
+    }
+    assertEquals(output.take(), [LINE]);
+    await output.end();
+    await flushed;
+  });
+
+  it("leaves lines out while the reader is behind, and says where", async () => {
+    using stall = await stalled(1001);
+    const { clock, output, log } = stall;
     addTo(log, 10_000);
-    await writer.end();
+    addTo(log, 2345);
+    log.add(OWED_EVENT);
+    addTo(log, 1);
+    await output.end();
     await clock.pass(10);
-    const leftOut =
-      "2,345 lines left out: the reader of this log is too slow\n";
-    assertEquals(writer.texts, [
-      LINE,
-      LINE.repeat(10_000) + leftOut,
-      LINE.repeat(10_000),
+    // The next thousand lines found room when the first thousand were under way.
+    for (let piece = 0; piece < 10; piece++) {
+      assertEquals(output.take(), [LINE.repeat(1000)]);
+      if (piece === 1) addTo(log, 1);
+      await output.end();
+    }
+    assertEquals(output.take(), [
+      leftOut("2,345 lines") + OWED + leftOut("1 line") + LINE,
     ]);
-    await writer.end();
+    await output.end();
+    await clock.pass(10);
+    assertEquals(output.take(), []);
+  });
+
+  it("takes a reader for slow that takes a second for a batch", async () => {
+    using stall = await stalled(0);
+    const { clock, output, log } = stall;
+    addTo(log, 12_000);
+    await output.end();
+    await clock.pass(10);
+    await clock.pass(1000);
+    await output.end();
+    addTo(log, 1);
+    await clock.pass(1);
+    addTo(log, 2);
+    for (let piece = 0; piece < 11; piece++) await output.end();
+    await clock.pass(10);
+    assertEquals(output.take().slice(-2), [
+      LINE.repeat(1000),
+      LINE + leftOut("2 lines"),
+    ]);
+    await output.end();
+  });
+
+  it("keeps what waits for a stalled reader in bounds", async () => {
+    using stall = await stalled(1001);
+    const { clock, output, log } = stall;
+    addTo(log, 1_000_000);
+    await output.end();
+    await clock.pass(10);
+    for (let piece = 0; piece < 10; piece++) await output.end();
+    await clock.pass(10);
+    assertEquals(output.take().slice(-2), [
+      LINE.repeat(1000),
+      leftOut("990,000 lines"),
+    ]);
+    await output.end();
   });
 
   it("on a flush writes everything, without a pause", async () => {
-    using clock = stopClock();
-    const writer = gate();
-    const log = logTo(writer);
-    addTo(log, 1);
-    await clock.pass(0);
+    using stall = await stalled(0);
+    const { clock, output, log } = stall;
     addTo(log, 1);
     const flushed = log.flush();
     await nextTurn();
-    assertEquals(writer.texts, [LINE]);
-    await writer.end();
-    assertEquals(writer.texts, [LINE, LINE]);
+    assertEquals(output.take(), []);
+    await output.end();
+    assertEquals(output.take(), [LINE]);
     addTo(log, 2);
-    await writer.end();
-    assertEquals(writer.texts, [LINE, LINE, LINE.repeat(2)]);
-    await writer.end();
+    await output.end();
+    assertEquals(output.take(), [LINE.repeat(2)]);
+    await output.end();
+    await flushed;
+    assertEquals(clock.timers, 0);
+    await clock.pass(3000);
+    assertEquals(output.take(), []);
+  });
+
+  it("after a second of a flush writes only what it owes", async () => {
+    using stall = await stalled(0);
+    const { clock, output, log } = stall;
+    addTo(log, 1500);
+    log.add(OWED_EVENT);
+    addTo(log, 1);
+    const flushed = log.flush();
+    await output.end();
+    assertEquals(output.take(), [LINE.repeat(1000)]);
+    await clock.pass(999);
+    addTo(log, 1);
+    await clock.pass(1);
+    await output.end();
+    assertEquals(output.take(), [
+      leftOut("500 lines") + OWED + leftOut("2 lines"),
+    ]);
+    await clock.pass(999);
+    await output.end();
+    await flushed;
+    assertEquals(clock.timers, 0);
+  });
+
+  it("waits two seconds for a reader that stopped", async () => {
+    using stall = await stalled(0);
+    const { clock, log } = stall;
+    let isFlushed = false;
+    const flushed = log.flush().then(() => isFlushed = true);
+    await clock.pass(1999);
+    assertEquals(isFlushed, false);
+    await clock.pass(1);
+    assertEquals(isFlushed, true);
+    await flushed;
+  });
+
+  it("flushes twice at a time without two writes at a time", async () => {
+    using stall = await stalled(0);
+    const { output, log } = stall;
+    addTo(log, 1);
+    const flushes = [log.flush(), log.flush()];
+    await output.end();
+    assertEquals(output.take(), [LINE]);
+    await output.end();
+    await Promise.all(flushes);
+    assertEquals(output.take(), []);
+  });
+
+  it("counts lines that the output lost", async () => {
+    using stall = await stalled(0);
+    const { clock, output, log } = stall;
+    await output.end(1);
+    await clock.pass(1000);
+    // Nothing new, nothing to try.
+    assertEquals(output.take(), []);
+    addTo(log, 3);
+    await clock.pass(0);
+    assertEquals(output.take(), [leftOut("1 line") + LINE.repeat(3)]);
+    // What came later is left out only if it is lost.
+    addTo(log, 1);
+    await output.end(2);
+    await clock.pass(10);
+    assertEquals(output.take(), [leftOut("2 lines") + LINE]);
+    await output.end();
+    addTo(log, 1);
+    await clock.pass(10);
+    assertEquals(output.take(), [LINE]);
+    await output.end();
+  });
+
+  it("forgets no number whose line was lost, nor counts that line", async () => {
+    using stall = await stalled(0);
+    const { clock, output, log } = stall;
+    await output.end(1);
+    addTo(log, 2);
+    await clock.pass(10);
+    await output.end(3);
+    addTo(log, 1);
+    await clock.pass(10);
+    assertEquals(output.take(), [
+      leftOut("1 line") + LINE.repeat(2),
+      leftOut("3 lines") + LINE,
+    ]);
+    await output.end(1);
+    addTo(log, 1);
+    await clock.pass(10);
+    assertEquals(output.take(), [leftOut("1 line") + LINE]);
+    await output.end();
+  });
+
+  it("tries a lost line that it owes again, in its place", async () => {
+    using stall = await stalled(0);
+    const { clock, output, log } = stall;
+    addTo(log, 2);
+    log.add(OWED_EVENT);
+    addTo(log, 3);
+    await output.end();
+    await clock.pass(10);
+    await output.end(5);
+    addTo(log, 1);
+    await clock.pass(10);
+    const again = leftOut("1 line") + OWED + leftOut("3 lines") + LINE;
+    assertEquals(output.take(), [
+      LINE.repeat(2) + OWED + LINE.repeat(3),
+      again,
+    ]);
+    await output.end(4);
+    const flushed = log.flush();
+    await nextTurn();
+    assertEquals(output.take(), [
+      leftOut("1 line") + OWED + leftOut("4 lines"),
+    ]);
+    await output.end();
+    await flushed;
+    await log.flush();
+    assertEquals(output.take(), []);
+  });
+
+  it("on a flush tries what was lost once more, not for ever", async () => {
+    using stall = await stalled(0);
+    const { clock, output, log } = stall;
+    await output.end();
+    log.add(OWED_EVENT);
+    const flushed = log.flush();
+    await nextTurn();
+    await output.end(1);
+    await output.end(1);
     await flushed;
     await clock.pass(1000);
-    assertEquals([writer.texts.length, clock.timers], [3, 0]);
+    assertEquals(output.take(), [OWED, OWED]);
+    assertEquals(clock.timers, 0);
   });
 
-  it("does not wait for ever for a reader that stopped", async () => {
-    const log = logTo(gate());
-    addTo(log, 1);
-    await log.flush();
+  it("owes its first and its last lines", async () => {
+    using stall = await stalled(1001);
+    const { clock, output, log } = stall;
+    addTo(log, 10_001);
+    const stats = { accepted: 1, open: 0, bytes: 2 };
+    log.add({ type: "listening", addr: ADDR });
+    log.add(OWED_EVENT);
+    log.add({ type: "stopped", stats, durationMs: 3 });
+    const flushed = log.flush();
+    await clock.pass(1000);
+    await output.end();
+    assertEquals(output.take(), [
+      leftOut("10,001 lines") +
+      "Server listening on [::1]:7...\n" + OWED +
+      "Served 1 connection, echoed 2 B in 3.0 ms\n",
+    ]);
+    await output.end();
+    await flushed;
   });
 
-  it("asks a writer that failed no more", async () => {
-    using clock = stopClock();
-    const writer = gate();
-    const log = logTo(writer);
-    addTo(log, 1);
-    await clock.pass(0);
-    addTo(log, 1);
-    await writer.end(new Error("the reader is gone"));
-    addTo(log, 1);
+  it("asks an output that failed no more", async () => {
+    using stall = await stalled(0);
+    const { clock, output, log } = stall;
+    await output.end(1);
+    log.add(OWED_EVENT);
+    addTo(log, 2000);
+    await clock.pass(10);
+    output.take();
+    await output.end(new Error("the reader is gone"));
+    log.add(OWED_EVENT);
     await clock.pass(1000);
     await log.flush();
-    assertEquals(writer.texts, [LINE]);
+    assertEquals(output.take(), []);
     assertEquals(clock.timers, 0);
   });
 
@@ -174,7 +418,7 @@ describe("EventLog", () => {
     for (
       const log of [logTo(json, "json"), logTo(none, "none")]
     ) {
-      addTo(log, 1);
+      log.add(OWED_EVENT);
       await log.flush();
     }
     const time = "2001-02-03T04:05:06.000Z";

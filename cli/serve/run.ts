@@ -4,17 +4,28 @@
  * @module
  */
 
-import { writeAll, type Writer } from "../../net/streams.ts";
+import { writeAll } from "../../net/streams.ts";
 import { sleep } from "../../net/time.ts";
 import type { ServeOptions } from "../../server.ts";
-import { printLine } from "../command.ts";
+import { encode, printLine } from "../command.ts";
 import { OutputClosedError, type Terminal } from "../terminal.ts";
-import { EventLog, type LogStyle } from "./log.ts";
+import { EventLog, type LogOutput, type LogStyle } from "./log.ts";
 import { type RunningServer, serveInThisThread } from "./running_server.ts";
 import { serveInWorkers } from "./workers.ts";
 
 /** After a second signal, the longest wait for connections or log. */
 const STOP_GRACE_MS = 50;
+
+/**
+ * How long a write to stdout is; it ends with the line that reaches so far. Of a write
+ * that failed Deno does not tell how much was written. A pipe takes up to 4096 bytes
+ * whole or not at all (`PIPE_BUF`, pipe(7)): a pipe that does not block gets no line
+ * twice. Of a full disk at most one write is counted as lost though it was written.
+ */
+const WRITE_BYTES = 3072;
+
+/** The end of a line. */
+const LINE_END = encode("\n");
 
 /** What {@linkcode runServe} is asked to do. */
 export interface RunServeOptions {
@@ -81,7 +92,7 @@ export async function runServe(
 async function start(
   { serve, workers, log: style }: RunServeOptions,
   log: EventLog,
-  out: Writer,
+  out: LogOutput,
 ): Promise<RunningServer> {
   if (workers === 1) {
     // Without a log the server has no events to make.
@@ -91,10 +102,16 @@ async function start(
   }
   // A worker may serve before the others listen, but must not log before.
   const listening = Promise.withResolvers<void>();
-  const workersOut: Writer = {
-    write: (p) => listening.promise.then(() => out.write(p)),
+  const workersOut: LogOutput = {
+    write: (lines) => listening.promise.then(() => out.write(lines)),
   };
-  const server = await serveInWorkers(workers, serve, style, workersOut);
+  const server = await serveInWorkers({
+    count: workers,
+    serve,
+    style,
+    out: workersOut,
+    tell: (event) => log.add(event),
+  });
   log.add({ type: "listening", addr: server.addr });
   await log.flush();
   listening.resolve();
@@ -103,33 +120,47 @@ async function start(
 
 /**
  * Writes batches one after the other, from any thread. A full disk is reported
- * once, and the lines are lost; only a reader that is gone ends the log.
+ * once, and the lines are lost; only a reader that is gone ends the log. A line of
+ * which only a part was written is lost, and its part gets a line of its own.
  *
  * @param terminal Where the batches go, and where a failure is reported.
  * @returns The writer.
  */
 export function logWriter(
   { stdout, stderr }: Pick<Terminal, "stdout" | "stderr">,
-): Writer {
+): LogOutput {
   let last: Promise<unknown> = Promise.resolve();
   let hasFailed = false;
-  const write = async (p: Uint8Array) => {
+  let isTorn = false;
+  const write = async (lines: Uint8Array) => {
+    let written = 0;
     try {
-      await writeAll(stdout, p);
+      if (isTorn) await writeAll(stdout, LINE_END);
+      isTorn = false;
+      while (written < lines.length) {
+        const lineEnd = lines.indexOf(LINE_END[0]!, written + WRITE_BYTES);
+        const end = lineEnd < 0 ? lines.length : lineEnd + 1;
+        written += await stdout.write(lines.subarray(written, end));
+      }
     } catch (error) {
       if (error instanceof OutputClosedError) throw error;
+      if (written > 0) isTorn = lines[written - 1] !== LINE_END[0];
       if (!hasFailed) {
         await printLine(stderr, `echo: ${(error as Error).message}`);
       }
       hasFailed = true;
     }
-    return p.length;
+    return countLines(lines.subarray(written));
   };
   return {
-    write(p) {
-      const written = last.then(() => write(p));
-      last = written.catch(() => {});
-      return written;
+    write(lines) {
+      const lost = last.then(() => write(lines));
+      last = lost.catch(() => {});
+      return lost;
     },
   };
+}
+
+function countLines(bytes: Uint8Array): number {
+  return bytes.reduce((n, byte) => byte === LINE_END[0] ? n + 1 : n, 0);
 }

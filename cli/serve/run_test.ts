@@ -2,11 +2,12 @@ import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { connect } from "../../client.ts";
 import { freePort } from "../../testing/peer.ts";
-import { run, type Session } from "../../testing/terminal.ts";
+import { CLOSED_STDOUT, run, type Session } from "../../testing/terminal.ts";
+import { encode } from "../command.ts";
 import { OutputClosedError } from "../terminal.ts";
 import { logWriter } from "./run.ts";
 
-const HELLO = new TextEncoder().encode("hello");
+const HELLO = encode("hello");
 
 /** Starts `echo serve` on a free port, and tells the port. */
 async function startServe(...args: string[]): Promise<[Session, number]> {
@@ -160,9 +161,32 @@ describe("echo serve, whose log cannot be written", () => {
       4,
     );
     assertEquals([status, stderr], [0, `echo: ${full}\n`]);
-    assertMatch(stdout, /\nServed \d+ connections, echoed \d+ B in .*\n$/);
+    assertMatch(stdout, /^Server listening on /);
+    const [, connections] =
+      stdout.match(/\nServed (\d+) connections, echoed \d+ B in .*\n$/) ?? [];
+    // Of each connection three lines tell, and either come or are counted.
+    const kept = stdout.match(/^(Connection|Received)/gm)?.length ?? 0;
+    const leftOut = stdout.matchAll(/^(\d+) lines? left out/gm)
+      .reduce((sum, [, lines]) => sum + Number(lines), 0);
+    assertEquals(kept + leftOut, 3 * Number(connections));
   });
 });
+
+/** A disk that has room for so many bytes, and a standard error. */
+function diskOf(room: number) {
+  const file = (room: number) => ({
+    room,
+    text: "",
+    write(p: Uint8Array): Promise<number> {
+      if (this.room === 0) return Promise.reject(new Error("full"));
+      const bytes = p.subarray(0, this.room);
+      this.room -= bytes.length;
+      this.text += new TextDecoder().decode(bytes);
+      return Promise.resolve(bytes.length);
+    },
+  });
+  return Object.assign(file(room), { stderr: file(Infinity) });
+}
 
 describe("logWriter()", () => {
   it("writes one batch after the other, whole", async () => {
@@ -176,11 +200,53 @@ describe("logWriter()", () => {
       },
     };
     const writer = logWriter({ stdout, stderr: stdout });
-    const batches = ["first", "second", "third"];
-    const lengths = await Promise.all(
-      batches.map((batch) => writer.write(new TextEncoder().encode(batch))),
+    const batches = ["first\n", "second\n", "third\n"];
+    const lost = await Promise.all(
+      batches.map((batch) => writer.write(encode(batch))),
     );
-    assertEquals(texts.join(""), "firstsecondthird");
-    assertEquals(lengths, [5, 6, 5]);
+    assertEquals(texts.join(""), "first\nsecond\nthird\n");
+    assertEquals(lost, [0, 0, 0]);
+  });
+
+  it("writes so few lines at a time that a pipe takes them whole", async () => {
+    const writes: string[] = [];
+    const stdout = {
+      write(p: Uint8Array) {
+        writes.push(new TextDecoder().decode(p));
+        return Promise.resolve(p.length);
+      },
+    };
+    const line = "x".repeat(299) + "\n";
+    const writer = logWriter({ stdout, stderr: stdout });
+    await writer.write(encode(line.repeat(25)));
+    const most = line.repeat(11);
+    assertEquals(writes, [most, most, line.repeat(3)]);
+  });
+
+  it("tells how many lines a full disk lost, and ends a torn one", async () => {
+    const disk = diskOf(9);
+    const writer = logWriter({ stdout: disk, stderr: disk.stderr });
+    assertEquals(await writer.write(encode("one\ntwo\nthree\n")), 1);
+    assertEquals(await writer.write(encode("four\nfive\n")), 2);
+    // The next try has room for the end of the torn line alone.
+    disk.room = 1;
+    assertEquals(await writer.write(encode("six\n")), 1);
+    disk.room = 4;
+    assertEquals(await writer.write(encode("ten\nsix\n")), 1);
+    // This time the disk was full between two lines.
+    disk.room = 100;
+    assertEquals(await writer.write(encode("two\nsix\n")), 0);
+    assertEquals(await writer.write(encode("ten\n")), 0);
+    assertEquals(disk.text, "one\ntwo\nt\nten\ntwo\nsix\nten\n");
+    assertEquals(disk.stderr.text, "echo: full\n");
+  });
+
+  it("passes on that the reader is gone, without a word", async () => {
+    const { stderr } = diskOf(0);
+    const writer = logWriter({ stdout: CLOSED_STDOUT, stderr });
+    for (let times = 0; times < 2; times++) {
+      await assertRejects(() => writer.write(encode("x\n")), OutputClosedError);
+    }
+    assertEquals(stderr.text, "");
   });
 });

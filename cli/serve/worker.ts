@@ -5,9 +5,8 @@
  * @module
  */
 
-import type { Writer } from "../../net/streams.ts";
-import { type EchoServer, serve } from "../../server.ts";
-import { EventLog } from "./log.ts";
+import { type EchoServer, serve, type ServeEvent } from "../../server.ts";
+import { EventLog, type LogOutput } from "./log.ts";
 import { type FromWorker, toSent, type ToWorker } from "./worker_messages.ts";
 
 /** The global scope of a worker. */
@@ -16,10 +15,13 @@ interface WorkerScope extends EventTarget {
   onmessage: ((event: MessageEvent<ToWorker>) => void) | null;
 }
 
+/** What the command says when it wrote a batch, or cannot write any more. */
+type LogWritten = Extract<ToWorker, { type: "log written" }>;
+
 /** Hands the lines of a log to the command, one batch at a time. */
-class PostedLog implements Writer {
+class PostedLog implements LogOutput {
   readonly #scope: WorkerScope;
-  #written = Promise.withResolvers<boolean>();
+  #written = Promise.withResolvers<LogWritten>();
 
   constructor(scope: WorkerScope) {
     this.#scope = scope;
@@ -28,13 +30,14 @@ class PostedLog implements Writer {
   async write(lines: Uint8Array): Promise<number> {
     this.#written = Promise.withResolvers();
     this.#scope.postMessage({ type: "log", lines });
-    if (!await this.#written.promise) throw new Error("the log is closed");
-    return lines.length;
+    const { isOpen, lost } = await this.#written.promise;
+    if (!isOpen) throw new Error("the log is closed");
+    return lost;
   }
 
-  /** Takes note that the command wrote the last batch, or cannot write any more. */
-  written(isOpen: boolean): void {
-    this.#written.resolve(isOpen);
+  /** Takes note of what became of the last batch. */
+  written(message: LogWritten): void {
+    this.#written.resolve(message);
   }
 }
 
@@ -48,10 +51,17 @@ function startWorker(scope: WorkerScope): void {
     { options, log: style }: Extract<ToWorker, { type: "serve" }>,
   ) => {
     const log = new EventLog(out, style, () => new Date());
+    const onEvent = (event: ServeEvent) => {
+      if (options.once && event.type === "open") {
+        scope.postMessage({ type: "taken" });
+      }
+      log.add(event);
+    };
+    const hasEvents = style !== "none" || options.once;
     server = serve({
       ...options,
       signal: stopNow.signal,
-      ...(style !== "none" && { onEvent: (event) => log.add(event) }),
+      ...(hasEvents && { onEvent }),
     });
     scope.postMessage({ type: "listening", addr: server.addr });
     await server.finished;
@@ -68,7 +78,7 @@ function startWorker(scope: WorkerScope): void {
         run(message).catch(fail);
         break;
       case "log written":
-        out.written(message.isOpen);
+        out.written(message);
         break;
       case "count open":
         scope.postMessage({ type: "open", count: server?.stats.open ?? 0 });

@@ -4,9 +4,8 @@
  * @module
  */
 
-import type { Writer } from "../../net/streams.ts";
 import type { ServeOptions, ServeStats } from "../../server.ts";
-import type { LogStyle } from "./log.ts";
+import type { LogOutput, LogStyle } from "./log.ts";
 import {
   fromSent,
   type FromWorker,
@@ -14,27 +13,33 @@ import {
   type ToWorker,
 } from "./worker_messages.ts";
 
+/** What a {@linkcode ServeWorker} needs of the command. */
+export interface WorkerHooks {
+  /** Where its log goes. */
+  readonly out: LogOutput;
+  /** Learns that its server, which serves once, has its client. */
+  onTaken(): void;
+}
+
 /** A worker that serves, as the command sees it. */
 export class ServeWorker {
   /** The totals of its server, once that is finished; rejects if it dies. */
   readonly finished: Promise<ServeStats>;
   readonly #worker: Worker;
-  readonly #number: number;
-  readonly #out: Writer;
+  readonly #hooks: WorkerHooks;
   readonly #listening = Promise.withResolvers<Deno.NetAddr>();
   readonly #finished = Promise.withResolvers<ServeStats>();
   #open = Promise.withResolvers<number>();
+  #isDead = false;
 
   /**
    * Starts a thread, which waits to be told to serve.
    *
    * @param script The code of the worker.
-   * @param number The worker's number, for an error.
-   * @param out Where its log goes.
+   * @param hooks What it needs of the command.
    */
-  constructor(script: URL, number: number, out: Writer) {
-    this.#number = number;
-    this.#out = out;
+  constructor(script: URL, hooks: WorkerHooks) {
+    this.#hooks = hooks;
     this.finished = this.#finished.promise;
     // Either may reject unawaited; that must not crash the process.
     this.finished.catch(() => {});
@@ -63,6 +68,7 @@ export class ServeWorker {
 
   /** Counts the connections that are open. */
   countOpen(): Promise<number> {
+    if (this.#isDead) return Promise.resolve(0);
     this.#open = Promise.withResolvers();
     this.tell({ type: "count open" });
     return this.#open.promise;
@@ -79,6 +85,8 @@ export class ServeWorker {
 
   /** Ends the thread at once. */
   terminate(): void {
+    this.#isDead = true;
+    this.#open.resolve(0);
     this.#worker.terminate();
   }
 
@@ -88,6 +96,8 @@ export class ServeWorker {
         return this.#listening.resolve(message.addr);
       case "log":
         return void this.#log(message.lines);
+      case "taken":
+        return this.#hooks.onTaken();
       case "open":
         return this.#open.resolve(message.count);
       case "finished":
@@ -99,16 +109,17 @@ export class ServeWorker {
   }
 
   async #log(lines: Uint8Array): Promise<void> {
-    const isOpen = await this.#out.write(lines).then(() => true, () => false);
-    this.tell({ type: "log written", isOpen });
+    const written = await this.#hooks.out.write(lines).then(
+      (lost) => ({ isOpen: true, lost }),
+      () => ({ isOpen: false, lost: 0 }),
+    );
+    this.tell({ type: "log written", ...written });
   }
 
   #died(sent: SentError): void {
-    // Before it listens, a worker says why it cannot, as a server in this thread.
-    this.#listening.reject(fromSent(sent));
-    this.#finished.reject(
-      new Error(`Worker ${this.#number} died: ${sent.message}`),
-    );
-    this.#open.resolve(0);
+    const error = fromSent(sent);
+    this.#listening.reject(error);
+    this.#finished.reject(error);
+    this.terminate();
   }
 }

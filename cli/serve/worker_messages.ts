@@ -11,7 +11,7 @@ import type { LogStyle } from "./log.ts";
 /** A message to a worker. */
 export type ToWorker =
   | { type: "serve"; options: ServeOptions; log: LogStyle }
-  | { type: "log written"; isOpen: boolean }
+  | { type: "log written"; isOpen: boolean; lost: number }
   | { type: "count open" }
   | { type: "shutdown" }
   | { type: "stop" };
@@ -21,6 +21,7 @@ export type FromWorker =
   | { type: "listening"; addr: Deno.NetAddr }
   | { type: "log"; lines: Uint8Array }
   | { type: "open"; count: number }
+  | { type: "taken" }
   | { type: "finished"; stats: ServeStats }
   | { type: "failed"; error: SentError };
 

@@ -53,7 +53,7 @@ describe("A worker", () => {
     worker.tell({ type: "count open" });
     assertEquals(await worker.next("open"), { type: "open", count: 0 });
     worker.tell({ type: "shutdown" });
-    worker.tell({ type: "log written", isOpen: true });
+    worker.tell({ type: "log written", isOpen: true, lost: 0 });
 
     worker.tell({ type: "serve", options: OPTIONS, log: "text" });
     const { port } = (await worker.next("listening")).addr;
@@ -69,18 +69,37 @@ describe("A worker", () => {
     await client.end();
     // The command did not write the first batch yet.
     assertEquals(worker.messages, []);
-    worker.tell({ type: "log written", isOpen: true });
+    worker.tell({ type: "log written", isOpen: true, lost: 0 });
     assertMatch(
       textOf(await worker.next("log")),
       /^Received: hello\nConnection closed with .*: 5 B echoed in .*\n$/,
     );
     assertEquals(worker.messages, []);
-    worker.tell({ type: "log written", isOpen: true });
+    worker.tell({ type: "log written", isOpen: true, lost: 0 });
     assertEquals(await worker.next("finished"), {
       type: "finished",
       stats: { accepted: 1, open: 0, bytes: 5 },
     });
     assertEquals(worker.messages, []);
+  });
+
+  it("counts the lines that the command could not write", async () => {
+    const worker = await start(() => import("./worker.ts?lost"));
+    worker.tell({ type: "serve", options: OPTIONS, log: "text" });
+    const { port } = (await worker.next("listening")).addr;
+    using client = await connect({ port });
+    await worker.next("log");
+    worker.tell({ type: "log written", isOpen: true, lost: 1 });
+    await client.echo(HELLO);
+    assertMatch(
+      textOf(await worker.next("log")),
+      /^1 line left out: .*\nReceived: hello\n$/,
+    );
+    worker.tell({ type: "log written", isOpen: true, lost: 0 });
+    worker.tell({ type: "stop" });
+    await worker.next("log");
+    worker.tell({ type: "log written", isOpen: true, lost: 0 });
+    await worker.next("finished");
   });
 
   it("logs no more once its log is closed, and stops at once", async () => {
@@ -91,7 +110,7 @@ describe("A worker", () => {
     const opened = JSON.parse(textOf(await worker.next("log")));
     assertEquals(opened.event, "open");
     assertMatch(opened.time, /^\d{4}-\d\d-\d\dT.*Z$/);
-    worker.tell({ type: "log written", isOpen: false });
+    worker.tell({ type: "log written", isOpen: false, lost: 0 });
     using client = await connect({ port });
     await client.echo(HELLO);
     worker.tell({ type: "stop" });
@@ -109,6 +128,61 @@ describe("A worker", () => {
     worker.tell({ type: "stop" });
     await worker.next("finished");
     assertEquals(worker.messages, []);
+  });
+
+  const onceWith = {
+    none: () => import("./worker.ts?once-none"),
+    json: () => import("./worker.ts?once-json"),
+  };
+  for (const log of ["none", "json"] as const) {
+    it(`says that it has its only client, with log style ${log}`, async () => {
+      const worker = await start(onceWith[log]);
+      const options = { ...OPTIONS, once: true };
+      worker.tell({ type: "serve", options, log });
+      const { port } = (await worker.next("listening")).addr;
+      assertEquals(worker.messages, []);
+      using client = await connect({ port });
+      // Told when the client comes: it may send nothing.
+      assertEquals(await worker.next("taken"), { type: "taken" });
+      await client.echo(HELLO);
+      if (log === "json") {
+        await worker.next("log");
+        worker.tell({ type: "log written", isOpen: false, lost: 0 });
+      }
+      await client.end();
+      const { stats } = await worker.next("finished");
+      assertEquals(stats, { accepted: 1, open: 0, bytes: 5 });
+      assertEquals(worker.messages, []);
+    });
+  }
+
+  it("takes no more clients than the counters of all allow", async () => {
+    const worker = await start(() => import("./worker.ts?shared"));
+    const counts = new Int32Array(new SharedArrayBuffer(12));
+    // Another worker has one client.
+    counts.set([1, 0, 1]);
+    const options = {
+      ...{ ...OPTIONS, maxConnections: 2 },
+      shared: { counts, index: 1 },
+    };
+    worker.tell({ type: "serve", options, log: "none" });
+    const { port } = (await worker.next("listening")).addr;
+    using first = await connect({ port });
+    await first.echo(HELLO);
+    assertEquals([...counts], [2, 1, 1]);
+    using second = await connect({ port });
+    const echoing = second.echo(HELLO);
+    let isEchoed = false;
+    echoing.then(() => isEchoed = true);
+    for (let turn = 0; turn < 5; turn++) await first.echo(HELLO);
+    assertEquals(isEchoed, false);
+    // The other worker's client leaves.
+    Atomics.sub(counts, 2, 1);
+    Atomics.sub(counts, 0, 1);
+    await echoing;
+    assertEquals([...counts], [2, 2, 0]);
+    worker.tell({ type: "stop" });
+    await worker.next("finished");
   });
 
   it("says what went wrong, and prints no stack", async () => {

@@ -4,19 +4,33 @@
  * @module
  */
 
-import { connect } from "../../client.ts";
 import type { Address } from "../../net/address.ts";
-import { networkError, reasonOf } from "../../net/errors.ts";
-import type { Writer } from "../../net/streams.ts";
-import { serve, type ServeOptions, type ServeStats } from "../../server.ts";
+import { describeError } from "../../net/errors.ts";
+import { sleep } from "../../net/time.ts";
+import {
+  releaseSlots,
+  serve,
+  type ServeOptions,
+  type ServeStats,
+} from "../../server.ts";
 import { UsageError } from "../flags.ts";
-import type { LogStyle } from "./log.ts";
+import type { LogOutput, LogStyle } from "./log.ts";
+import type { LogEvent } from "./log_lines.ts";
 import type { RunningServer } from "./running_server.ts";
-import type { ToWorker } from "./worker_messages.ts";
 import { ServeWorker } from "./worker_handle.ts";
+import type { ToWorker } from "./worker_messages.ts";
 
-/** How long another server on the port has to accept, in milliseconds. */
-const PORT_PROBE_TIMEOUT_MS = 1000;
+/**
+ * How many file descriptors a worker takes: eight of its runtime, two with which its
+ * server knows when the event loop has looked at its sockets, and two for clients.
+ */
+const DESCRIPTORS_PER_WORKER = 12;
+
+/** The least time from one start of a worker that replaces another to the next. */
+const RESTART_PAUSE_MS = 1000;
+
+/** How often, and how many times, a start waits for another one on the same port. */
+const STARTING = { intervalMs: 50, attempts: 40 };
 
 const WORKER = new URL("./worker.ts", import.meta.url);
 
@@ -47,92 +61,202 @@ export function checkWorkers(): void {
   }
 }
 
-/**
- * Serves in several threads, each with a listener of its own on the same port:
- * the kernel spreads connections over them (`SO_REUSEPORT`, socket(7)).
- *
- * @param count How many threads.
- * @param options Where to listen, and limits, which each thread has by itself.
- * @param style How the log looks.
- * @param out Where the log goes, whole batches at a time.
- * @param script The code of a worker.
- * @returns The server; its `finished` rejects when a worker dies.
- * @throws {Error} If a worker cannot listen, with the name of the error it had.
- */
-export async function serveInWorkers(
-  count: number,
-  options: ServeOptions,
-  style: LogStyle,
-  out: Writer,
-  script: URL = WORKER,
-): Promise<RunningServer> {
-  await refusePortInUse(options);
-  const workers: ServeWorker[] = [];
-  const start = async (port: number) => {
-    const worker = new ServeWorker(script, workers.length + 1, out);
-    workers.push(worker);
-    return await worker.serve({ ...options, port, reusePort: true }, style);
-  };
-  const stopAll = (error: unknown): never => {
-    for (const worker of workers) worker.terminate();
-    throw error;
-  };
-
-  let addr: Deno.NetAddr;
-  try {
-    // With port 0 the first worker takes a port, and the others join it.
-    addr = await start(options.port ?? 0);
-    const others = Array.from({ length: count - 1 }, () => start(addr.port));
-    await Promise.all(others);
-  } catch (error) {
-    return stopAll(error);
-  }
-
-  const tellAll = (message: ToWorker) => {
-    for (const worker of workers) worker.tell(message);
-  };
-  return {
-    addr,
-    finished: Promise.all(workers.map((worker) => worker.finished))
-      .then(sum, stopAll),
-    async countOpen() {
-      const counts = workers.map((worker) => worker.countOpen());
-      return (await Promise.all(counts)).reduce((a, b) => a + b);
-    },
-    shutdown: () => tellAll({ type: "shutdown" }),
-    stop: () => tellAll({ type: "stop" }),
-  };
+/** What {@linkcode serveInWorkers} is asked to do. */
+export interface WorkersOptions {
+  /** How many threads serve. */
+  readonly count: number;
+  /** Where to listen, and limits for all threads together. */
+  readonly serve: ServeOptions;
+  /** How the log looks. */
+  readonly style: LogStyle;
+  /** Where the log goes, whole batches at a time. */
+  readonly out: LogOutput;
+  /** Logs what happens to a worker. */
+  readonly tell: (event: LogEvent) => void;
+  /**
+   * The code of a worker.
+   *
+   * @default {worker.ts}
+   */
+  readonly script?: URL;
 }
 
 /**
- * SO_REUSEPORT would silently join a foreign server. The port is probed by
- * connecting: listening briefly could swallow a client.
+ * Serves in several threads, each with a listener of its own on the same port:
+ * the kernel spreads connections over them (`SO_REUSEPORT`, socket(7)). A worker
+ * that dies is replaced.
+ *
+ * @param options How many threads, and what they serve.
+ * @returns The server.
+ * @throws {Error} If something else listens on the port, if there are too few file
+ * descriptors, or if a worker cannot listen, with the name of the error it had.
  */
-async function refusePortInUse(
+export async function serveInWorkers(
+  options: WorkersOptions,
+): Promise<RunningServer> {
+  const { hostname, port } = options.serve;
+  using _lock = hostname && port ? await lockPort(hostname, port) : undefined;
+  const address = await addressOfFreePort(options.serve);
+  checkDescriptors(options.count, address);
+
+  const workers = new Workers(options);
+  await workers.start();
+  return workers;
+}
+
+/** The threads of a server. */
+class Workers implements RunningServer {
+  readonly finished: Promise<ServeStats>;
+  readonly #options: WorkersOptions;
+  /** The connections of all workers, and those of each: see `SharedCounts`. */
+  readonly #counts: Int32Array<SharedArrayBuffer>;
+  readonly #workers: ServeWorker[] = [];
+  readonly #finished = Promise.withResolvers<ServeStats>();
+  readonly #stopping = new AbortController();
+  #addr: Deno.NetAddr | undefined;
+  /** When the next worker may be replaced, as `performance.now()`. */
+  #replacesAt = 0;
+
+  constructor(options: WorkersOptions) {
+    this.#options = options;
+    const bytes = (1 + options.count) * Int32Array.BYTES_PER_ELEMENT;
+    this.#counts = new Int32Array(new SharedArrayBuffer(bytes));
+    this.finished = this.#finished.promise;
+  }
+
+  get addr(): Deno.NetAddr {
+    return this.#addr!;
+  }
+
+  async start(): Promise<void> {
+    const { count, serve } = this.#options;
+    const others = Array.from({ length: count - 1 }, (_, at) => at + 2);
+    try {
+      // With port 0 the first worker takes a port, and the others join it.
+      this.#addr = await this.#startWorker(1, serve.port ?? 0);
+      const { port } = this.#addr;
+      await Promise.all(others.map((index) => this.#startWorker(index, port)));
+    } catch (error) {
+      for (const worker of this.#workers) worker?.terminate();
+      throw error;
+    }
+    const all = [1, ...others].map((index) => this.#keepRunning(index));
+    this.#finished.resolve(Promise.all(all).then(sum));
+  }
+
+  async countOpen(): Promise<number> {
+    const counts = this.#workers.map((worker) => worker.countOpen());
+    return (await Promise.all(counts)).reduce((a, b) => a + b);
+  }
+
+  shutdown(): void {
+    this.#stopping.abort();
+    this.#tellAll({ type: "shutdown" });
+  }
+
+  stop(): void {
+    this.#stopping.abort();
+    this.#tellAll({ type: "stop" });
+  }
+
+  #tellAll(message: ToWorker): void {
+    for (const worker of this.#workers) worker.tell(message);
+  }
+
+  /** The one client of `--once` is there: other workers have nothing to wait for. */
+  #shutDownAllBut(taker: ServeWorker): void {
+    this.#stopping.abort();
+    for (const worker of this.#workers) {
+      if (worker !== taker) worker.tell({ type: "shutdown" });
+    }
+  }
+
+  #startWorker(index: number, port: number): Promise<Deno.NetAddr> {
+    const { serve, style, out, script = WORKER } = this.#options;
+    const worker: ServeWorker = new ServeWorker(script, {
+      out,
+      onTaken: () => this.#shutDownAllBut(worker),
+    });
+    this.#workers[index - 1] = worker;
+    const shared = { counts: this.#counts, index };
+    return worker.serve({ ...serve, port, reusePort: true, shared }, style);
+  }
+
+  /** Waits until a worker is finished, and replaces each that dies before. */
+  async #keepRunning(index: number): Promise<ServeStats> {
+    const { signal } = this.#stopping;
+    while (true) {
+      const worker = this.#workers[index - 1]!;
+      try {
+        return await worker.finished;
+      } catch (error) {
+        releaseSlots({ counts: this.#counts, index });
+        const reason = describeError(error);
+        this.#options.tell({ type: "worker_died", worker: index, reason });
+      }
+      const now = performance.now();
+      const startsAt = Math.max(now, this.#replacesAt);
+      this.#replacesAt = startsAt + RESTART_PAUSE_MS;
+      await sleep(startsAt - now, signal);
+      // What the worker counted is lost with it.
+      if (signal.aborted) return { accepted: 0, open: 0, bytes: 0 };
+      // If it cannot start, it is not finished either.
+      this.#startWorker(index, this.addr.port).catch(() => {});
+    }
+  }
+}
+
+/**
+ * Keeps others from starting on the same port at the same time: listening with
+ * SO_REUSEPORT does not fail when somebody else does it, too. The lock is the UDP
+ * port of the same number, for the moment of the start. Where another program uses
+ * that port, there is no lock.
+ */
+async function lockPort(
+  hostname: string,
+  port: number,
+): Promise<Disposable | undefined> {
+  for (let attempt = 0; attempt < STARTING.attempts; attempt++) {
+    try {
+      const lock = Deno.listenDatagram({ hostname, port, transport: "udp" });
+      return { [Symbol.dispose]: () => lock.close() };
+    } catch (error) {
+      // Listening will fail in the same way, and say so.
+      if (!(error instanceof Deno.errors.AddrInUse)) return undefined;
+    }
+    await sleep(STARTING.intervalMs);
+  }
+}
+
+/**
+ * Listens for a moment, without sharing the port. This fails if anything listens
+ * there, and does not touch it. A client that comes in this moment is reset.
+ */
+async function addressOfFreePort(
   { hostname, port }: ServeOptions,
-): Promise<void> {
-  if (!hostname || !port) return;
-  const address: Address = { transport: "tcp", hostname, port };
+): Promise<Address> {
+  const server = serve({ hostname, port, signal: AbortSignal.abort() });
+  await server.finished;
+  return { ...server.addr, transport: "tcp" };
+}
+
+/** Without descriptors the runtime of a worker would end the process. */
+function checkDescriptors(count: number, { hostname }: Address): void {
+  const descriptors = count * DESCRIPTORS_PER_WORKER;
+  const held: Deno.Listener[] = [];
   try {
-    // Only an address of this machine can be in use here.
-    await serve({ hostname, port: 0, signal: AbortSignal.abort() }).finished;
+    while (held.length < descriptors) {
+      held.push(Deno.listen({ hostname, port: 0 }));
+    }
   } catch (error) {
-    throw networkError("listen", address, error);
+    throw new Error(
+      `Cannot start ${count} workers: they take ${descriptors} file ` +
+        `descriptors and ${held.length} are left (${describeError(error)}), ` +
+        "raise the limit (ulimit -n) or start fewer",
+    );
+  } finally {
+    for (const listener of held) listener.close();
   }
-  try {
-    const timeoutMs = PORT_PROBE_TIMEOUT_MS;
-    (await connect({ hostname, port, timeoutMs })).close();
-  } catch (error) {
-    const reason = reasonOf(error);
-    if (reason === "refused") return;
-    // A server whose queue is full does not answer: the port is in use.
-    if (reason !== "timeout") throw networkError("listen", address, error);
-  }
-  throw networkError(
-    "listen",
-    address,
-    new Deno.errors.AddrInUse("address already in use"),
-  );
 }
 
 function sum(all: ServeStats[]): ServeStats {

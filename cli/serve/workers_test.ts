@@ -1,56 +1,28 @@
-import {
-  assert,
-  assertEquals,
-  assertMatch,
-  assertRejects,
-  assertThrows,
-} from "@std/assert";
-import { delay } from "@std/async/delay";
+import { assertEquals, assertThrows } from "@std/assert";
+import { deadline } from "@std/async/deadline";
 import { describe, it } from "@std/testing/bdd";
-import { isNetworkError } from "../../net/errors.ts";
-import type { Writer } from "../../net/streams.ts";
-import { type CloseEvent, serve } from "../../server.ts";
-import { recorder } from "../../testing/events.ts";
-import { freePort } from "../../testing/peer.ts";
-import { deadEnd } from "../../testing/socket.ts";
+import { replace } from "../../testing/replace.ts";
+import { script, untilGone } from "../../testing/workers.ts";
 import { UsageError } from "../flags.ts";
-import { checkWorkers, serveInWorkers } from "./workers.ts";
+import {
+  checkWorkers,
+  serveInWorkers,
+  type WorkersOptions,
+} from "./workers.ts";
 
-const OPTIONS = { hostname: "127.0.0.1", port: 0 };
-const NOWHERE: Writer = { write: (p) => Promise.resolve(p.length) };
+/** What a server with played workers is asked to do, unless a test says otherwise. */
+const OPTIONS: WorkersOptions = {
+  count: 2,
+  serve: { hostname: "127.0.0.1", port: 0 },
+  style: "none",
+  out: { write: () => Promise.resolve(0) },
+  tell(event) {
+    throw new Error(`told ${event.type}`);
+  },
+};
 
-/**
- * Makes a worker's code, which `deno test` may not read from a file. It listens
- * when it is told to serve, unless the test says otherwise.
- *
- * @param onMessage What else it does with a `message` of the given `type`.
- * @param onServe What it does when it is told to serve.
- */
-function script(onMessage: string, onServe = "listen()"): URL {
-  const code = `
-    const tell = (message) => postMessage(message);
-    let listener;
-    const listen = () => {
-      listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-      tell({ type: "listening", addr: listener.addr });
-    };
-    const log = (text) =>
-      tell({ type: "log", lines: new TextEncoder().encode(text) });
-    const die = (message) =>
-      tell({ type: "failed", error: { name: "Error", message } });
-    const finish = (accepted, open = 0, bytes = 0) =>
-      tell({ type: "finished", stats: { accepted, open, bytes } });
-    onmessage = ({ data: message }) => {
-      const { type } = message;
-      if (type === "serve") {
-        const { options, log: style } = message;
-        ${onServe};
-      }
-      ${onMessage}
-    };
-  `;
-  return new URL(`data:text/javascript,${encodeURIComponent(code)}`);
-}
+/** A wait of a test that would not end if the code were broken, in milliseconds. */
+const LONG_MS = 10_000;
 
 /** A log that keeps its batches. */
 function logSink() {
@@ -59,188 +31,160 @@ function logSink() {
     texts,
     write(p: Uint8Array) {
       texts.push(new TextDecoder().decode(p));
-      return Promise.resolve(p.length);
+      return Promise.resolve(0);
     },
   };
 }
 
-/** Waits until a worker that listened there is gone, with its listener. */
-async function untilGone({ port }: { port: number }): Promise<void> {
-  for (let attempt = 1; attempt <= 1000; attempt++) {
-    try {
-      (await Deno.connect({ hostname: "127.0.0.1", port })).close();
-    } catch (error) {
-      // It may also be reset, when the listener goes just then.
-      if (error instanceof Deno.errors.ConnectionRefused) return;
-    }
-    await delay(attempt);
-  }
-  throw new Error(`something still listens on ${port}`);
-}
-
 describe("serveInWorkers()", () => {
   it("adds up what its workers did, and logs what they say", async () => {
-    const log = logSink();
-    const server = await serveInWorkers(
-      3,
-      OPTIONS,
-      "text",
-      log,
-      script(`
+    const out = logSink();
+    const server = await serveInWorkers({
+      ...OPTIONS,
+      ...{ count: 3, out },
+      script: script(`
         if (type === "count open") tell({ type: "open", count: 2 });
         if (type === "shutdown") log("bye\\n");
         if (type === "log written" && message.isOpen) finish(5, 1, 7);
       `),
-    );
+    });
     assertEquals(await server.countOpen(), 6);
     server.shutdown();
     assertEquals(await server.finished, { accepted: 15, open: 3, bytes: 21 });
-    assertEquals(log.texts, ["bye\n", "bye\n", "bye\n"]);
+    assertEquals(out.texts, ["bye\n", "bye\n", "bye\n"]);
     // A worker that is finished is no more.
     await untilGone(server.addr);
   });
 
   it("lets the others share the port that the first one took", async () => {
-    const log = logSink();
-    const port = freePort();
-    const server = await serveInWorkers(
-      2,
-      { ...OPTIONS, port, idleTimeoutMs: 1234 },
-      "json",
-      log,
-      script(
+    const out = logSink();
+    const server = await serveInWorkers({
+      ...OPTIONS,
+      ...{ count: 3, out, style: "json" },
+      serve: { ...OPTIONS.serve, idleTimeoutMs: 1234, maxConnections: 5 },
+      script: script(
         `if (type === "log written") finish(0);`,
-        `log(JSON.stringify({ options, style }) + "\\n"); listen();`,
+        `log(JSON.stringify({ ...options, shared: index, style })); listen()`,
       ),
-    );
+    });
     await server.finished;
-    const options = { ...OPTIONS, idleTimeoutMs: 1234, reusePort: true };
-    assertEquals(log.texts.map((text) => JSON.parse(text)), [
-      { options: { ...options, port }, style: "json" },
-      { options: { ...options, port: server.addr.port }, style: "json" },
+    const { port } = server.addr;
+    const options = {
+      ...{ hostname: "127.0.0.1", idleTimeoutMs: 1234, maxConnections: 5 },
+      ...{ reusePort: true, style: "json" },
+    };
+    const said = out.texts.map((text) => JSON.parse(text))
+      .sort((a, b) => a.shared - b.shared);
+    assertEquals(said, [
+      { ...options, port: 0, shared: 1 },
+      { ...options, port, shared: 2 },
+      { ...options, port, shared: 3 },
     ]);
   });
 
+  it("gives its workers counters that they share", async () => {
+    const server = await serveInWorkers({
+      ...OPTIONS,
+      script: script(
+        `if (type === "count open") {
+          tell({ type: "open", count: Number([...counts].join("")) });
+        }
+        if (type === "stop") finish(0);`,
+        `Atomics.add(counts, 0, index); Atomics.add(counts, index, 4); listen()`,
+      ),
+    });
+    assertEquals(await server.countOpen(), 2 * 344);
+    server.stop();
+    await server.finished;
+  });
+
+  it("tells its workers how many lines were lost", async () => {
+    const server = await serveInWorkers({
+      ...OPTIONS,
+      ...{ count: 1, out: { write: () => Promise.resolve(3) } },
+      script: script(
+        `if (type === "log written") finish(message.isOpen && message.lost);`,
+        `listen(); log("hello")`,
+      ),
+    });
+    assertEquals((await server.finished).accepted, 3);
+  });
+
   it("tells its workers when the log is closed", async () => {
-    const server = await serveInWorkers(
-      1,
-      OPTIONS,
-      "text",
-      { write: () => Promise.reject(new Error("closed")) },
-      script(
+    const server = await serveInWorkers({
+      ...OPTIONS,
+      ...{
+        count: 1,
+        out: { write: () => Promise.reject(new Error("closed")) },
+      },
+      script: script(
         `if (type === "log written") finish(message.isOpen ? 0 : 1);`,
         `listen(); log("hello")`,
       ),
-    );
+    });
     assertEquals((await server.finished).accepted, 1);
   });
 
-  it("ends as a whole when a worker dies", async () => {
-    const server = await serveInWorkers(
-      2,
-      OPTIONS,
-      "none",
-      NOWHERE,
-      script(
-        `if (type === "stop" && isSecond) die("boom");`,
-        `globalThis.isSecond = options.port !== 0; listen()`,
-      ),
-    );
-    server.stop();
-    await assertRejects(() => server.finished, Error, "Worker 2 died: boom");
-    await untilGone(server.addr);
-  });
-
-  it("ends when a worker throws what nothing catches", async () => {
-    const server = await serveInWorkers(
-      1,
-      OPTIONS,
-      "none",
-      NOWHERE,
-      script(`if (type === "count open") throw new Error("boom");`),
-    );
-    // What died has no connections.
-    assertEquals(await server.countOpen(), 0);
-    const error = await assertRejects(() => server.finished, Error);
-    assertMatch(error.message, /^Worker 1 died: .*boom/);
-    await untilGone(server.addr);
-  });
-
-  it("says why a worker cannot listen, and ends the others", async () => {
-    const listening = Promise.withResolvers<Deno.NetAddr>();
-    const out: Writer = {
-      write(p) {
-        listening.resolve(JSON.parse(new TextDecoder().decode(p)));
-        return Promise.resolve(p.length);
+  it("shuts the others down when one has the only client", async () => {
+    const out = logSink();
+    const othersDown = Promise.withResolvers<void>();
+    const server = await serveInWorkers({
+      ...OPTIONS,
+      count: 3,
+      serve: { ...OPTIONS.serve, once: true },
+      out: {
+        async write(lines) {
+          const lost = await out.write(lines);
+          if (out.texts.filter((text) => text !== "2").length === 2) {
+            othersDown.resolve();
+          }
+          return lost;
+        },
       },
-    };
-    const address = { transport: "tcp", hostname: "::1", port: 7 } as const;
-    const failure = {
-      ...{ operation: "listen", address, reason: "address_in_use" },
-      detail: "address already in use",
-    };
-    const sent = { name: "AddrInUse", message: "Cannot listen", failure };
-    const fail = script(
-      "",
-      `if (options.port === 0) {
-        listen();
-        log(JSON.stringify(listener.addr));
-      } else tell({ type: "failed", error: ${JSON.stringify(sent)} })`,
-    );
-    const error = await assertRejects(() =>
-      serveInWorkers(3, OPTIONS, "none", out, fail)
-    );
-    assert(isNetworkError(error));
-    assertEquals([error.name, error.message], ["AddrInUse", "Cannot listen"]);
-    assertEquals(error.operation, "listen");
-    assertEquals(error.reason, "address_in_use");
-    await untilGone(await listening.promise);
+      // The first time that somebody counts its client comes, then it leaves.
+      script: script(
+        `if (type === "count open" && index === 2) {
+          tell({ type: "open", count: 0 });
+          if (globalThis.hasClient) finish(1);
+          else tell({ type: "taken" });
+          globalThis.hasClient = true;
+        } else if (type === "count open") tell({ type: "open", count: 0 });
+        if (type === "shutdown") log(String(index));
+        if (type === "log written") finish(0);`,
+      ),
+    });
+    await server.countOpen();
+    await deadline(othersDown.promise, LONG_MS);
+    // Not of interest here is whether one that is finished is counted.
+    server.countOpen();
+    const { accepted } = await deadline(server.finished, LONG_MS);
+    assertEquals(accepted, 1);
+    assertEquals(out.texts.sort(), ["1", "3"]);
+    await untilGone(server.addr);
   });
 
-  it("shares its port with nobody else, and leaves them alone", async () => {
-    const { onEvent, untilClosed } = recorder();
-    await using server = serve({ ...OPTIONS, onEvent });
-    const { port } = server.addr;
-    const error = await assertRejects(
-      () => serveInWorkers(2, { ...OPTIONS, port }, "none", NOWHERE),
-      Deno.errors.AddrInUse,
-      `Cannot listen on 127.0.0.1:${port}: address already in use`,
-    );
-    assert(isNetworkError(error) && error.reason === "address_in_use");
-    // It looked whether the server answers.
-    const [{ reason, bytes }] = await untilClosed(server) as [CloseEvent];
-    assertEquals([reason, bytes], ["eof", 0]);
-  });
-
-  it("takes a server that does not accept for one", async () => {
-    using busy = await deadEnd();
-    const { port } = busy;
-    await assertRejects(
-      () => serveInWorkers(2, { ...OPTIONS, port }, "none", NOWHERE),
-      Deno.errors.AddrInUse,
-    );
-  });
-
-  it("does not look for a server on another machine", async () => {
-    const options = { hostname: "192.0.2.1", port: freePort() };
-    const error = await assertRejects(
-      () => serveInWorkers(2, options, "none", NOWHERE),
-      Deno.errors.AddrNotAvailable,
-      "Cannot listen on 192.0.2.1:",
-    );
-    assert(isNetworkError(error) && error.reason === "no_such_address");
-  });
-
-  // Of an address for broadcasts Linux lets a socket listen, but not connect.
-  const itOnLinux = Deno.build.os === "linux" ? it : it.skip;
-  itOnLinux("says why it cannot look for a server", async () => {
-    const options = { hostname: "127.255.255.255", port: freePort() };
-    const error = await assertRejects(
-      () => serveInWorkers(2, options, "none", NOWHERE),
-      Error,
-      `Cannot listen on 127.255.255.255:${options.port}: network is unreachable`,
-    );
-    assert(isNetworkError(error) && error.reason === "other");
+  it("counts no connections of a worker that is finished", async () => {
+    const server = await serveInWorkers({
+      ...OPTIONS,
+      script: script(
+        `if (type === "count open") {
+          tell({ type: "open", count: index });
+          if (index === 1) finish(0);
+        }
+        if (type === "stop") finish(0);`,
+      ),
+    });
+    const counted = [];
+    try {
+      // That it finished may not have arrived with its first answer.
+      while (counted.at(-1) !== 2 && counted.length < 100) {
+        counted.push(await deadline(server.countOpen(), LONG_MS));
+      }
+    } finally {
+      server.stop();
+      await server.finished;
+    }
+    assertEquals([counted[0], counted.at(-1)], [3, 2]);
   });
 });
 
@@ -248,16 +192,11 @@ describe("checkWorkers()", () => {
   it("wants the right to read all of its code, not a part", () => {
     if (Deno.build.os !== "linux") return;
     const asked: unknown[] = [];
-    const { querySync } = Deno.permissions;
-    Deno.permissions.querySync = (descriptor) => {
+    using _ = replace(Deno.permissions, "querySync", (descriptor) => {
       asked.push(descriptor);
       return { state: "granted" } as Deno.PermissionStatus;
-    };
-    try {
-      checkWorkers();
-    } finally {
-      Deno.permissions.querySync = querySync;
-    }
+    });
+    checkWorkers();
     assertEquals(asked, [
       { name: "read", path: new URL("../..", import.meta.url) },
     ]);

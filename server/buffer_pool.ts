@@ -1,0 +1,124 @@
+/**
+ * The memory of the connections' buffers.
+ *
+ * @module
+ */
+
+import { startTimer } from "../net/time.ts";
+
+/**
+ * How much memory is allocated at once, in bytes. More than 32 MiB glibc always
+ * takes from the system and gives back to it; memory in smaller pieces stays with
+ * the process (mallopt(3), `M_MMAP_THRESHOLD`). Pages that were never written to take
+ * no memory.
+ */
+const SLAB_BYTES = 33 << 20;
+
+/** How long memory that no connection uses is kept, in milliseconds. */
+const KEPT_MS = 1000;
+
+/** Memory for buffers of one size. */
+class Slab {
+  readonly #memory = new ArrayBuffer(SLAB_BYTES);
+  /** Where the buffers begin that were given back. */
+  readonly #free: number[] = [];
+  /** Where the memory begins that was never used. */
+  #unusedFrom = 0;
+  /** How many buffers are in use. */
+  #used = 0;
+
+  /** The size of its buffers, in bytes. */
+  readonly size: number;
+
+  constructor(size: number) {
+    this.size = size;
+  }
+
+  get isInUse(): boolean {
+    return this.#used > 0;
+  }
+
+  get hasFree(): boolean {
+    return this.#free.length > 0 ||
+      this.#unusedFrom + this.size <= SLAB_BYTES;
+  }
+
+  holds({ buffer }: Uint8Array<ArrayBuffer>): boolean {
+    return buffer === this.#memory;
+  }
+
+  take(): Uint8Array<ArrayBuffer> {
+    this.#used++;
+    const start = this.#free.pop() ?? this.#unusedFrom;
+    if (start === this.#unusedFrom) this.#unusedFrom += this.size;
+    return new Uint8Array(this.#memory, start, this.size);
+  }
+
+  give({ byteOffset }: Uint8Array<ArrayBuffer>): void {
+    this.#used--;
+    this.#free.push(byteOffset);
+  }
+
+  /**
+   * Frees the memory at once. The garbage collector would free it only when the
+   * program allocates more, which an idle server does not do.
+   */
+  free(): void {
+    this.#memory.transfer(0);
+  }
+}
+
+/** Buffers that connections use in turn. */
+export class BufferPool implements Disposable {
+  readonly #slabs: Slab[] = [];
+  #timer: Disposable | undefined;
+  #isDisposed = false;
+
+  /** How many bytes are allocated. */
+  get bytes(): number {
+    return this.#slabs.length * SLAB_BYTES;
+  }
+
+  /**
+   * Takes a buffer, which may hold the bytes of another connection.
+   *
+   * @param size Its size, in bytes.
+   * @returns The buffer.
+   */
+  take(size: number): Uint8Array<ArrayBuffer> {
+    // The first slab that has one: so the last ones become free as a whole.
+    let slab = this.#slabs.find((it) => it.size === size && it.hasFree);
+    if (!slab) this.#slabs.push(slab = new Slab(size));
+    return slab.take();
+  }
+
+  /**
+   * Gives a buffer back.
+   *
+   * @param buffer The buffer, of which nothing is used any more.
+   */
+  give(buffer: Uint8Array<ArrayBuffer>): void {
+    const slab = this.#slabs.find((it) => it.holds(buffer))!;
+    slab.give(buffer);
+    if (slab.isInUse) return;
+    if (this.#isDisposed) return this.#freeUnused();
+    this.#timer ??= startTimer(KEPT_MS, () => this.#freeUnused(), {
+      persistent: false,
+    });
+  }
+
+  /** Frees what no connection uses at once, and the rest when it is given back. */
+  [Symbol.dispose](): void {
+    this.#isDisposed = true;
+    this.#timer?.[Symbol.dispose]();
+    this.#freeUnused();
+  }
+
+  #freeUnused(): void {
+    this.#timer = undefined;
+    for (const slab of this.#slabs.splice(0)) {
+      if (slab.isInUse) this.#slabs.push(slab);
+      else slab.free();
+    }
+  }
+}

@@ -1,0 +1,114 @@
+import { assert, assertEquals, assertNotStrictEquals } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import { stopClock } from "../testing/clock.ts";
+import { BufferPool } from "./buffer_pool.ts";
+
+const SLAB_BYTES = 33 << 20;
+const SIZE = 512 << 10;
+const BUFFERS_OF_A_SLAB = SLAB_BYTES / SIZE;
+
+/** Takes some buffers. */
+function take(pool: BufferPool, count: number, size = SIZE) {
+  return Array.from({ length: count }, () => pool.take(size));
+}
+
+describe("BufferPool", () => {
+  it("gives buffers of the size, none of which is a part of another", () => {
+    using _ = stopClock();
+    const pool = new BufferPool();
+    const buffers = [
+      ...take(pool, 2 * BUFFERS_OF_A_SLAB + 1),
+      ...take(pool, 3, 8192),
+    ];
+    for (const [at, buffer] of buffers.entries()) buffer.fill(at);
+    for (const [at, buffer] of buffers.entries()) {
+      assertEquals(buffer.length, at < buffers.length - 3 ? SIZE : 8192);
+      assert(buffer.every((byte) => byte === at % 256), `buffer ${at}`);
+    }
+    assertEquals(pool.bytes, 4 * SLAB_BYTES);
+  });
+
+  it("gives buffers again that were given back", () => {
+    using _ = stopClock();
+    const pool = new BufferPool();
+    const [first, second] = take(pool, 2);
+    pool.give(first!);
+    const third = pool.take(SIZE);
+    assertEquals(third.byteOffset, first!.byteOffset);
+    assertEquals(third.buffer, first!.buffer);
+    assertNotStrictEquals(third.byteOffset, second!.byteOffset);
+    const rest = take(pool, BUFFERS_OF_A_SLAB - 2);
+    assertEquals(pool.bytes, SLAB_BYTES);
+    for (const buffer of rest) pool.give(buffer);
+    take(pool, BUFFERS_OF_A_SLAB - 2);
+    assertEquals(pool.bytes, SLAB_BYTES);
+    take(pool, 1);
+    assertEquals(pool.bytes, 2 * SLAB_BYTES);
+  });
+
+  it("frees memory a second after its last buffer was given back", async () => {
+    using clock = stopClock();
+    const pool = new BufferPool();
+    const [first, second] = take(pool, 2);
+    pool.give(first!);
+    await clock.pass(10_000);
+    assertEquals([pool.bytes, clock.timers], [SLAB_BYTES, 0]);
+    pool.give(second!);
+    assertEquals([clock.timers, clock.unrefTimers], [1, 1]);
+    await clock.pass(999);
+    assertEquals([pool.bytes, second!.length], [SLAB_BYTES, SIZE]);
+    await clock.pass(1);
+    assertEquals([pool.bytes, clock.timers], [0, 0]);
+    // Freed at once, and not when the garbage is collected.
+    assertEquals(second!.buffer.byteLength, 0);
+    assertEquals(pool.take(SIZE).length, SIZE);
+  });
+
+  it("keeps memory that is used again", async () => {
+    using clock = stopClock();
+    const pool = new BufferPool();
+    pool.give(pool.take(SIZE));
+    await clock.pass(500);
+    const buffer = pool.take(SIZE);
+    await clock.pass(10_000);
+    assertEquals([pool.bytes, buffer.length], [SLAB_BYTES, SIZE]);
+    pool.give(buffer);
+    pool.give(pool.take(8192));
+    assertEquals(clock.timers, 1);
+    await clock.pass(1000);
+    assertEquals(pool.bytes, 0);
+  });
+
+  it("frees memory of one size while that of another is used", async () => {
+    using clock = stopClock();
+    const pool = new BufferPool();
+    const kept = pool.take(8192);
+    pool.give(pool.take(SIZE));
+    await clock.pass(1000);
+    assertEquals([pool.bytes, kept.length], [SLAB_BYTES, 8192]);
+  });
+
+  it("takes buffers from the first memory that has one", async () => {
+    using clock = stopClock();
+    const pool = new BufferPool();
+    const first = take(pool, BUFFERS_OF_A_SLAB);
+    const second = take(pool, BUFFERS_OF_A_SLAB);
+    pool.give(second[0]!);
+    pool.give(first[0]!);
+    assertEquals(pool.take(SIZE).buffer, first[1]!.buffer);
+    for (const buffer of second.slice(1)) pool.give(buffer);
+    await clock.pass(1000);
+    assertEquals([pool.bytes, first[1]!.length], [SLAB_BYTES, SIZE]);
+  });
+
+  it("waits for nothing when it is disposed of", () => {
+    using clock = stopClock();
+    const pool = new BufferPool();
+    const late = pool.take(8192);
+    pool.give(pool.take(SIZE));
+    pool[Symbol.dispose]();
+    assertEquals([pool.bytes, clock.timers], [SLAB_BYTES, 0]);
+    pool.give(late);
+    assertEquals([pool.bytes, clock.timers], [0, 0]);
+  });
+});

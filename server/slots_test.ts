@@ -1,0 +1,86 @@
+import { assertEquals } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import { releaseSlots, Slots } from "./slots.ts";
+
+/** Makes the counters of some servers. */
+function countsOf(servers: number) {
+  const bytes = (1 + servers) * Int32Array.BYTES_PER_ELEMENT;
+  const counts = new Int32Array(new SharedArrayBuffer(bytes));
+  const shared = (index: number) => ({ counts, index });
+  return { counts, shared };
+}
+
+describe("Slots", () => {
+  it("are taken and given back, no more than there are", () => {
+    const slots = new Slots(2);
+    assertEquals([slots.take(), slots.hasFree, slots.taken], [true, true, 1]);
+    assertEquals([slots.take(), slots.hasFree, slots.taken], [true, false, 2]);
+    assertEquals([slots.take(), slots.taken], [false, 2]);
+    slots.release();
+    assertEquals([slots.hasFree, slots.taken], [true, 1]);
+    assertEquals([slots.take(), slots.take(), slots.taken], [true, false, 2]);
+  });
+
+  it("are without a limit", () => {
+    const slots = new Slots(Infinity);
+    for (let turn = 0; turn < 1000; turn++) slots.take();
+    assertEquals([slots.taken, slots.hasFree], [1000, true]);
+  });
+
+  it("are apart from those of another server", () => {
+    const [first, second] = [new Slots(1), new Slots(1)];
+    assertEquals([first.take(), second.take()], [true, true]);
+    assertEquals([first.isShared, second.isShared], [false, false]);
+  });
+
+  it("are those of all servers that share the counters", () => {
+    const { counts, shared } = countsOf(2);
+    const [first, second] = [new Slots(3, shared(1)), new Slots(3, shared(2))];
+    assertEquals([first.take(), second.take(), first.take()], [
+      true,
+      true,
+      true,
+    ]);
+    assertEquals([first.taken, second.taken], [3, 3]);
+    assertEquals([second.take(), second.hasFree], [false, false]);
+    assertEquals([first.isShared, [...counts]], [true, [3, 2, 1]]);
+    first.release();
+    assertEquals([second.take(), [...counts]], [true, [3, 1, 2]]);
+  });
+
+  it("of a dead server are freed, and no others", () => {
+    const { counts, shared } = countsOf(2);
+    const [first, second] = [new Slots(3, shared(1)), new Slots(3, shared(2))];
+    for (const slots of [first, first, second]) slots.take();
+    releaseSlots(shared(1));
+    assertEquals([...counts], [1, 0, 1]);
+    assertEquals([second.hasFree, second.taken], [true, 1]);
+  });
+
+  it("are taken by one of several threads at a time", async () => {
+    const { counts, shared } = countsOf(2);
+    // A worker may read no file here, so it gets the code of the class itself.
+    const code = `${Slots}
+      onmessage = ({ data }) => {
+        const slots = new Slots(1, data);
+        let overlaps = 0;
+        for (let turn = 0; turn < 100_000; turn++) {
+          if (!slots.take()) continue;
+          if (slots.taken !== 1) overlaps++;
+          slots.release();
+        }
+        postMessage(overlaps);
+      };`;
+    const script = `data:text/javascript,${encodeURIComponent(code)}`;
+    const overlaps = await Promise.all([1, 2].map(async (index) => {
+      const worker = new Worker(script, { type: "module" });
+      const { promise, resolve } = Promise.withResolvers<number>();
+      worker.onmessage = ({ data }) => resolve(data);
+      worker.postMessage(shared(index));
+      const found = await promise;
+      worker.terminate();
+      return found;
+    }));
+    assertEquals([overlaps, [...counts]], [[0, 0], [0, 0, 0]]);
+  });
+});
