@@ -75,6 +75,19 @@ describe("EchoClient.echoStream()", () => {
     assertLessOrEqual(longestWrite, 256 * 1024);
   });
 
+  it("ends its side when the source ends with a full window", async () => {
+    for (const length of [WINDOW_BYTES - 1, WINDOW_BYTES]) {
+      // As a server does that answers only at the end.
+      const sent: Uint8Array[] = [];
+      const conn = new MemoryConn({
+        write: (bytes) => sent.push(bytes) && bytes.length,
+        closeWrite: (conn) => conn.reply(...sent, null),
+      });
+      const result = clientOn(conn).echoStream(sourceOf(patternOf(length)));
+      assertEquals((await result).bytes, length);
+    }
+  });
+
   it("passes on what is verified alone, in whatever pieces", async () => {
     const bytes = fc.uint8Array({ maxLength: 60, size: "max" });
     const pieces = fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1 });
@@ -220,22 +233,29 @@ describe("EchoClient.echoStream()", () => {
     }
   });
 
-  it("sends no more when it cannot write", async () => {
-    const conn = new MemoryConn({ write: () => Promise.reject(BROKEN) });
-    let reads = 0;
-    const source = {
-      read(p: Uint8Array) {
-        reads++;
-        return Promise.resolve(p.length);
-      },
-    };
-    const result = clientOn(conn).echoStream(source);
-    for (let turn = 0; turn < 10; turn++) await nextTurn();
-    // What came back until then counts: only reading finds the end.
-    conn.reply(null);
-    await assertRejects(() => result, ShortEchoError, "closed by server");
-    assertEquals(reads, 1);
-    assertEquals(conn.hasEnded, false);
+  it("sends no more when it cannot write, and says why", async () => {
+    const endings = [
+      [BROKEN, "connection reset by peer"],
+      // A broken pipe says only that the server ended its side before.
+      [new Deno.errors.BrokenPipe("Broken pipe (os error 32)"), "by server"],
+    ] as const;
+    for (const [error, ending] of endings) {
+      const conn = new MemoryConn({ write: () => Promise.reject(error) });
+      let reads = 0;
+      const source = {
+        read(p: Uint8Array) {
+          reads++;
+          return Promise.resolve(p.length);
+        },
+      };
+      const result = clientOn(conn).echoStream(source);
+      for (let turn = 0; turn < 10; turn++) await nextTurn();
+      // What came back until then counts: only reading finds the end.
+      conn.reply(null);
+      await assertRejects(() => result, ShortEchoError, ending);
+      assertEquals(reads, 1);
+      assertEquals(conn.hasEnded, false);
+    }
   });
 
   it("fails as its source or its sink fails", async () => {
