@@ -48,7 +48,7 @@ const FLAGS = {
     min: 1,
   }),
   "drain-timeout": timeFlag({
-    help: "on SIGINT or SIGTERM let open connections finish for TIME",
+    help: "on SIGINT, SIGTERM or SIGHUP let open connections finish for TIME",
     default: DEFAULT_DRAIN_TIMEOUT_MS,
   }),
   workers: {
@@ -64,8 +64,8 @@ const FLAGS = {
 const NOTES = `\
 TIME is 250ms, 5s, 2m, 1h or plain seconds.
 
-The log goes to stdout. SIGINT (Ctrl-C) or SIGTERM ends the server: exit status
-0, or 130 when a second one stops it at once.`;
+The log goes to stdout. SIGINT (Ctrl-C), SIGTERM or SIGHUP ends the server: exit
+status 0, or 130 when a second one stops it at once.`;
 
 /** The command `echo serve`. */
 export const serveCommand: Command = makeCommand({
