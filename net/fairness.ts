@@ -113,8 +113,11 @@ export class FairnessBarrier implements Barrier {
       this.#work += bytes + WORK_OF_A_READ;
       if (this.#work < WORK_BETWEEN_CLOCKS) return false;
       this.#work = 0;
-      const isDue = performance.now() >= this.#closesAt;
-      if (!isDue || this.#countOpen() < 2 || this.#isStopped) return false;
+      if (performance.now() < this.#closesAt || this.#isStopped) return false;
+      if (this.#countOpen() < 2) {
+        this.#readBytes = READ_BYTES.most;
+        return false;
+      }
       this.#close();
     }
     this.#reads++;

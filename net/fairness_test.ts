@@ -210,6 +210,17 @@ describe("FairnessBarrier.readBytes", () => {
     }
   });
 
+  it("is the most again for a connection that is left alone", async () => {
+    using clock = stopClock();
+    const played = play(2, 0);
+    const { among, barrier } = played;
+    await round(played, 100 * MIB);
+    among.open = 1;
+    await clock.pass(1000);
+    assertEquals(read(barrier, 1, MIB), { held: 0, waiting: 0 });
+    assertEquals(barrier.readBytes, 512 * KIB);
+  });
+
   it("is a whole number", async () => {
     const played = play();
     await round(played, 13 * MIB);

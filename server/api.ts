@@ -47,7 +47,9 @@ export interface ServeOptions {
 
   /**
    * Counters that several servers share, each in a thread of its own: `once` and
-   * `maxConnections` then hold for all of them together.
+   * `maxConnections` then hold for all of them together. A server that did not get
+   * the one client of `once` goes on listening: shut it down when another one got
+   * it.
    */
   shared?: SharedCounts | undefined;
 

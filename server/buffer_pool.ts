@@ -14,7 +14,7 @@ import { startTimer } from "../net/time.ts";
  */
 const SLAB_BYTES = 33 << 20;
 
-/** How long memory that no connection uses is kept, in milliseconds. */
+/** How long memory is kept at most when no connection uses it, in milliseconds. */
 const KEPT_MS = 1000;
 
 /** Memory for buffers of one size. */

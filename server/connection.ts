@@ -24,7 +24,7 @@ export interface LoopContext {
   /** Where a connection waits for others after a read. */
   readonly barrier: Barrier;
 
-  /** Where large buffers come from. */
+  /** Where the memory of buffers comes from. */
   readonly pool: BufferPool;
 
   /**

@@ -93,16 +93,20 @@ export class EchoBuffer implements Disposable {
    */
   fit(length: number): void {
     this.#burst += length;
-    // There is more to come.
-    if (length === this.#room) return this.#resize(LARGE_BYTES);
+    if (length === this.#room) {
+      // There is more to come, much more if not only the least buffer was full.
+      const isMuch = this.#burst >= STREAM_WAITING_BYTES;
+      return this.#resize(isMuch ? LARGE_BYTES : STREAM_WAITING_BYTES);
+    }
     const burst = this.#burst;
     this.#burst = 0;
     const fitting = WAITING_BYTES.find((bytes) => bytes > burst) ??
       STREAM_WAITING_BYTES;
     const size = this.#bytes.length;
     this.#smallReads = fitting < size ? this.#smallReads + 1 : 0;
-    const isOver = size === LARGE_BYTES || fitting > size;
-    if (isOver || this.#smallReads === READS_BEFORE_SHRINKING) {
+    // After several reads their sum is known to be what the client sends at once.
+    const hadSeveral = burst > length;
+    if (hadSeveral || this.#smallReads === READS_BEFORE_SHRINKING) {
       this.#resize(fitting);
     }
   }
@@ -115,7 +119,9 @@ export class EchoBuffer implements Disposable {
   #resize(size: number): void {
     this.#smallReads = 0;
     if (size === this.#bytes.length) return;
+    // Taking may fail. The other order would then give the same buffer back twice.
+    const bytes = this.#pool.take(size);
     this.#pool.give(this.#bytes);
-    this.#bytes = this.#pool.take(size);
+    this.#bytes = bytes;
   }
 }

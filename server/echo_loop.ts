@@ -23,8 +23,9 @@ export async function echoLoop(
 ): Promise<void> {
   const { conn } = connection;
   const { barrier } = context;
-  using buffer = new EchoBuffer(context.pool);
+  let failure: unknown;
   try {
+    using buffer = new EchoBuffer(context.pool);
     while (true) {
       const length = await conn.read(buffer.room(barrier.readBytes));
       if (length === null) break;
@@ -41,8 +42,8 @@ export async function echoLoop(
       buffer.fit(length);
       if (barrier.addRead(length)) await barrier.pass();
     }
-    context.onEnd(connection);
   } catch (error) {
-    context.onEnd(connection, error);
+    failure = error;
   }
+  context.onEnd(connection, failure);
 }

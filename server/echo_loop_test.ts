@@ -1,4 +1,8 @@
-import { assertEquals, assertStrictEquals } from "@std/assert";
+import {
+  assertEquals,
+  assertInstanceOf,
+  assertStrictEquals,
+} from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import type { Barrier } from "../net/fairness.ts";
 import { patternOf } from "../testing/peer.ts";
@@ -166,7 +170,7 @@ describe("echoLoop()", () => {
       reads: [patternOf(20_000)],
     });
     await serve(connection);
-    assertEquals(roomOfReads, [512, 524_288, 32_768]);
+    assertEquals(roomOfReads, [512, 8192, 524_288, 32_768]);
   });
 
   it("reads no more at once than the barrier says", async () => {
@@ -263,5 +267,16 @@ describe("echoLoop()", () => {
     });
     assertEquals(await serve(connection), [error]);
     assertEquals([connection.bytes, written.length], [8, 8]);
+  });
+
+  it("tells once that there is no memory", async () => {
+    const { connection } = scripted({ reads: [patternOf(1)] });
+    using pool = new BufferPool();
+    pool.take = () => {
+      throw new RangeError("Array buffer allocation failed");
+    };
+    const [error, ...others] = await serve(connection, { pool });
+    assertInstanceOf(error, RangeError);
+    assertEquals(others, []);
   });
 });

@@ -32,7 +32,10 @@ export interface DataEvent {
   preview: Uint8Array<ArrayBuffer>;
   /** How many bytes the first read brought. */
   bytes: number;
-  /** How many connections are open, this one included. */
+  /**
+   * How many connections are open, this one included, in all servers that share
+   * their counters.
+   */
   open: number;
 }
 
@@ -81,7 +84,7 @@ export interface ResetEvent {
 export interface FullEvent {
   /** The kind of event. */
   type: "full";
-  /** How many connections are open. */
+  /** How many connections are open, in all servers that share their counters. */
   open: number;
 }
 

@@ -31,8 +31,15 @@ export class Slots {
    *
    * @param most How many there are; `Infinity` is no limit.
    * @param shared The counters, if other servers take of the same slots.
+   * @throws {RangeError} If the server has no counter among them.
    */
   constructor(most: number, shared?: SharedCounts) {
+    if (shared && !(shared.index >= 1 && shared.index in shared.counts)) {
+      throw new RangeError(
+        `shared.index must be from 1 to ${shared.counts.length - 1}: ` +
+          shared.index,
+      );
+    }
     this.#most = most;
     this.isShared = shared !== undefined;
     this.#counts = shared?.counts ?? new Int32Array(2);

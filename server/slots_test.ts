@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { releaseSlots, Slots } from "./slots.ts";
 
@@ -48,6 +48,17 @@ describe("Slots", () => {
     assertEquals([second.take(), [...counts]], [true, [3, 1, 2]]);
   });
 
+  it("are refused to a server that has no counter", () => {
+    const { shared } = countsOf(2);
+    for (const index of [0, 3, -1, 1.5]) {
+      assertThrows(
+        () => new Slots(1, shared(index)),
+        RangeError,
+        `shared.index must be from 1 to 2: ${index}`,
+      );
+    }
+  });
+
   it("of a dead server are freed, and no others", () => {
     const { counts, shared } = countsOf(2);
     const [first, second] = [new Slots(3, shared(1)), new Slots(3, shared(2))];
@@ -61,26 +72,38 @@ describe("Slots", () => {
     const { counts, shared } = countsOf(2);
     // A worker may read no file here, so it gets the code of the class itself.
     const code = `${Slots}
-      onmessage = ({ data }) => {
-        const slots = new Slots(1, data);
+      onmessage = ({ data: { shared, ready } }) => {
+        const slots = new Slots(1, shared);
+        // Both begin at once.
+        if (Atomics.add(ready, 0, 1) === 1) Atomics.notify(ready, 0);
+        else Atomics.wait(ready, 0, 1, 10_000);
         let overlaps = 0;
-        for (let turn = 0; turn < 100_000; turn++) {
-          if (!slots.take()) continue;
+        let refusals = 0;
+        for (let turn = 0; turn < 10_000_000 && refusals < 1000; turn++) {
+          if (!slots.take()) {
+            refusals++;
+            continue;
+          }
           if (slots.taken !== 1) overlaps++;
           slots.release();
         }
-        postMessage(overlaps);
+        postMessage({ overlaps, refusals });
       };`;
+    const ready = new Int32Array(new SharedArrayBuffer(4));
     const script = `data:text/javascript,${encodeURIComponent(code)}`;
-    const overlaps = await Promise.all([1, 2].map(async (index) => {
+    const found = await Promise.all([1, 2].map(async (index) => {
       const worker = new Worker(script, { type: "module" });
-      const { promise, resolve } = Promise.withResolvers<number>();
+      const { promise, resolve } = Promise.withResolvers<
+        { overlaps: number; refusals: number }
+      >();
       worker.onmessage = ({ data }) => resolve(data);
-      worker.postMessage(shared(index));
+      worker.postMessage({ shared: shared(index), ready });
       const found = await promise;
       worker.terminate();
       return found;
     }));
-    assertEquals([overlaps, [...counts]], [[0, 0], [0, 0, 0]]);
+    assertEquals(found.every(({ overlaps }) => overlaps === 0), true);
+    assertEquals(found.some(({ refusals }) => refusals > 0), true);
+    assertEquals([...counts], [0, 0, 0]);
   });
 });

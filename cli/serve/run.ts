@@ -43,7 +43,7 @@ export interface RunServeOptions {
  * @param options Where to listen, limits, threads and the log's style.
  * @param terminal Where it logs, and where signals come from.
  * @returns The exit status.
- * @throws {Error} If it cannot listen, or a worker died.
+ * @throws {Error} If it cannot listen.
  */
 export async function runServe(
   options: RunServeOptions,
@@ -110,7 +110,7 @@ async function start(
     serve,
     style,
     out: workersOut,
-    tell: (event) => log.add(event),
+    tell: (event) => void listening.promise.then(() => log.add(event)),
   });
   log.add({ type: "listening", addr: server.addr });
   await log.flush();

@@ -12,6 +12,7 @@ import { type FromWorker, toSent, type ToWorker } from "./worker_messages.ts";
 /** The global scope of a worker. */
 interface WorkerScope extends EventTarget {
   postMessage(message: FromWorker): void;
+  close(): void;
   onmessage: ((event: MessageEvent<ToWorker>) => void) | null;
 }
 
@@ -69,8 +70,11 @@ function startWorker(scope: WorkerScope): void {
     scope.postMessage({ type: "finished", stats: server.stats });
   };
 
-  const fail = (error: unknown) =>
+  const fail = (error: unknown) => {
     scope.postMessage({ type: "failed", error: toSent(error) });
+    // Its slots are free now: it must not serve on until the command ends it.
+    scope.close();
+  };
   reportErrors(scope, fail);
   scope.onmessage = ({ data: message }) => {
     switch (message.type) {

@@ -12,6 +12,7 @@ const HELLO = new TextEncoder().encode("hello");
 const scope = globalThis as unknown as {
   onmessage: (event: { data: ToWorker }) => void;
   postMessage(message: FromWorker): void;
+  close(): void;
 };
 
 /** Runs a worker's code in this thread, and plays the command. */
@@ -22,10 +23,14 @@ async function start(load: () => Promise<unknown>) {
     messages.push(message);
     watched.changed();
   };
+  // What it said until it closed tells whether it goes on.
+  const closedAfter: number[] = [];
+  scope.close = () => closedAfter.push(messages.length);
   await load();
   const { onmessage } = scope;
   return {
     messages,
+    closedAfter,
     tell: (data: ToWorker) => onmessage({ data }),
     /** Takes the next message of a type out of those that came. */
     next<T extends FromWorker["type"]>(type: T) {
@@ -215,6 +220,8 @@ describe("A worker", () => {
       assertEquals(worker.messages.splice(0).at(-1), {
         ...{ type: "failed", error: { name: "TypeError", message: "boom" } },
       });
+      assertEquals(worker.closedAfter.length > 0, true);
+      worker.closedAfter.length = 0;
     }
   });
 });
