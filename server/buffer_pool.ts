@@ -14,8 +14,12 @@ import { startTimer } from "../net/time.ts";
  */
 const SLAB_BYTES = 33 << 20;
 
-/** How long memory is kept at most when no connection uses it, in milliseconds. */
-const KEPT_MS = 1000;
+/**
+ * How long memory is kept at most when no connection uses it, in milliseconds. In a
+ * worker of Deno 2.6 a longer timer once in a while keeps the event loop from
+ * accepting a connection until it fires.
+ */
+const KEPT_MS = 20;
 
 /** Memory for buffers of one size. */
 class Slab {

@@ -45,7 +45,7 @@ const FLAGS = {
     help: "close a connection that moved no byte for TIME",
     default: Infinity,
     defaultText: "never",
-    min: 1,
+    min: 10,
   }),
   "drain-timeout": timeFlag({
     help: "on SIGINT, SIGTERM or SIGHUP let open connections finish for TIME",

@@ -54,7 +54,7 @@ describe("echo serve", () => {
     ["--port=65535", "--port=65536"],
     ["--max-connections=1", "--max-connections=0"],
     ["--max-connections=1000000", "--max-connections=1000001"],
-    ["--idle-timeout=1ms", "--idle-timeout=0"],
+    ["--idle-timeout=10ms", "--idle-timeout=9ms"],
     ["--idle-timeout=596h", "--idle-timeout=597h"],
     ["--drain-timeout=0", "--drain-timeout=-1"],
     ["--workers=0", "--workers=-1"],

@@ -56,10 +56,10 @@ export async function runServe(
   const starting = start(options, log, out);
   let signals = 0;
   const stoppedNow = Promise.withResolvers<void>();
-  const stop = async () => {
+  const stop = async (isFirst: boolean) => {
     // The signal may come while the workers start.
     const server = await starting;
-    if (signals > 1) {
+    if (!isFirst) {
       stoppedNow.resolve();
       return server.stop();
     }
@@ -69,9 +69,9 @@ export async function runServe(
     server.shutdown();
   };
   using _ = terminal.onStopSignal(() => {
-    signals++;
+    const isFirst = ++signals === 1;
     // A server that cannot start is reported below.
-    stop().catch(() => {});
+    stop(isFirst).catch(() => {});
   });
   const server = await starting;
 
