@@ -40,6 +40,8 @@ export interface FakeClock extends Disposable {
  * @returns The clock; disposing of it brings the real one back.
  */
 export function stopClock(): FakeClock {
+  // Before Deno 2.9 the package would bring back those of Node instead.
+  const { setTimeout, clearTimeout, setInterval, clearInterval } = globalThis;
   const clock = FakeTimers.install({
     toFake: [
       "setTimeout",
@@ -69,6 +71,10 @@ export function stopClock(): FakeClock {
     },
     [Symbol.dispose]() {
       clock.uninstall();
+      Object.assign(globalThis, {
+        ...{ setTimeout, clearTimeout },
+        ...{ setInterval, clearInterval },
+      });
       Deno.unrefTimer = unrefTimer;
     },
   };
