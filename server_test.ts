@@ -6,6 +6,7 @@ import type { NetworkError } from "./net/errors.ts";
 import { writeAll } from "./net/streams.ts";
 import { serve, type ServeOptions } from "./server.ts";
 import { stopClock } from "./testing/clock.ts";
+import { replace } from "./testing/replace.ts";
 import { recorder } from "./testing/events.ts";
 import { patternOf } from "./testing/peer.ts";
 import {
@@ -177,23 +178,23 @@ describe("serve()", () => {
     const { write } = prototype;
     const ended = Promise.withResolvers<void>();
     // As before Deno 2.9, where closing does not end a write that is under way.
-    prototype.write = async function (p) {
-      if (this.localAddr.port === server.addr.port) await ended.promise;
-      return write.call(this, p);
-    };
-    try {
-      await writeAll(first, HELLO);
-      assertEquals((await untilClosed(server))[0]?.reason, "idle");
-      using second = await connectTo(server);
-      const reply = roundTrip(second);
-      for (let turn = 0; turn < 100; turn++) await nextTurn();
-      assertEquals(server.stats, { accepted: 1, open: 0, bytes: 0 });
-      ended.resolve();
-      assertEquals(await reply, HELLO);
-      assertEquals(server.stats.accepted, 2);
-    } finally {
-      prototype.write = write;
-    }
+    using _ = replace(
+      prototype,
+      "write",
+      async function (this: Deno.TcpConn, p) {
+        if (this.localAddr.port === server.addr.port) await ended.promise;
+        return write.call(this, p);
+      },
+    );
+    await writeAll(first, HELLO);
+    assertEquals((await untilClosed(server))[0]?.reason, "idle");
+    using second = await connectTo(server);
+    const reply = roundTrip(second);
+    for (let turn = 0; turn < 100; turn++) await nextTurn();
+    assertEquals(server.stats, { accepted: 1, open: 0, bytes: 0 });
+    ended.resolve();
+    assertEquals(await reply, HELLO);
+    assertEquals(server.stats.accepted, 2);
   });
 
   it("closes connections that are idle after idleTimeoutMs", async () => {

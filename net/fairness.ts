@@ -63,7 +63,7 @@ export interface BarrierOptions {
    *
    * @default {new SelfPipe()}
    */
-  poll?: SocketPoll & { close(): Promise<void> };
+  poll?: SocketPoll;
 }
 
 /**
@@ -80,7 +80,7 @@ export interface BarrierOptions {
 export class FairnessBarrier implements Barrier {
   readonly #countOpen: () => number;
   readonly #pauseMs: number;
-  readonly #poll: SocketPoll & { close(): Promise<void> };
+  readonly #poll: SocketPoll;
   #opened: PromiseWithResolvers<void> | undefined;
   /** When it may close again, as `performance.now()`. */
   #closesAt = -Infinity;

@@ -26,6 +26,9 @@ export interface SocketPoll {
    * are ready.
    */
   untilPolled(): Promise<void>;
+
+  /** Ends every wait for a poll, now and later. */
+  close(): Promise<void>;
 }
 
 /**

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { READ_BYTES } from "../net/fairness.ts";
 import type { BufferPool } from "./buffer_pool.ts";
 
 /**
@@ -25,11 +26,8 @@ export const WAITING_BYTES = [
  */
 const STREAM_WAITING_BYTES = 8 << 10;
 
-/**
- * The size of the buffer that is used while data fills it, in bytes: a stream gains
- * nothing from more.
- */
-export const LARGE_BYTES = 512 << 10;
+/** The size of the buffer that is used while data fills it, in bytes. */
+export const LARGE_BYTES = READ_BYTES.most;
 
 /**
  * A buffer shrinks after this many reads in a row that a smaller one would have

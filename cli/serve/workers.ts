@@ -18,7 +18,6 @@ import type { LogOutput, LogStyle } from "./log.ts";
 import type { LogEvent } from "./log_lines.ts";
 import type { RunningServer } from "./running_server.ts";
 import { ServeWorker } from "./worker_handle.ts";
-import type { ToWorker } from "./worker_messages.ts";
 
 /**
  * How many file descriptors a worker takes: eight of its runtime, two with which its
@@ -150,24 +149,18 @@ class Workers implements RunningServer {
   }
 
   shutdown(): void {
-    this.#stopping.abort();
-    this.#tellAll({ type: "shutdown" });
+    this.#end("shutdown");
   }
 
   stop(): void {
-    this.#stopping.abort();
-    this.#tellAll({ type: "stop" });
+    this.#end("stop");
   }
 
-  #tellAll(message: ToWorker): void {
-    for (const worker of this.#workers) worker.tell(message);
-  }
-
-  /** The one client of `--once` is there: other workers have nothing to wait for. */
-  #shutDownAllBut(taker: ServeWorker): void {
+  /** Ends all workers, but for one if it is given, and replaces none any more. */
+  #end(type: "shutdown" | "stop", except?: ServeWorker): void {
     this.#stopping.abort();
     for (const worker of this.#workers) {
-      if (worker !== taker) worker.tell({ type: "shutdown" });
+      if (worker !== except) worker.tell({ type });
     }
   }
 
@@ -175,7 +168,8 @@ class Workers implements RunningServer {
     const { serve, style, out, script = WORKER } = this.#options;
     const worker: ServeWorker = new ServeWorker(script, {
       out,
-      onTaken: () => this.#shutDownAllBut(worker),
+      // The one client of `--once` is there: the others have nothing to wait for.
+      onTaken: () => this.#end("shutdown", worker),
     });
     this.#workers[index - 1] = worker;
     const shared = { counts: this.#counts, index };
