@@ -16,7 +16,6 @@ import {
   renderFlags,
   UsageError,
 } from "./cli/flags.ts";
-import { escapeText } from "./cli/format.ts";
 import { sendCommand } from "./cli/send/command.ts";
 import { serveCommand } from "./cli/serve/command.ts";
 import {
@@ -25,6 +24,7 @@ import {
   type Terminal,
 } from "./cli/terminal.ts";
 import { isNetworkError, type Operation, type Reason } from "./net/errors.ts";
+import { escapeText } from "./net/text.ts";
 
 export type { Terminal };
 
@@ -48,14 +48,14 @@ const HINTS: Partial<Record<Operation, Partial<Record<Reason, string>>>> = {
   connect: {
     refused: "is a server running there? start one with: echo serve",
     timeout: "check --host and --port, or wait longer with --timeout",
-    unresolved: "check --host",
+    dns: "check --host",
   },
   listen: {
     address_in_use: "choose another with --port",
     no_such_address: "choose one of its own with --host",
     permission_denied:
       "ports below 1024 need privileges, choose another with --port",
-    unresolved: "check --host",
+    dns: "check --host",
   },
 };
 

@@ -83,7 +83,7 @@ describe("serve()", () => {
       Error,
       "Cannot listen on nosuch.invalid:0: the name does not resolve",
     );
-    assertEquals((error as NetworkError).reason, "unresolved");
+    assertEquals((error as NetworkError).reason, "dns");
   });
 
   // An address that is kept for documentation (RFC 5737).

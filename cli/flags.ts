@@ -6,7 +6,7 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { levenshteinDistance } from "@std/text/levenshtein-distance";
-import { escapeText } from "./format.ts";
+import { escapeText } from "../net/text.ts";
 
 /** The command line is not one that the tool takes: exit status 2. */
 export class UsageError extends Error {

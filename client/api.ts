@@ -58,29 +58,39 @@ export interface EchoResult {
 }
 
 /**
- * A connection to an echo server, as {@linkcode connect} returns it. It does one
- * exchange at a time. After any failure the connection is closed: a late reply
- * must not be taken for the next message's.
+ * A connection to an echo server, as {@linkcode connect} returns it. Several
+ * messages may be under way at once; any other exchange is one at a time. After a
+ * failure the client takes nothing more: a late reply must not be taken for the
+ * next message's.
  */
 export interface EchoClient extends Disposable {
   /** How long connecting took, in milliseconds, without failed attempts. */
   readonly connectMs: number;
+
+  /** The address of the client's end. */
+  readonly localAddr: Address;
 
   /** The address of the server. */
   readonly remoteAddr: Address;
 
   /**
    * Sends a message and reads until all of it came back, at the same time, so that
-   * a message of any size passes.
+   * a message of any size passes. It may be called again before its promise
+   * settles: the messages are sent one after another, and come back in that order.
+   *
+   * A message that times out is given up alone. The client takes no other message
+   * after it, but those under way keep their own time, and the connection is closed
+   * when the last of them is settled. Any other failure closes it at once.
    *
    * @param message The bytes to send. They are not copied: a change before the
    * promise settles shows as a mismatch, or goes unnoticed.
-   * @returns How many bytes came back, and how long that took.
+   * @returns How many bytes came back, and how long that took from this call on.
    * @throws {MismatchError} If other bytes came back than were sent.
    * @throws {ShortEchoError} If the connection ended before all came back.
-   * @throws {Deno.errors.TimedOut} If no byte came back for the timeout.
+   * @throws {Deno.errors.TimedOut} If no byte of it came back for the timeout.
    * @throws {TypeError} If the message is no `Uint8Array`; nothing is sent.
-   * @throws {Error} If an exchange is under way, or the connection is closed.
+   * @throws {Error} If an exchange of another kind is under way, if an earlier
+   * message on the connection got a wrong reply, or if the connection is closed.
    */
   echo(message: Uint8Array): Promise<EchoResult>;
 

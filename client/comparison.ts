@@ -14,7 +14,18 @@ export interface Difference {
   readonly sent: number | undefined;
   /** The byte that came back. */
   readonly received: number;
+  /**
+   * How the reply that it is in begins, as far as it came: 64 bytes at most, none
+   * if the byte is further inside. A byte that nothing was sent for begins a reply
+   * of its own.
+   */
+  readonly reply: Uint8Array;
+  /** How what was sent begins: 64 bytes at most. */
+  readonly expected: Uint8Array;
 }
+
+/** How many bytes of a wrong reply are kept. */
+const EXCERPT_BYTES = 64;
 
 /**
  * Keeps what was sent until it came back. It knows no socket and no clock.
@@ -98,8 +109,7 @@ export class Comparison {
     for (let checked = 0; checked < received.length;) {
       const outstanding = this.#sent - this.#verified;
       if (outstanding === 0) {
-        const [byte] = received.subarray(checked);
-        return { offset: this.#verified, sent: undefined, received: byte! };
+        return this.#difference(undefined, received.subarray(checked));
       }
       const at = this.#verified % this.#window.length;
       const run = Math.min(
@@ -115,14 +125,32 @@ export class Comparison {
         : came.findIndex((byte, index) => byte !== sent[index]);
       this.#verified += same;
       if (same < run) {
-        return {
-          offset: this.#verified,
-          sent: sent[same],
-          received: came[same]!,
-        };
+        return this.#difference(
+          sent[same],
+          received.subarray(checked + same),
+        );
       }
       checked += run;
     }
     return undefined;
+  }
+
+  /** Describes a difference that is at the beginning of `rest`. */
+  #difference(sent: number | undefined, rest: Uint8Array): Difference {
+    const offset = this.#verified;
+    const before = sent === undefined ? 0 : offset;
+    const isDeep = before >= EXCERPT_BYTES;
+    const begin = this.#window.subarray(0, Math.min(this.#sent, EXCERPT_BYTES));
+    const reply = isDeep ? [] : [
+      ...begin.subarray(0, before),
+      ...rest.subarray(0, EXCERPT_BYTES - before),
+    ];
+    return {
+      offset,
+      sent,
+      received: rest[0]!,
+      reply: Uint8Array.from(reply),
+      expected: begin.slice(),
+    };
   }
 }

@@ -77,6 +77,13 @@ function run(
   return undefined;
 }
 
+/** Where a difference is, and what is there. */
+function placeOf(difference: Difference | undefined) {
+  if (!difference) return undefined;
+  const { offset, sent, received } = difference;
+  return { offset, sent, received };
+}
+
 describe("Comparison", () => {
   it("verifies any message in any pieces", () => {
     fc.assert(fc.property(bytes, steps, (message, steps) => {
@@ -113,7 +120,7 @@ describe("Comparison", () => {
         const at = place % stream.bytes.length;
         const comparison = new Comparison();
         const replies = corrupted(stream.bytes, at, xor);
-        assertEquals(run(comparison, stream, replies), {
+        assertEquals(placeOf(run(comparison, stream, replies)), {
           offset: at,
           sent: stream.bytes[at],
           received: replies[at]!,
@@ -136,7 +143,8 @@ describe("Comparison", () => {
         for (let from = 0; from < reply.length && !difference; from += piece) {
           difference = comparison.compare(reply.subarray(from, from + piece));
         }
-        assertEquals(difference, { offset: at, sent: at, received: at ^ 0x80 });
+        const place = { offset: at, sent: at, received: at ^ 0x80 };
+        assertEquals(placeOf(difference), place);
         assertEquals(comparison.verified, at);
       }
     }
@@ -152,12 +160,12 @@ describe("Comparison", () => {
       const extra = Uint8Array.from({ length: surplus }, (_, at) => 7 + at);
       const offset = stream.bytes.length;
       const difference = { offset, sent: undefined, received: 7 };
-      assertEquals(comparison.compare(extra), difference);
+      assertEquals(placeOf(comparison.compare(extra)), difference);
       assertEquals(comparison.verified, offset);
 
       comparison.expectMessage(stream.bytes);
       const reply = Uint8Array.of(...stream.bytes, ...extra);
-      assertEquals(comparison.compare(reply), difference);
+      assertEquals(placeOf(comparison.compare(reply)), difference);
     }));
   });
 
@@ -166,15 +174,18 @@ describe("Comparison", () => {
     const difference = { offset: 0, sent: undefined, received: 0x2a };
     assert(comparison.isComplete);
     assertEquals(comparison.compare(new Uint8Array()), undefined);
-    assertEquals(comparison.compare(Uint8Array.of(0x2a, 1)), difference);
+    assertEquals(
+      placeOf(comparison.compare(Uint8Array.of(0x2a, 1))),
+      difference,
+    );
 
     comparison.expectMessage(new Uint8Array());
     assert(comparison.isComplete);
-    assertEquals(comparison.compare(Uint8Array.of(0x2a)), difference);
+    assertEquals(placeOf(comparison.compare(Uint8Array.of(0x2a))), difference);
 
     comparison.expectStream(4);
     assert(comparison.isComplete);
-    assertEquals(comparison.compare(Uint8Array.of(0x2a)), difference);
+    assertEquals(placeOf(comparison.compare(Uint8Array.of(0x2a))), difference);
   });
 
   it("does not compare with what is in the room but not sent", () => {
@@ -183,7 +194,7 @@ describe("Comparison", () => {
     comparison.room(8).fill(1);
     comparison.addSent(3);
     assertEquals(
-      comparison.compare(new Uint8Array(4).fill(1)),
+      placeOf(comparison.compare(new Uint8Array(4).fill(1))),
       { offset: 3, sent: undefined, received: 1 },
     );
   });
@@ -203,5 +214,26 @@ describe("Comparison", () => {
     assertEquals(comparison.room(1).length, 1);
     comparison.addSent(4);
     assertEquals(comparison.room(1).length, 0);
+  });
+
+  it("keeps how a wrong reply begins, and what was expected", () => {
+    const message = Uint8Array.from({ length: 200 }, (_, at) => at);
+    for (
+      const [at, begins] of [[0, 64], [63, 64], [64, 0], [199, 0]] as const
+    ) {
+      const comparison = new Comparison();
+      comparison.expectMessage(message);
+      const reply = corrupted(message, at, 0x80);
+      // In two pieces: what was verified before belongs to the reply, too.
+      comparison.compare(reply.subarray(0, at));
+      const difference = comparison.compare(reply.subarray(at));
+      assertEquals(difference!.reply, reply.slice(0, begins));
+      assertEquals(difference!.expected, message.slice(0, 64));
+    }
+    const comparison = new Comparison();
+    comparison.expectMessage(message.subarray(0, 3));
+    const surplus = comparison.compare(message.subarray(0, 100));
+    assertEquals(surplus!.reply, message.slice(3, 67));
+    assertEquals(surplus!.expected, message.slice(0, 3));
   });
 });

@@ -180,7 +180,7 @@ describe("connect()", () => {
     assertEquals({ message, reason, detail, address }, {
       message: "Cannot connect to nosuch.invalid:12345: " +
         "the name does not resolve",
-      reason: "unresolved",
+      reason: "dns",
       detail: "the name does not resolve",
       address: { transport: "tcp", hostname: "nosuch.invalid", port: 12345 },
     });

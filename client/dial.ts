@@ -17,10 +17,25 @@ export type EchoConn = Pick<
 export interface Dialed {
   /** The connection. */
   readonly conn: EchoConn;
+  /** The address of this end. */
+  readonly local: Address;
   /** The address of its other end. */
   readonly remote: Address;
   /** How long connecting took, in milliseconds. */
   readonly connectMs: number;
+}
+
+/** Turns off Nagle's algorithm. */
+function setNoDelay(conn: Deno.TcpConn): void {
+  try {
+    conn.setNoDelay();
+  } catch {
+    // The server reset the connection already: reading finds out.
+  }
+}
+
+function addressOf({ hostname, port }: Deno.NetAddr): Address {
+  return { transport: "tcp", hostname, port };
 }
 
 /**
@@ -56,9 +71,9 @@ export async function dial(
     const conn = await Promise.race([connecting, aborted.promise]);
     const connectMs = performance.now() - startedAt;
     // A message must not wait for the acknowledgement of the one before it.
-    conn.setNoDelay();
-    const { hostname, port } = conn.remoteAddr as Deno.NetAddr;
-    return { conn, remote: { transport: "tcp", hostname, port }, connectMs };
+    setNoDelay(conn);
+    const local = addressOf(conn.localAddr);
+    return { conn, local, remote: addressOf(conn.remoteAddr), connectMs };
   } catch (error) {
     // A connection that is made after all is not wanted any more.
     connecting.then((conn) => conn.close(), () => {});

@@ -58,7 +58,7 @@ describe("EchoClient.echoStream() with a timeout", () => {
     const result = assertRejects(
       () => clientOn(conn, 500).echoStream(source),
       Deno.errors.TimedOut,
-      "No reply from 192.0.2.1:7 within 0.5 s: 2 of 5 B came back",
+      "No reply from 192.0.2.1:7 within 0.5 s: 2 of the 5 B sent so far came back",
     );
     await clock.pass(10_000);
     source.give(HELLO);
@@ -80,7 +80,7 @@ describe("EchoClient.echoStream() with a timeout", () => {
     const result = assertRejects(
       () => clientOn(conn, 500).echoStream(source),
       Deno.errors.TimedOut,
-      "0 of 5 B came back",
+      "0 of the 5 B sent so far came back",
     );
     await clock.pass(10_000);
     source.give(HELLO);

@@ -298,7 +298,7 @@ describe("EchoClient.echo() with a timeout", () => {
     conn.reply(HELLO);
     const result = client.echo(HELLO);
     await clock.pass(499);
-    await assertRejects(() => client.echo(HELLO), Error, "is under way");
+    await assertRejects(() => client.end(), Error, "is under way");
     read.resolve(5);
     assertEquals((await result).bytes, 5);
     // The deadline of that wait is over with it.

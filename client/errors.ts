@@ -5,6 +5,8 @@
  */
 
 import { type Address, formatAddress } from "../net/address.ts";
+import { escapeText } from "../net/text.ts";
+import type { Difference } from "./comparison.ts";
 import {
   describeError,
   type Failure,
@@ -28,7 +30,7 @@ export class MismatchError extends Error implements Failure {
   /** Why it failed, for a program. */
   readonly reason = "mismatch";
 
-  /** Which byte differs, in words. */
+  /** Which byte differs, or what came back that is no echo, in words. */
   readonly detail: string;
 
   /** Where in the echo the first wrong byte is, counted from 0. */
@@ -41,28 +43,45 @@ export class MismatchError extends Error implements Failure {
   readonly received: number;
 
   /**
+   * How the reply that it is in begins, as far as it came: 64 bytes at most, none
+   * if the byte is further inside. A byte that nothing was sent for begins a reply
+   * of its own.
+   */
+  readonly reply: Uint8Array;
+
+  /**
    * Makes the error and its message.
    *
    * @param address The server's address.
    * @param difference The first wrong byte.
    */
-  constructor(
-    address: Address,
-    difference: Pick<MismatchError, "offset" | "sent" | "received">,
-  ) {
-    const { offset, sent, received } = difference;
+  constructor(address: Address, difference: Difference) {
+    const { offset, sent, received, reply } = difference;
     const expected = sent === undefined
       ? "nothing was sent there"
       : `sent ${formatByte(sent)}`;
-    const detail = `byte at offset ${formatNumber(offset)} differs, ` +
-      `${expected}, received ${formatByte(received)}`;
+    const detail = isOtherText(difference)
+      ? `"${escapeText(reply)}" came back, this is not an echo server`
+      : `byte at offset ${formatNumber(offset)} differs, ` +
+        `${expected}, received ${formatByte(received)}`;
     super(`Wrong echo from ${formatAddress(address)}: ${detail}`);
     this.address = address;
     this.detail = detail;
     this.offset = offset;
     this.sent = sent;
     this.received = received;
+    this.reply = reply;
   }
+}
+
+/** Lines of ASCII text, as a server of another protocol sends them. */
+const TEXT = /^[\t\r\n\x20-\x7e]{4,}$/;
+
+/** Tells whether what came back is text of another protocol, and no damaged echo. */
+function isOtherText({ reply, expected }: Difference): boolean {
+  if (!TEXT.test(String.fromCharCode(...reply))) return false;
+  const same = reply.filter((byte, at) => byte === expected[at]).length;
+  return same < reply.length / 2;
 }
 
 /**
@@ -122,6 +141,12 @@ export interface Progress {
   readonly sent: number;
   /** How many of them came back, all as they were sent. */
   readonly received: number;
+  /**
+   * Whether that was all there was to send.
+   *
+   * @default {true}
+   */
+  readonly isAll?: boolean;
 }
 
 /**
@@ -148,10 +173,14 @@ export function noReplyError(
   });
 }
 
-function describeProgress({ sent, received }: Progress): string {
-  return received === sent
-    ? `all ${formatNumber(sent)} B sent so far came back`
-    : `${formatNumber(received)} of ${formatNumber(sent)} B came back`;
+function describeProgress({ sent, received, isAll = true }: Progress): string {
+  if (received === sent) {
+    return `all ${formatNumber(sent)} B sent so far came back`;
+  }
+  const of = isAll
+    ? `${formatNumber(sent)} B`
+    : `the ${formatNumber(sent)} B sent so far`;
+  return `${formatNumber(received)} of ${of} came back`;
 }
 
 function formatByte(byte: number): string {

@@ -1,4 +1,4 @@
-import { assertEquals, assertInstanceOf } from "@std/assert";
+import { assertEquals, assertInstanceOf, assertMatch } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { isNetworkError } from "../net/errors.ts";
 import { REMOTE } from "../testing/socket.ts";
@@ -10,9 +10,13 @@ function failureOf(error: Error) {
   return { name, operation, address, reason, detail };
 }
 
+/** A difference far inside a message. */
+const UNKNOWN = { reply: new Uint8Array(), expected: new Uint8Array(64) };
+
 describe("MismatchError", () => {
   it("names the offset and both bytes", () => {
     const error = new MismatchError(REMOTE, {
+      ...UNKNOWN,
       ...{ offset: 1_234_567, sent: 0x41, received: 0x0a },
     });
     const detail = "byte at offset 1,234,567 differs, " +
@@ -33,6 +37,7 @@ describe("MismatchError", () => {
 
   it("says when nothing was sent where a byte came back", () => {
     const error = new MismatchError(REMOTE, {
+      ...UNKNOWN,
       ...{ offset: 5, sent: undefined, received: 0xff },
     });
     assertEquals(
@@ -45,12 +50,44 @@ describe("MismatchError", () => {
 
   it("takes a zero for a byte", () => {
     const { detail } = new MismatchError(REMOTE, {
+      ...UNKNOWN,
       ...{ offset: 0, sent: 0, received: 1 },
     });
     assertEquals(
       detail,
       "byte at offset 0 differs, sent 0x00, received 0x01",
     );
+  });
+});
+
+describe("MismatchError of text", () => {
+  const encode = (text: string) => new TextEncoder().encode(text);
+  const detailOf = (reply: string, expected: string, sent = 0x48) =>
+    new MismatchError(REMOTE, {
+      ...{ offset: 0, sent, received: 0x32 },
+      ...{ reply: encode(reply), expected: encode(expected) },
+    }).detail;
+
+  it("shows what another kind of server answers", () => {
+    const hello = "Hello server, this is from the client";
+    assertEquals(
+      detailOf("220 mail.example ESMTP\r\n", hello),
+      '"220 mail.example ESMTP\\r\\n" came back, this is not an echo server',
+    );
+    // The first letter is the same by chance.
+    assertMatch(detailOf("HTTP/1.1 400 Bad Request\r\n", hello), /^"HTTP/);
+    assertMatch(detailOf("HELLO", "hello"), /^"HELLO"/);
+  });
+
+  it("takes an echo with a few wrong bytes, and no text, for an echo", () => {
+    for (
+      const [reply, expected] of [
+        ...[["Hellx server", "Hello server"], ["xy", "hello"], ["", "hello"]],
+        ...[["hello", "hello"], ["220\x1b mail", "hello"], ["café", "hello"]],
+      ] as const
+    ) {
+      assertMatch(detailOf(reply, expected), /^byte at offset 0 differs/);
+    }
   });
 });
 

@@ -6,12 +6,19 @@
 
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { type Address, formatAddress } from "../net/address.ts";
+import { isNetworkError, withFields } from "../net/errors.ts";
 import { type Reader, writeAll, type Writer } from "../net/streams.ts";
 import type { EchoClient, EchoResult } from "./api.ts";
 import { Comparison } from "./comparison.ts";
 import { Deadline } from "./deadline.ts";
 import type { Dialed, EchoConn } from "./dial.ts";
-import { MismatchError, noReplyError, ShortEchoError } from "./errors.ts";
+import {
+  MismatchError,
+  noReplyError,
+  type Progress,
+  ShortEchoError,
+} from "./errors.ts";
+import { MessageQueue } from "./message_queue.ts";
 
 /** How much of a stream may be under way, in bytes: the client's memory. */
 const WINDOW_BYTES = 16 * 1024 * 1024;
@@ -25,10 +32,14 @@ const END_TIMEOUT_MS = 1000;
 /** How long {@linkcode StreamClient.expectSilence} looks, in turns of the event loop. */
 const SILENT_TURNS = 2;
 
-/** What the client does: nothing, one exchange, or nothing ever again. */
+/**
+ * What the client takes: messages, nothing during an exchange of another kind,
+ * nothing more after a failure. It is closed as soon as no message is waited for.
+ */
 type State =
   | { readonly is: "idle" }
   | { readonly is: "busy" }
+  | { readonly is: "failed"; readonly why: unknown }
   | { readonly is: "closed"; readonly why: unknown };
 
 const IDLE: State = { is: "idle" };
@@ -38,6 +49,7 @@ const BUSY: State = { is: "busy" };
 export class StreamClient implements EchoClient {
   readonly connectMs: number;
   readonly remoteAddr: Address;
+  readonly localAddr: Address;
 
   readonly #conn: EchoConn;
   readonly #timeoutMs: number;
@@ -50,6 +62,10 @@ export class StreamClient implements EchoClient {
   #state: State = IDLE;
   /** What the client's side of the connection does. */
   #output: "ready" | "writing" | "ended" = "ready";
+  /** The messages under way. An exchange of another kind waits for their end. */
+  readonly #messages = new MessageQueue(this.#comparison);
+  /** Whether `#receiveMessages()` runs. */
+  #isReceiving = false;
   /** That the server broke the connection, if a write found it out. */
   #reset: unknown;
   /** Whether something waits for the server. */
@@ -67,11 +83,12 @@ export class StreamClient implements EchoClient {
    * @param signal Closes the client when it is aborted.
    */
   constructor(
-    { conn, remote, connectMs }: Dialed,
+    { conn, local, remote, connectMs }: Dialed,
     timeoutMs: number,
     signal: AbortSignal | undefined,
   ) {
     this.connectMs = connectMs;
+    this.localAddr = local;
     this.remoteAddr = remote;
     this.#conn = conn;
     this.#timeoutMs = timeoutMs;
@@ -82,30 +99,19 @@ export class StreamClient implements EchoClient {
     if (signal?.aborted) this.#onAbort();
   }
 
-  async echo(message: Uint8Array): Promise<EchoResult> {
+  echo(message: Uint8Array): Promise<EchoResult> {
     if (!(message instanceof Uint8Array)) {
-      throw new TypeError("Cannot echo a message that is no Uint8Array");
+      const why = "Cannot echo a message that is no Uint8Array";
+      return Promise.reject(new TypeError(why));
     }
-    // Not through #exchange(): a load calls this 100,000 times a second.
-    this.#begin();
-    try {
-      // One byte more than can come back, so that a surplus shows at once.
-      const most = Math.min(message.length + 1, BUFFER_BYTES);
-      this.#comparison.expectMessage(message);
-      const startedAt = performance.now();
-      const writing = this.#write(message);
-      while (!this.#comparison.isComplete) {
-        this.#verify(await this.#read(most) ?? 0);
-      }
-      const durationMs = performance.now() - startedAt;
-      if (this.#output === "writing") await this.#finishWrite(writing);
-      return { bytes: message.length, durationMs };
-    } catch (error) {
-      this.#close(error);
-      throw error;
-    } finally {
-      if (this.#state === BUSY) this.#state = IDLE;
-    }
+    if (this.#state !== IDLE) return Promise.reject(this.#refusal());
+    const now = performance.now();
+    const result = this.#messages.add(message, now);
+    // A wait that has begun is for an older message.
+    this.#deadline.start(this.#timeoutMs);
+    if (this.#output === "ready") this.#writeMessages();
+    if (!this.#isReceiving) this.#receiveMessages();
+    return result;
   }
 
   echoStream(source: Reader, sink?: Writer): Promise<EchoResult> {
@@ -188,15 +194,89 @@ export class StreamClient implements EchoClient {
     this.#deadline.stop();
     this.#conn[Symbol.dispose]();
     this.#closing.reject(why);
+    this.#messages.giveUpAll(why, (message) => this.#followUp(why, message));
+  }
+
+  /** Why the client takes nothing now. */
+  #refusal(): unknown {
+    if ("why" in this.#state) return this.#state.why;
+    const address = formatAddress(this.remoteAddr);
+    return new Error(`Cannot send to ${address}: an exchange is under way`);
+  }
+
+  /** Makes the error of a message whose connection an earlier one's failure ends. */
+  #followUp(why: unknown, message: Uint8Array): unknown {
+    const address = this.remoteAddr;
+    if (why instanceof ShortEchoError) {
+      const progress = { sent: message.length, received: 0 };
+      return new ShortEchoError(address, progress, why.cause);
+    }
+    if (!(why instanceof MismatchError)) return why;
+    const detail = "an earlier reply was wrong";
+    const text = `Wrong echo from ${formatAddress(address)}: ${detail}`;
+    const { operation, reason } = why;
+    return withFields(new Error(text), { operation, address, reason, detail });
   }
 
   #begin(): void {
-    if (this.#state.is === "closed") throw this.#state.why;
-    if (this.#state.is === "busy") {
-      const address = formatAddress(this.remoteAddr);
-      throw new Error(`Cannot send to ${address}: an exchange is under way`);
-    }
+    if (this.#state !== IDLE || !this.#messages.isEmpty) throw this.#refusal();
     this.#state = BUSY;
+  }
+
+  /** Writes the messages that are not written, one batch after another. */
+  async #writeMessages(): Promise<void> {
+    this.#output = "writing";
+    try {
+      for (let next; (next = this.#messages.nextWrite());) {
+        await writeAll(this.#conn, next.bytes);
+        const now = performance.now();
+        this.#messages.addWritten(next.messages, now);
+        this.#awaitMessages(now);
+      }
+    } catch (error) {
+      // Reading finds out how much came back all the same.
+      this.#noteReset(error);
+    }
+    this.#output = "ready";
+  }
+
+  /** Reads until no message is under way. */
+  async #receiveMessages(): Promise<void> {
+    this.#isReceiving = true;
+    try {
+      while (!this.#messages.isEmpty) {
+        // One byte more than can come back, so that a surplus shows at once.
+        const most = this.#messages.outstandingBytes + 1;
+        const length = await this.#startReading(Math.min(most, BUFFER_BYTES));
+        // A write that ended after its reply came has left this read to others.
+        if (this.#state === BUSY) return;
+        this.#pendingRead = undefined;
+        const now = performance.now();
+        if (length === null) throw this.#shortEcho(undefined);
+        const received = this.#received.subarray(0, length);
+        const difference = this.#messages.compare(received, now);
+        if (difference) throw new MismatchError(this.remoteAddr, difference);
+        this.#awaitMessages(now);
+      }
+    } catch (error) {
+      this.#close(isNetworkError(error) ? error : this.#shortEcho(error));
+    } finally {
+      this.#isReceiving = false;
+    }
+  }
+
+  /** Lets the deadline watch the oldest message that is waited for. */
+  #awaitMessages(now: number): void {
+    const messages = this.#messages;
+    this.#deadline.clear();
+    if (!messages.isAwaited) {
+      if (this.#state.is === "failed") this.#close(this.#state.why);
+      return;
+    }
+    // A reply of which something came gets its time anew.
+    const hasBegun = messages.isNextAwaited && this.#comparison.verified > 0;
+    const sinceMs = hasBegun ? 0 : now - messages.awaitedSince!;
+    this.#deadline.start(Math.max(0, this.#timeoutMs - sinceMs));
   }
 
   async #exchange<T>(exchange: () => Promise<T>): Promise<T> {
@@ -242,11 +322,27 @@ export class StreamClient implements EchoClient {
     }
     // With every byte back, how the server ends its side is its own affair.
     if (this.#isDone) return null;
-    const { sent, verified } = this.#comparison;
-    if (this.#state.is === "closed") throw this.#state.why;
-    const progress = { sent, received: verified };
+    throw this.#state.is === "closed"
+      ? this.#state.why
+      : this.#shortEcho(cause);
+  }
+
+  #shortEcho(cause: unknown): ShortEchoError {
     // The kernel tells of a reset once. A read that comes later finds an end.
-    throw new ShortEchoError(this.remoteAddr, progress, cause ?? this.#reset);
+    const why = cause ?? this.#reset;
+    return new ShortEchoError(this.remoteAddr, this.#progress, why);
+  }
+
+  get #progress(): Progress {
+    const { sent, verified } = this.#comparison;
+    // More of a stream may follow, until the client ends its side.
+    const isAll = this.#state.is !== "busy" || this.#output === "ended";
+    return { sent, received: verified, isAll };
+  }
+
+  #noteReset(error: unknown): void {
+    // A broken pipe only says that the server ended its side before.
+    if (error instanceof Deno.errors.ConnectionReset) this.#reset = error;
   }
 
   /** Whether the exchange ended, and every byte came back. */
@@ -272,25 +368,12 @@ export class StreamClient implements EchoClient {
       await writeAll(this.#conn, bytes);
       return true;
     } catch (error) {
-      // A broken pipe only says that the server ended its side before.
-      if (error instanceof Deno.errors.ConnectionReset) this.#reset = error;
+      this.#noteReset(error);
       return false;
     } finally {
       this.#output = "ready";
       this.#watch();
     }
-  }
-
-  /**
-   * Waits for a write whose reply is here already, from a server that answers
-   * before it reads. Before Deno 2.9, closing the connection does not end it.
-   */
-  async #finishWrite(writing: Promise<boolean>): Promise<void> {
-    this.#isWaiting = true;
-    this.#watch();
-    await Promise.race([writing, this.#closing.promise]);
-    this.#isWaiting = false;
-    this.#deadline.clear();
   }
 
   async #endOutput(): Promise<void> {
@@ -317,9 +400,16 @@ export class StreamClient implements EchoClient {
 
   #expired(): void {
     if (this.#isDone) return this.close();
-    const { sent, verified } = this.#comparison;
-    const progress = { sent, received: verified };
-    this.#close(noReplyError(this.remoteAddr, this.#timeoutMs, progress));
+    const messages = this.#messages;
+    const progress = messages.isEmpty || messages.isNextAwaited
+      ? this.#progress
+      : { sent: messages.awaitedBytes, received: 0 };
+    const error = noReplyError(this.remoteAddr, this.#timeoutMs, progress);
+    if (messages.isEmpty) return this.#close(error);
+    // The later messages have time left, and a late reply is told from theirs.
+    messages.giveUpOldest(error);
+    if (this.#state.is !== "failed") this.#state = { is: "failed", why: error };
+    this.#awaitMessages(performance.now());
   }
 }
 

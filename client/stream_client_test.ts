@@ -84,14 +84,15 @@ describe("EchoClient", () => {
     assertEquals([error.sent, error.received], [8 << 20, 1000]);
   });
 
-  it("does one exchange at a time", async () => {
-    for (const [, first] of CALLS) {
+  it("does one exchange at a time, but for messages", async () => {
+    for (const [name, first] of CALLS) {
       const conn = new MemoryConn();
       using client = clientOn(conn);
       const result = first(client);
       await nextTurn();
       const { written } = conn;
-      for (const [, call] of CALLS) {
+      for (const [other, call] of CALLS) {
+        if (name === "echo()" && other === name) continue;
         await assertRejects(
           () => call(client),
           Error,

@@ -15,7 +15,7 @@ export type Reason =
   | "address_in_use"
   | "no_such_address"
   | "permission_denied"
-  | "unresolved"
+  | "dns"
   | "refused"
   | "timeout"
   | "reset"
@@ -73,7 +73,7 @@ const FAILED_LOOKUP = /lookup address/;
 export function reasonOf(error: unknown): Reason {
   if (!(error instanceof Error)) return "other";
   if (isNetworkError(error)) return error.reason;
-  if (FAILED_LOOKUP.test(error.message)) return "unresolved";
+  if (FAILED_LOOKUP.test(error.message)) return "dns";
   return SYSTEM_ERRORS[error.name]?.[0] ?? "other";
 }
 

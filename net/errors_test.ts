@@ -109,7 +109,7 @@ describe("reasonOf()", () => {
     for (const [error, reason] of SYSTEM_ERRORS) {
       assertEquals(reasonOf(error), reason);
     }
-    assertEquals(reasonOf(FAILED_LOOKUP), "unresolved");
+    assertEquals(reasonOf(FAILED_LOOKUP), "dns");
     assertEquals(reasonOf(new Error("no")), "other");
     for (const none of ["refused", undefined, null, { name: "TimedOut" }]) {
       assertEquals(reasonOf(none), "other");

@@ -40,7 +40,10 @@ describe("failureReason()", () => {
   });
 
   it("tells that other bytes came back", () => {
-    const difference = { offset: 1, sent: 2, received: 3 };
+    const difference = {
+      ...{ offset: 1, sent: 2, received: 3 },
+      ...{ reply: new Uint8Array(), expected: new Uint8Array() },
+    };
     const error = new MismatchError(ADDRESS, difference);
     assertEquals(failureReason(error), "mismatch");
   });

@@ -158,6 +158,13 @@ export const REMOTE: Address = {
   port: 7,
 };
 
+/** The address of a client's end of a {@linkcode MemoryConn}. */
+export const LOCAL: Address = {
+  transport: "tcp",
+  hostname: "192.0.2.2",
+  port: 50_712,
+};
+
 /**
  * Makes a client.
  *
@@ -171,7 +178,7 @@ export function clientOn(
   timeoutMs = 5000,
   signal?: AbortSignal,
 ): StreamClient {
-  const dialed = { conn, remote: REMOTE, connectMs: 1 };
+  const dialed = { conn, local: LOCAL, remote: REMOTE, connectMs: 1 };
   return new StreamClient(dialed, timeoutMs, signal);
 }
 

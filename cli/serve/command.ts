@@ -5,6 +5,7 @@
  */
 
 import { DEFAULT_HOSTNAME, DEFAULT_PORT } from "../../net/defaults.ts";
+import { escapeText } from "../../net/text.ts";
 import { DEFAULT_DRAIN_TIMEOUT_MS } from "../../server.ts";
 import { type Command, makeCommand } from "../command.ts";
 import {
@@ -13,7 +14,6 @@ import {
   switchFlag,
   UsageError,
 } from "../flags.ts";
-import { escapeText } from "../format.ts";
 import { parseHost, parseWhole, timeFlag } from "../values.ts";
 import { runServe, type RunServeOptions } from "./run.ts";
 import { checkWorkers } from "./workers.ts";

@@ -6,9 +6,9 @@
 
 import { formatAddress } from "../../net/address.ts";
 import { describeError } from "../../net/errors.ts";
+import { escapeText } from "../../net/text.ts";
 import type { CloseEvent, ServeEvent, ServeStats } from "../../server.ts";
 import {
-  escapeText,
   formatBytes,
   formatCount,
   formatDuration,
