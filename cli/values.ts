@@ -76,24 +76,71 @@ export function parseWhole(text: string, min: number, max: number): number {
 }
 
 /**
- * Reads a TIME: a number with an optional unit, seconds by default.
+ * Reads a TIME: a number with an optional unit, seconds by default, or whole numbers
+ * of several units from the longest to the shortest.
  *
- * @param text For example `250ms`, `5s`, `2m`, `1h` or `1.5`.
+ * @param text For example `250ms`, `5s`, `2m`, `1h`, `1.5` or `1m30s`.
  * @param min The shortest time allowed, in milliseconds.
  * @returns The time in milliseconds.
  * @throws {UsageError} If it is anything else, or longer than 596 hours.
  */
 export function parseTime(text: string, min = 0): number {
-  const [, number, unit = "s"] = text.match(/^(\d+(?:\.\d+)?)(ms|s|m|h)?$/) ??
-    [];
-  const ms = Number(number) * TIME_UNITS[unit]!;
-  if (number === undefined || ms < min || ms > MAX_TIME_MS) {
+  const ms = readTime(text);
+  if (ms === undefined || ms < min || ms > MAX_TIME_MS) {
     const least = min > 0 ? `at least ${min}ms and ` : "";
     throw new UsageError(
-      `expected a time such as 250ms, 5s, 2m or 1h, ${least}at most 596h`,
+      `expected a time such as 250ms, 5s, 2m or 1m30s, ${least}at most 596h`,
     );
   }
   return ms;
+}
+
+const SINGLE_TIME = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/;
+
+const COMPOUND_TIME =
+  /^(?:(?<h>\d+)h)?(?:(?<m>\d+)m)?(?:(?<s>\d+)s)?(?:(?<ms>\d+)ms)?$/;
+
+function readTime(text: string): number | undefined {
+  const [, number, unit = "s"] = text.match(SINGLE_TIME) ?? [];
+  if (number !== undefined) {
+    // To the nanosecond: 1.001 * 1000 is 1000.9999999999999.
+    return Math.round(Number(number) * TIME_UNITS[unit]! * 1e6) / 1e6;
+  }
+  // Every part may be absent, but not all of them.
+  const parts = text === "" ? undefined : text.match(COMPOUND_TIME)?.groups;
+  return parts && Object.entries(TIME_UNITS).reduce(
+    (sum, [unit, ms]) => sum + Number(parts[unit] ?? 0) * ms,
+    0,
+  );
+}
+
+/** The highest rate, in messages a second. */
+const MAX_RATE = 10_000_000;
+
+/** The power of ten of each unit of a rate. */
+const RATE_EXPONENTS: Record<string, number> = { "": 0, k: 3, m: 6 };
+
+/**
+ * Reads a rate: a number with an optional unit or exponent.
+ *
+ * @param text For example `0.5`, `1000`, `10k`, `2M` or `1e6`, in units of 1,000.
+ * @param min The lowest rate allowed, in messages a second.
+ * @returns The rate in messages a second.
+ * @throws {UsageError} If it is anything else, or above 10,000,000.
+ */
+export function parseRate(text: string, min = 0.001): number {
+  const [, number, unit = "", exponent] =
+    text.match(/^(\d+(?:\.\d+)?)(?:([km])|e([+-]?\d+))?$/i) ?? [];
+  // As an exponent, because 1.001 * 1000 is 1000.9999999999999.
+  const power = exponent ?? RATE_EXPONENTS[unit.toLowerCase()];
+  const rate = Number(`${number}e${power}`);
+  if (number === undefined || rate < min || rate > MAX_RATE) {
+    throw new UsageError(
+      "expected a rate such as 0.5, 1000, 10k or 1e6, " +
+        `at least ${min} and at most 10M`,
+    );
+  }
+  return rate;
 }
 
 /**
@@ -122,12 +169,16 @@ export function parseSize(text: string): number {
 export function parseHost(text: string): string {
   const bare = text.replace(/^\[(.+)\]$/, "$1");
   const isName = bare === text && HOST_NAME.test(text);
-  if (!isName && !isIPv6(bare)) {
+  const isBadIPv4 = isName && ENDS_IN_NUMBER.test(text) && !isIPv4(text);
+  if (isBadIPv4 || !isName && !isIPv6(bare)) {
     const hasPort = /^([^:]*|\[.*\]):\d+$/.test(text);
-    throw new UsageError(
-      "expected an IPv4 or IPv6 address or a name" +
-        (hasPort ? ", the port goes to --port" : ""),
-    );
+    let message = "expected an IPv4 or IPv6 address or a name";
+    if (hasPort) message += ", the port goes to --port";
+    if (isBadIPv4) {
+      message += ", an IPv4 address is four numbers from 0 to 255 " +
+        "without leading zeros";
+    }
+    throw new UsageError(message);
   }
   const [, zone] = bare.match(ZONE) ?? [];
   if (zone !== undefined && !LINK_LOCAL.test(bare)) {
@@ -151,6 +202,18 @@ const LINK_LOCAL = /^f(e[89ab]|f)[\da-f]{0,2}:/i;
  */
 const HOST_NAME =
   /^(?=.{1,253}$)[a-z\d_]([a-z\d_-]{0,61}[a-z\d_])?(\.[a-z\d_]([a-z\d_-]{0,61}[a-z\d_])?)*\.?$/i;
+
+/**
+ * The last label of what the URL standard takes for an IPv4 address
+ * ({@link https://url.spec.whatwg.org/#ends-in-a-number-checker | WHATWG URL}).
+ */
+const ENDS_IN_NUMBER = /(^|\.)(\d+|0x[\da-f]*)\.?$/i;
+
+function isIPv4(text: string): boolean {
+  // A URL has its address in four decimal numbers. The system's resolver also takes
+  // 999 for 0.0.3.231, and 010.0.0.1 for 8.0.0.1.
+  return URL.parse(`http://${text}/`)?.hostname === text;
+}
 
 function isIPv6(text: string): boolean {
   // A zone, as in fe80::1%eth0, is not a part of a URL's address.

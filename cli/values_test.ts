@@ -4,6 +4,7 @@ import fc from "../testing/properties.ts";
 import { UsageError } from "./flags.ts";
 import {
   parseHost,
+  parseRate,
   parseSize,
   parseTime,
   parseWhole,
@@ -63,7 +64,7 @@ describe("parseTime()", () => {
     assertEquals(parseTime(`${MAX_TIME_MS}ms`), MAX_TIME_MS);
     assertEquals(parseTime("596h"), 596 * 3_600_000);
     assertEquals(parseTime("20ms", 20), 20);
-    const allowed = "expected a time such as 250ms, 5s, 2m or 1h, ";
+    const allowed = "expected a time such as 250ms, 5s, 2m or 1m30s, ";
     for (const text of [`${MAX_TIME_MS + 1}ms`, "597h", "99999999999"]) {
       assertRefused(parseTime, text, `${allowed}at most 596h`);
     }
@@ -87,9 +88,55 @@ describe("parseTime()", () => {
     }));
   });
 
+  it("takes a fraction for what it says", () => {
+    const times = ["1.001", "14.35s", "0.000001ms", "1.1m"];
+    assertEquals(
+      times.map((text) => parseTime(text)),
+      [1001, 14_350, 0.000001, 66_000],
+    );
+  });
+
+  it("adds whole numbers of falling units", () => {
+    const times = ["1m30s", "1h30m", "2s500ms", "1h2ms", "0h0m", "0m90s"];
+    assertEquals(
+      times.map((text) => parseTime(text)),
+      [90_000, 5_400_000, 2500, 3_600_002, 0, 90_000],
+    );
+    assertEquals(parseTime("1h2m3s4ms"), 3_723_004);
+    assertEquals(parseTime("596h31m23s647ms"), MAX_TIME_MS);
+    assertRefused(parseTime, "596h31m23s648ms", "at most 596h");
+    assertEquals(parseTime("1s1ms", 1001), 1001);
+    assertRefused((text) => parseTime(text, 1002), "1s1ms", "at least 1002ms");
+  });
+
+  it("reads any sum of units", () => {
+    const part = fc.option(fc.nat(500));
+    const parts = fc.tuple(part, part, part, part)
+      .filter((parts) => parts.some((part) => part !== null));
+    fc.assert(fc.property(parts, (parts) => {
+      const units = ["h", "m", "s", "ms"];
+      const text = parts.map((part, at) =>
+        part === null ? "" : part + units[at]!
+      )
+        .join("");
+      const [h, m, s, ms] = parts.map((part) => part ?? 0);
+      assertEquals(parseTime(text), ((h! * 60 + m!) * 60 + s!) * 1000 + ms!);
+    }));
+  });
+
   const others = [
     ...["", "s", "-1s", "1d", "1 s", " 1s", "1s ", "1s\n", "1S", "1.", ".5"],
-    ...["1e3", "1m30s", "Infinity", "soon"],
+    ...["1e3", "Infinity", "soon", "1m30", "1.5m30s", "1m1.5s", "30s1m"],
+    ...[
+      "1s1s",
+      "500ms1s",
+      "1m 30s",
+      "1m30s ",
+      "ms1s",
+      "m30s",
+      "1h-1m",
+      "1m30S",
+    ],
   ];
   it("refuses anything else", () => {
     for (const text of others) assertRefused(parseTime, text);
@@ -123,6 +170,66 @@ describe("timeFlag()", () => {
     assertEquals(parse("1ms"), 1);
     assertRefused(parse, "0", "at least 1ms");
     assertEquals(timeFlag({ help: "", default: 1 }).parse("0"), 0);
+  });
+});
+
+describe("parseRate()", () => {
+  it("takes a number, a unit or an exponent", () => {
+    const rates = {
+      ...{ "0.5": 0.5, "1000": 1000, "10k": 10_000, "10K": 10_000 },
+      ...{ "1.5k": 1500, "2m": 2_000_000, "2M": 2_000_000, "1e6": 1_000_000 },
+      ...{ "2.5e3": 2500, "1E3": 1000, "1e+3": 1000, "5e-1": 0.5, "1e06": 1e6 },
+      ...{ "1.001k": 1001, "0.1k": 100, "2.3M": 2_300_000, "0.000001k": 0.001 },
+    };
+    for (const [text, rate] of Object.entries(rates)) {
+      assertEquals(parseRate(text), rate, text);
+    }
+  });
+
+  it("takes the limits, and nothing beyond them", () => {
+    for (const text of ["10000000", "10000k", "10M", "1e7"]) {
+      assertEquals(parseRate(text), 10_000_000);
+    }
+    for (const text of ["0.001", "1e-3"]) assertEquals(parseRate(text), 0.001);
+    const allowed = "expected a rate such as 0.5, 1000, 10k or 1e6, ";
+    const beyond = [
+      ...["0", "0.0", "0k", "0.0009", "9e-4", "1e-999"],
+      ...["10000001", "10000.001k", "10.1M", "1e8", "1e999"],
+    ];
+    for (const text of beyond) {
+      const error = assertThrows(() => parseRate(text), UsageError, "", text);
+      assertEquals(error.message, `${allowed}at least 0.001 and at most 10M`);
+    }
+    assertEquals(["0", "0k", "0.0001"].map((text) => parseRate(text, 0)), [
+      ...[0, 0, 0.0001],
+    ]);
+    assertRefused(
+      (text) => parseRate(text, 0),
+      "11M",
+      `${allowed}at least 0 and at most 10M`,
+    );
+  });
+
+  it("reads any number of any unit", () => {
+    const units = { "": 1, k: 1000, K: 1000, M: 1e6, e0: 1, e3: 1000, e6: 1e6 };
+    const unit = fc.constantFrom(
+      ...Object.keys(units) as (keyof typeof units)[],
+    );
+    fc.assert(fc.property(fc.nat(20_000), unit, (number, unit) => {
+      const rate = number * units[unit];
+      const text = `${number}${unit}`;
+      if (rate > 0 && rate <= 10_000_000) assertEquals(parseRate(text), rate);
+      else assertRefused(parseRate, text);
+    }));
+  });
+
+  const others = [
+    ...["", "k", "e3", "-1", "+1", "1.", ".5", "1e", "1e1.5", "1e3k", "1ke3"],
+    ...["1g", "1kk", "1 k", " 1", "1 ", "1\n", "1,000", "0x10", "1/s", "NaN"],
+    ...["Infinity", "fast"],
+  ];
+  it("refuses anything else", () => {
+    for (const text of others) assertRefused(parseRate, text);
   });
 });
 
@@ -183,6 +290,8 @@ describe("parseHost()", () => {
       "9.x",
     ],
     ...["_dns.no_such-host", "a--b", "a.1b2.3c4", label, longest],
+    ...["0.0.0.0", "255.255.255.255", "10.0.0.1", "1.example", "127.0.0.1.nip"],
+    ...["host1", "3com.example", "1.2.3.4a", "x.0xg", "1.2.x3", "127.1.A."],
   ];
   it("takes an address or a name", () => {
     assertEquals(hosts.map(parseHost), hosts);
@@ -212,6 +321,36 @@ describe("parseHost()", () => {
       const error = assertThrows(() => parseHost(text), UsageError, "", text);
       assertEquals(error.message, "expected an IPv4 or IPv6 address or a name");
     }
+  });
+
+  const notQuads = [
+    ...["0", "999", "1.2.3", "127.1", "256.1.1.1", "1.1.1.256", "1.2.3.4.5"],
+    ...["127.0.0.01", "010.0.0.1", "1.2.3.0000", "0x7f.1", "0x7f000001"],
+    ...["1.2.3.0x4", "1.2.3.0X4", "1.2.3.0x", "0x", "1.2.3.4.", "999."],
+    ...["example.1", "example.com.0x1f", "a.999.", "4294967296"],
+  ];
+  it("refuses what a resolver could take for another IPv4 address", () => {
+    for (const text of notQuads) {
+      const error = assertThrows(() => parseHost(text), UsageError, "", text);
+      assertEquals(
+        error.message,
+        "expected an IPv4 or IPv6 address or a name, an IPv4 address is " +
+          "four numbers from 0 to 255 without leading zeros",
+      );
+    }
+  });
+
+  it("takes four decimal numbers of any spelling of an IPv4 address", () => {
+    fc.assert(fc.property(fc.ipV4(), (text) => {
+      assertEquals(parseHost(text), text);
+    }));
+    fc.assert(fc.property(fc.ipV4Extended(), (text) => {
+      const parts = text.split(".");
+      const isQuad = parts.length === 4 &&
+        parts.every((part) => String(Number(part)) === part);
+      if (isQuad) assertEquals(parseHost(text), text);
+      else assertRefused(parseHost, text);
+    }));
   });
 
   it("says where the port goes", () => {

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { Buffer } from "node:buffer";
 import type { EchoResult } from "./api.ts";
 import type { Comparison, Difference } from "./comparison.ts";
 
@@ -11,7 +12,8 @@ import type { Comparison, Difference } from "./comparison.ts";
 const BATCH_BYTES = 64 * 1024;
 
 /** A message that is under way. */
-interface Pending extends PromiseWithResolvers<EchoResult> {
+interface Pending
+  extends Omit<PromiseWithResolvers<EchoResult>, "promise"> {
   readonly message: Uint8Array;
   /** When it was given to the queue, as `performance.now()`. */
   readonly startedAt: number;
@@ -19,7 +21,7 @@ interface Pending extends PromiseWithResolvers<EchoResult> {
 
 /**
  * Keeps messages until they came back. A stream echoes them in order, so what
- * comes back always belongs to the oldest. It knows no socket and no clock.
+ * comes back always belongs to the oldest. It knows no socket.
  */
 export class MessageQueue {
   readonly #comparison: Comparison;
@@ -27,6 +29,8 @@ export class MessageQueue {
   readonly #pending: Pending[] = [];
   /** How many of them, from the oldest on, are written. */
   #written = 0;
+  /** How many of the next ones are being written. */
+  #writing = 0;
   /**
    * How many of them, from the oldest on, were given up. Their replies may still
    * come, and are compared.
@@ -85,11 +89,11 @@ export class MessageQueue {
    * @returns Settles when the message is settled.
    */
   add(message: Uint8Array, now: number): Promise<EchoResult> {
-    const settled = Promise.withResolvers<EchoResult>();
-    this.#pending.push({ message, startedAt: now, ...settled });
+    const { promise, resolve, reject } = Promise.withResolvers<EchoResult>();
+    this.#pending.push({ message, startedAt: now, resolve, reject });
     this.#bytes += message.length;
     if (this.#pending.length === 1) this.#comparison.expectMessage(message);
-    return settled.promise;
+    return promise;
   }
 
   /**
@@ -97,37 +101,36 @@ export class MessageQueue {
    *
    * @returns The bytes, or `undefined` if every message is written.
    */
-  nextWrite(): { bytes: Uint8Array; messages: number } | undefined {
+  nextWrite(): Uint8Array | undefined {
     const first = this.#pending[this.#written]?.message;
     if (!first) return undefined;
-    let messages = 1;
+    this.#writing = 1;
     let length = first.length;
-    for (; this.#written + messages < this.#pending.length; messages++) {
-      const next = this.#pending[this.#written + messages]!.message;
-      if (length + next.length > BATCH_BYTES) break;
-      length += next.length;
+    for (let next; (next = this.#pending[this.#written + this.#writing]);) {
+      length += next.message.length;
+      if (length > BATCH_BYTES) break;
+      this.#writing++;
     }
-    if (messages === 1) return { bytes: first, messages };
-    const bytes = new Uint8Array(length);
-    let at = 0;
-    for (let index = 0; index < messages; index++) {
-      const { message } = this.#pending[this.#written + index]!;
-      bytes.set(message, at);
-      at += message.length;
-    }
-    return { bytes, messages };
+    return this.#writing === 1 ? first : this.#batch();
+  }
+
+  /** Returns the bytes of the messages that are being written. */
+  #batch(): Uint8Array {
+    const end = this.#written + this.#writing;
+    const batch = this.#pending.slice(this.#written, end);
+    return Buffer.concat(batch.map(({ message }) => message));
   }
 
   /**
-   * Counts messages as written.
+   * Counts what `nextWrite()` gave as written.
    *
-   * @param messages How many.
-   * @param now The time, as `performance.now()`.
+   * @returns Whether that settled a message: the server answered before it read.
    */
-  addWritten(messages: number, now: number): void {
-    this.#written += messages;
-    // A server that answers before it reads may have been ahead.
-    this.#settle(now);
+  addWritten(): boolean {
+    this.#written += this.#writing;
+    if (!this.#comparison.isComplete) return false;
+    this.#settle(performance.now());
+    return true;
   }
 
   /**
@@ -190,7 +193,7 @@ export class MessageQueue {
       const { message, startedAt, resolve } = this.#pending.shift()!;
       this.#written--;
       this.#bytes -= message.length;
-      const [next] = this.#pending;
+      const next = this.#pending[0];
       if (next) this.#comparison.expectMessage(next.message);
       if (this.#givenUp > 0) this.#givenUp--;
       else resolve({ bytes: message.length, durationMs: now - startedAt });

@@ -228,10 +228,8 @@ export class StreamClient implements EchoClient {
     this.#output = "writing";
     try {
       for (let next; (next = this.#messages.nextWrite());) {
-        await writeAll(this.#conn, next.bytes);
-        const now = performance.now();
-        this.#messages.addWritten(next.messages, now);
-        this.#awaitMessages(now);
+        await writeAll(this.#conn, next);
+        if (this.#messages.addWritten()) this.#awaitMessages();
       }
     } catch (error) {
       // Reading finds out how much came back all the same.
@@ -256,7 +254,7 @@ export class StreamClient implements EchoClient {
         const received = this.#received.subarray(0, length);
         const difference = this.#messages.compare(received, now);
         if (difference) throw new MismatchError(this.remoteAddr, difference);
-        this.#awaitMessages(now);
+        this.#awaitMessages();
       }
     } catch (error) {
       this.#close(isNetworkError(error) ? error : this.#shortEcho(error));
@@ -266,7 +264,7 @@ export class StreamClient implements EchoClient {
   }
 
   /** Lets the deadline watch the oldest message that is waited for. */
-  #awaitMessages(now: number): void {
+  #awaitMessages(): void {
     const messages = this.#messages;
     this.#deadline.clear();
     if (!messages.isAwaited) {
@@ -275,7 +273,7 @@ export class StreamClient implements EchoClient {
     }
     // A reply of which something came gets its time anew.
     const hasBegun = messages.isNextAwaited && this.#comparison.verified > 0;
-    const sinceMs = hasBegun ? 0 : now - messages.awaitedSince!;
+    const sinceMs = hasBegun ? 0 : performance.now() - messages.awaitedSince!;
     this.#deadline.start(Math.max(0, this.#timeoutMs - sinceMs));
   }
 
@@ -409,7 +407,7 @@ export class StreamClient implements EchoClient {
     // The later messages have time left, and a late reply is told from theirs.
     messages.giveUpOldest(error);
     if (this.#state.is !== "failed") this.#state = { is: "failed", why: error };
-    this.#awaitMessages(performance.now());
+    this.#awaitMessages();
   }
 }
 
