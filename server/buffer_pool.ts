@@ -15,7 +15,14 @@ import { startTimer } from "../net/time.ts";
 const SLAB_BYTES = 33 << 20;
 
 /**
- * How long memory is kept at most when no connection uses it, in milliseconds. In a
+ * The least memory that is kept for each size, in bytes, and the fewest buffers in
+ * it. Allocating a slab makes the garbage collector hold up everything for some ten
+ * milliseconds: what a few connections need now and then must not do that.
+ */
+const KEPT = { bytes: 1 << 20, buffers: 8 };
+
+/**
+ * How long more memory is kept at most when no connection uses it, in milliseconds. In a
  * worker of Deno 2.6 a longer timer once in a while keeps the event loop from
  * accepting a connection until it fires.
  */
@@ -23,7 +30,7 @@ const KEPT_MS = 20;
 
 /** Memory for buffers of one size. */
 class Slab {
-  readonly #memory = new ArrayBuffer(SLAB_BYTES);
+  readonly #memory: ArrayBuffer;
   /** Where the buffers begin that were given back. */
   readonly #free: number[] = [];
   /** Where the memory begins that was never used. */
@@ -34,8 +41,18 @@ class Slab {
   /** The size of its buffers, in bytes. */
   readonly size: number;
 
-  constructor(size: number) {
+  /** Whether it is kept when no connection uses it. */
+  readonly isKept: boolean;
+
+  constructor(size: number, isKept: boolean) {
     this.size = size;
+    this.isKept = isKept;
+    const keptBytes = Math.max(KEPT.bytes, KEPT.buffers * size);
+    this.#memory = new ArrayBuffer(isKept ? keptBytes : SLAB_BYTES);
+  }
+
+  get bytes(): number {
+    return this.#memory.byteLength;
   }
 
   get isInUse(): boolean {
@@ -44,7 +61,7 @@ class Slab {
 
   get hasFree(): boolean {
     return this.#free.length > 0 ||
-      this.#unusedFrom + this.size <= SLAB_BYTES;
+      this.#unusedFrom + this.size <= this.bytes;
   }
 
   holds({ buffer }: Uint8Array<ArrayBuffer>): boolean {
@@ -80,7 +97,7 @@ export class BufferPool implements Disposable {
 
   /** How many bytes are allocated. */
   get bytes(): number {
-    return this.#slabs.length * SLAB_BYTES;
+    return this.#slabs.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
   /**
@@ -91,8 +108,12 @@ export class BufferPool implements Disposable {
    */
   take(size: number): Uint8Array<ArrayBuffer> {
     // The first slab that has one: so the last ones become free as a whole.
-    let slab = this.#slabs.find((it) => it.size === size && it.hasFree);
-    if (!slab) this.#slabs.push(slab = new Slab(size));
+    const slabs = this.#slabs;
+    let slab = slabs.find((it) => it.size === size && it.hasFree);
+    if (!slab) {
+      const isFirst = slabs.every((it) => it.size !== size);
+      slabs.push(slab = new Slab(size, isFirst));
+    }
     return slab.take();
   }
 
@@ -104,7 +125,7 @@ export class BufferPool implements Disposable {
   give(buffer: Uint8Array<ArrayBuffer>): void {
     const slab = this.#slabs.find((it) => it.holds(buffer))!;
     slab.give(buffer);
-    if (slab.isInUse) return;
+    if (slab.isInUse || (slab.isKept && !this.#isDisposed)) return;
     if (this.#isDisposed) return this.#freeUnused();
     this.#timer ??= startTimer(KEPT_MS, () => this.#freeUnused(), {
       persistent: false,
@@ -121,7 +142,8 @@ export class BufferPool implements Disposable {
   #freeUnused(): void {
     this.#timer = undefined;
     for (const slab of this.#slabs.splice(0)) {
-      if (slab.isInUse) this.#slabs.push(slab);
+      const isKept = slab.isKept && !this.#isDisposed;
+      if (slab.isInUse || isKept) this.#slabs.push(slab);
       else slab.free();
     }
   }

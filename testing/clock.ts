@@ -8,6 +8,7 @@
 
 // @ts-types="npm:@types/sinonjs__fake-timers@15.0.1"
 import FakeTimers from "npm:@sinonjs/fake-timers@15.5.0";
+import { replace } from "./replace.ts";
 
 /** A clock that stands still unless a test moves it. */
 export interface FakeClock extends Disposable {
@@ -35,7 +36,7 @@ export interface FakeClock extends Disposable {
 
 /**
  * Stops the clock: timers, `performance.now()` and `Date`. Sockets and Node's
- * `setImmediate` go on.
+ * `setImmediate` go on. A thread that sleeps (`Atomics.wait`) lets time pass.
  *
  * @returns The clock; disposing of it brings the real one back.
  */
@@ -51,6 +52,10 @@ export function stopClock(): FakeClock {
       "Date",
       "performance",
     ],
+  });
+  const sleeping = replace(Atomics, "wait", (_array, _index, _value, ms) => {
+    clock.tick(ms ?? 0);
+    return "timed-out";
   });
   // To the runtime the number of one of these timers is none, or another timer's.
   const { unrefTimer } = Deno;
@@ -71,6 +76,7 @@ export function stopClock(): FakeClock {
     },
     [Symbol.dispose]() {
       clock.uninstall();
+      sleeping[Symbol.dispose]();
       Object.assign(globalThis, {
         ...{ setTimeout, clearTimeout },
         ...{ setInterval, clearInterval },

@@ -1,12 +1,22 @@
 /**
- * Clients for tests of probes: connected to a server, or played by the test.
+ * Clients for tests of probes: connected to a server, or played by the test on a
+ * clock of the test's.
  *
  * @module
  */
 
-import { connect, type ConnectOptions } from "../client.ts";
+import { abortable } from "@std/async/abortable";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { connect, type ConnectOptions, MismatchError } from "../client.ts";
+import { Comparison } from "../client/comparison.ts";
 import { type NetworkError, type Reason, withFields } from "../net/errors.ts";
+import { SelfPipe } from "../net/self_pipe.ts";
+import { load, type LoadOptions } from "../probe/load.ts";
+import { ping, type PingEvent, type PingOptions } from "../probe/ping.ts";
 import type { ConnectProbe, ProbeClient } from "../probe/probe_client.ts";
+import { type FakeClock, stopClock } from "./clock.ts";
+import { replace } from "./replace.ts";
+import { LOCAL, REMOTE } from "./socket.ts";
 
 /**
  * Makes the connector of a probe that measures a server.
@@ -15,7 +25,7 @@ import type { ConnectProbe, ProbeClient } from "../probe/probe_client.ts";
  * @returns The connector.
  */
 export function connectTo(options: ConnectOptions): ConnectProbe {
-  return (retryMs) => connect({ ...options, retryMs });
+  return (given) => connect({ ...options, ...given });
 }
 
 /** A call that a probe made: of its connector, or of a client. */
@@ -23,13 +33,19 @@ export interface ProbeCall {
   /** Which client, counted from 1. */
   readonly client: number;
   /** Which method. */
-  readonly method: "connect" | Exclude<keyof ProbeClient, "connectMs">;
+  readonly method:
+    | "connect"
+    | Exclude<keyof ProbeClient, "connectMs" | "localAddr" | "remoteAddr">;
   /** How often the method was called on any client, this call included. */
   readonly nth: number;
   /** When it was called, as `performance.now()`. */
   readonly at: number;
+  /** Closes the client when it is aborted. The call fails with that. */
+  readonly signal: AbortSignal;
   /** For how long connecting may be tried again, in milliseconds. */
   readonly retryMs?: number;
+  /** The message that was sent, a copy. */
+  readonly message?: Uint8Array;
 }
 
 /**
@@ -59,24 +75,24 @@ export class PlayedClients {
   }
 
   /** The connector of a probe. */
-  readonly connect: ConnectProbe = async (retryMs) => {
+  readonly connect: ConnectProbe = async ({ retryMs, signal }) => {
     const client = (this.#counts.connect ?? 0) + 1;
-    const connectMs = await this.#call({ client, method: "connect", retryMs });
+    const call = (
+      method: ProbeCall["method"],
+      given?: Pick<ProbeCall, "retryMs" | "message">,
+    ) => this.#call({ client, method, signal, ...given });
+    const connectMs = await call("connect", { retryMs }) ?? 1;
     return {
-      connectMs: connectMs ?? 1,
-      echo: async ({ length }) => {
-        const durationMs = await this.#call({ client, method: "echo" });
-        return { bytes: length, durationMs: durationMs ?? 1 };
+      connectMs,
+      localAddr: { ...LOCAL, port: 50_000 + client },
+      remoteAddr: REMOTE,
+      echo: async (message) => {
+        const durationMs = await call("echo", { message: message.slice() });
+        return { bytes: message.length, durationMs: durationMs ?? 1 };
       },
-      expectSilence: async () => {
-        await this.#call({ client, method: "expectSilence" });
-      },
-      end: async () => {
-        await this.#call({ client, method: "end" });
-      },
-      close: () => {
-        this.#call({ client, method: "close" });
-      },
+      expectSilence: async () => void await call("expectSilence"),
+      end: async () => void await call("end"),
+      close: () => void call("close").catch(() => {}),
     };
   };
 
@@ -95,12 +111,15 @@ export class PlayedClients {
     return this.calls.filter((call) => call.method === method);
   }
 
-  #call(call: Omit<ProbeCall, "nth" | "at">): ReturnType<Answer> {
+  async #call(call: Omit<ProbeCall, "nth" | "at">): Promise<number | void> {
     const nth = (this.#counts[call.method] ?? 0) + 1;
     this.#counts[call.method] = nth;
     const made = { ...call, nth, at: performance.now() };
     this.calls.push(made);
-    return this.#answer(made);
+    return await abortable(
+      Promise.resolve(this.#answer(made)),
+      call.signal,
+    );
   }
 }
 
@@ -112,8 +131,141 @@ export class PlayedClients {
  * @returns The error, whose message is the detail.
  */
 export function failure(reason: Reason, detail: string = reason): NetworkError {
-  const address = { transport: "tcp", hostname: "192.0.2.1", port: 7 } as const;
   return withFields(new Error(detail), {
-    ...{ operation: "echo", address, reason, detail },
+    ...{ operation: "echo", address: REMOTE, reason, detail },
   });
+}
+
+/**
+ * Makes the error of a client that got another reply than its message.
+ *
+ * @param message The message.
+ * @param reply All that came back.
+ * @returns The error.
+ */
+export function mismatch(
+  message: Uint8Array,
+  reply: Uint8Array,
+): MismatchError {
+  const comparison = new Comparison();
+  comparison.expectMessage(message);
+  return new MismatchError(REMOTE, comparison.compare(reply)!);
+}
+
+/**
+ * Moves a clock on, step by step, until something is settled. The event loop turns
+ * between the steps, as probes wait for its turns, too.
+ *
+ * @param clock The clock.
+ * @param running What is waited for.
+ * @param stepMs How long a step is, in milliseconds.
+ * @returns What it resolves to.
+ * @throws {Error} If it goes on after 100,000 steps, or what it rejects with.
+ */
+export async function passUntil<T>(
+  clock: FakeClock,
+  running: Promise<T>,
+  stepMs = 1,
+): Promise<T> {
+  let isOver = false;
+  const end = () => isOver = true;
+  running.then(end, end);
+  for (let step = 0; !isOver; step++) {
+    if (step === 100_000) throw new Error(`no end after ${step * stepMs} ms`);
+    clock.passAtOnce(stepMs);
+    await nextTurn();
+    await nextTurn();
+  }
+  return await running;
+}
+
+/**
+ * Stops the clock at 1000 ms, for probes without sockets: where one would wait until
+ * the event loop has looked at them, it waits for a turn of the event loop.
+ *
+ * @returns The clock; disposing of it brings the real one back.
+ */
+export function stopProbeClock(): FakeClock {
+  const clock = stopClock();
+  const polls = playPolls(async () => void await nextTurn());
+  clock.passAtOnce(1000);
+  const disposeClock = clock[Symbol.dispose].bind(clock);
+  clock[Symbol.dispose] = () => {
+    polls[Symbol.dispose]();
+    disposeClock();
+  };
+  return clock;
+}
+
+/**
+ * Pings every 100 ms with played clients, on a clock of the test's.
+ *
+ * @param options What differs from that.
+ * @param answer Answers the calls of the clients.
+ * @returns What the ping found, what it told, and when it sent.
+ */
+export async function playPing(
+  options: Partial<PingOptions> = {},
+  answer?: Answer,
+) {
+  using clock = stopProbeClock();
+  const startedAt = performance.now();
+  const clients = new PlayedClients(answer);
+  const events: PingEvent[] = [];
+  const pinging = ping({
+    ...{ connect: clients.connect, intervalMs: 100 },
+    message: new TextEncoder().encode("hello"),
+    ...options,
+    onEvent(event) {
+      events.push(event);
+      return options.onEvent?.(event);
+    },
+  });
+  const summary = await passUntil(clock, pinging);
+  const { sent, verified, lost } = summary;
+  return {
+    ...{ clients, events, summary, counts: [sent, verified, lost] },
+    story: events.map((event) =>
+      event.type === "lost" ? event.reason : event.type
+    ),
+    sentAt: clients.of("echo").map(({ at }) => at - startedAt),
+    timers: clock.timers,
+  };
+}
+
+/**
+ * Loads for 100 ms with played clients, on a clock of the test's.
+ *
+ * @param options What differs from that.
+ * @param answer Answers the calls of the clients.
+ * @param stepMs The step of the clock, in milliseconds.
+ * @returns What the load found, and when a method was called.
+ */
+export async function playLoad(
+  options: Partial<LoadOptions> = {},
+  answer?: Answer,
+  stepMs?: number,
+) {
+  using clock = stopProbeClock();
+  const startedAt = performance.now();
+  const clients = new PlayedClients(answer);
+  const { connect } = clients;
+  const loading = load({ connect, message: 32, durationMs: 100, ...options });
+  const summary = await passUntil(clock, loading, stepMs);
+  return {
+    ...{ clients, summary, tookMs: performance.now() - startedAt },
+    times: (method: ProbeCall["method"]) =>
+      clients.of(method).map(({ at }) => at - startedAt),
+    timers: clock.timers,
+  };
+}
+
+/**
+ * Lets a test say when the event loop has looked at its sockets.
+ *
+ * @param untilPolled Called in place of a look.
+ * @returns Disposing of it lets the event loop look again.
+ */
+export function playPolls(untilPolled: () => Promise<void>): Disposable {
+  return replace(SelfPipe.prototype, "untilPolled", untilPolled);
 }

@@ -19,6 +19,10 @@ export interface Session {
   readonly status: Promise<number>;
   /** Acts as Ctrl-C. */
   interrupt(): void;
+  /** Acts as Ctrl-\\. */
+  askStatus(): void;
+  /** Waits until stderr holds a match, and returns it. Throws if there is none. */
+  untilStderr(pattern: RegExp): Promise<RegExpMatchArray>;
   /** Waits until stdout holds a match, and returns it. Throws if there is none. */
   untilStdout(pattern: RegExp): Promise<RegExpMatchArray>;
 }
@@ -27,8 +31,8 @@ export interface Session {
 export interface RunOptions {
   /** What stdin holds. */
   stdin?: Uint8Array;
-  /** Whether stderr is a terminal. */
-  isTerminal?: boolean;
+  /** Whether stdout and stderr are a terminal, or which of them is. */
+  isTerminal?: boolean | "stderr";
   /** Where stdout goes besides the record. */
   stdout?: Writer;
 }
@@ -49,23 +53,24 @@ export function run(args: string[], options: RunOptions = {}): Session {
   const stdout = new Output(options.stdout);
   const stderr = new Output();
   const listeners = new Set<() => void>();
+  const statusListeners = new Set<() => void>();
   const terminal: Terminal = {
     stdin: readerOf(options.stdin ?? new Uint8Array()),
     stdout,
     stderr,
-    isStderrTerminal: options.isTerminal ?? false,
+    isStdoutTerminal: options.isTerminal === true,
+    isStderrTerminal: Boolean(options.isTerminal),
     columns: 80,
     now: () => new Date("2001-02-03T04:05:06.789Z"),
-    onStopSignal(listener) {
-      listeners.add(listener);
-      return { [Symbol.dispose]: () => void listeners.delete(listener) };
-    },
+    onStopSignal: (listener) => listenIn(listeners, listener),
+    onStatusSignal: (listener) => listenIn(statusListeners, listener),
   };
   const status = main(args, terminal);
-  const ended = (how: unknown) =>
-    stdout.written.ended(
-      `the command ended with ${how}\n${stderr.written.text}`,
-    );
+  const ended = (how: unknown) => {
+    const why = `the command ended with ${how}\n${stderr.written.text}`;
+    stdout.written.ended(why);
+    stderr.written.ended(why);
+  };
   status.then(ended, ended);
   return {
     get stdout() {
@@ -76,8 +81,18 @@ export function run(args: string[], options: RunOptions = {}): Session {
     },
     status,
     interrupt: () => listeners.forEach((listener) => listener()),
+    askStatus: () => statusListeners.forEach((listener) => listener()),
+    untilStderr: (pattern) => stderr.written.untilMatch(pattern),
     untilStdout: (pattern) => stdout.written.untilMatch(pattern),
   };
+}
+
+function listenIn(
+  listeners: Set<() => void>,
+  listener: () => void,
+): Disposable {
+  listeners.add(listener);
+  return { [Symbol.dispose]: () => void listeners.delete(listener) };
 }
 
 class Output implements Writer {
