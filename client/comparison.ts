@@ -25,7 +25,7 @@ export interface Difference {
 }
 
 /** How many bytes of a wrong reply are kept. */
-const EXCERPT_BYTES = 64;
+export const EXCERPT_BYTES = 64;
 
 /**
  * Keeps what was sent until it came back. It knows no socket and no clock.

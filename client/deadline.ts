@@ -39,10 +39,11 @@ export class Deadline {
    * Begins a wait, unless one has begun already.
    *
    * @param ms How long it may take, in milliseconds; `Infinity` is for ever.
+   * @param from From when on, as `performance.now()`, by default from now on.
    */
-  start(ms: number): void {
+  start(ms: number, from: number = performance.now()): void {
     if (this.#dueAt !== Infinity || this.#isStopped) return;
-    this.#dueAt = performance.now() + ms;
+    this.#dueAt = from + ms;
     if (this.#timerAt > this.#dueAt) this.#setTimer();
   }
 

@@ -11,6 +11,7 @@ import { describe, it } from "@std/testing/bdd";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Address } from "../net/address.ts";
 import { stopClock } from "../testing/clock.ts";
+import { replace } from "../testing/replace.ts";
 import { deadEnd, ListenerCount, readOnce } from "../testing/socket.ts";
 import { freePort, startPeer } from "../testing/peer.ts";
 import { readExactly, readToEnd } from "../testing/visitor.ts";
@@ -22,7 +23,10 @@ function at(port: number, hostname = "127.0.0.1"): Address {
 
 describe("dial()", () => {
   it("connects, and tells to what and how long it took", async () => {
+    const locals: Address[] = [];
     using peer = startPeer(async (conn) => {
+      const { hostname, port } = conn.remoteAddr as Deno.NetAddr;
+      locals.push(at(port, hostname));
       await conn.write(await readOnce(conn));
     });
     for (const hostname of ["127.0.0.1", "localhost"]) {
@@ -38,7 +42,26 @@ describe("dial()", () => {
       const reply = new Uint8Array(10);
       assertEquals(await conn.read(reply), 1);
       assertEquals(reply[0], 42);
+      assertEquals(dialed.local, locals.at(-1));
     }
+  });
+
+  it("returns a connection that the server reset by then", async () => {
+    using peer = startPeer((conn) => readOnce(conn));
+    const address = at(peer.port);
+    const { connect } = Deno;
+    // Whether a reset shows here depends on the system and the moment.
+    const connectReset = async (options: Deno.ConnectOptions) => {
+      const conn = await connect(options);
+      conn.setNoDelay = () => {
+        throw new TypeError("Invalid argument (os error 22)");
+      };
+      return conn;
+    };
+    using _ = replace(Deno, "connect", connectReset as typeof connect);
+    const dialed = await dial(address, 5000, undefined);
+    using _conn = dialed.conn;
+    assertEquals(dialed.remote, address);
   });
 
   it("gives up when the time is over, neither sooner nor later", async () => {

@@ -12,8 +12,7 @@ import type { Comparison, Difference } from "./comparison.ts";
 const BATCH_BYTES = 64 * 1024;
 
 /** A message that is under way. */
-interface Pending
-  extends Omit<PromiseWithResolvers<EchoResult>, "promise"> {
+interface Pending extends Omit<PromiseWithResolvers<EchoResult>, "promise"> {
   readonly message: Uint8Array;
   /** When it was given to the queue, as `performance.now()`. */
   readonly startedAt: number;
@@ -31,6 +30,8 @@ export class MessageQueue {
   #written = 0;
   /** How many of the next ones are being written. */
   #writing = 0;
+  /** Messages that came back while they were being written, the oldest first. */
+  readonly #answered: (Pending & EchoResult)[] = [];
   /**
    * How many of them, from the oldest on, were given up. Their replies may still
    * come, and are compared.
@@ -50,17 +51,18 @@ export class MessageQueue {
 
   /** Whether no message is under way. */
   get isEmpty(): boolean {
-    return this.#pending.length === 0;
+    return this.#pending.length === 0 && this.#answered.length === 0;
   }
 
   /** Whether a message is waited for: one that was not given up. */
   get isAwaited(): boolean {
-    return this.#givenUp < this.#pending.length;
+    return this.#oldestAwaited() !== undefined;
   }
 
   /** How many bytes may come back, at most. */
   get outstandingBytes(): number {
-    return this.#bytes - this.#comparison.verified;
+    const { isComplete, verified } = this.#comparison;
+    return this.#bytes - (isComplete ? 0 : verified);
   }
 
   /**
@@ -68,17 +70,15 @@ export class MessageQueue {
    * `undefined` if there is none.
    */
   get awaitedSince(): number | undefined {
-    return this.#pending[this.#givenUp]?.startedAt;
+    return this.#oldestAwaited()?.startedAt;
   }
 
-  /** How many bytes that message has. */
-  get awaitedBytes(): number {
-    return this.#pending[this.#givenUp]?.message.length ?? 0;
-  }
-
-  /** Whether the next byte belongs to a message that is waited for. */
-  get isNextAwaited(): boolean {
-    return this.isAwaited && this.#givenUp === 0;
+  /** How many bytes that message has, and how many of them came back. */
+  get awaitedProgress(): { sent: number; received: number } {
+    const { message: { length } } = this.#oldestAwaited()!;
+    if (this.#answered.length > 0) return { sent: length, received: length };
+    const isNext = this.#givenUp === 0 && this.#isBegun;
+    return { sent: length, received: isNext ? this.#comparison.verified : 0 };
   }
 
   /**
@@ -92,7 +92,6 @@ export class MessageQueue {
     const { promise, resolve, reject } = Promise.withResolvers<EchoResult>();
     this.#pending.push({ message, startedAt: now, resolve, reject });
     this.#bytes += message.length;
-    if (this.#pending.length === 1) this.#comparison.expectMessage(message);
     return promise;
   }
 
@@ -104,6 +103,7 @@ export class MessageQueue {
   nextWrite(): Uint8Array | undefined {
     const first = this.#pending[this.#written]?.message;
     if (!first) return undefined;
+    if (!this.#isBegun) this.#comparison.expectMessage(first);
     this.#writing = 1;
     let length = first.length;
     for (let next; (next = this.#pending[this.#written + this.#writing]);) {
@@ -128,9 +128,13 @@ export class MessageQueue {
    */
   addWritten(): boolean {
     this.#written += this.#writing;
-    if (!this.#comparison.isComplete) return false;
-    this.#settle(performance.now());
-    return true;
+    this.#writing = 0;
+    const answered = this.#answered.splice(0);
+    for (const { resolve, bytes, durationMs } of answered) {
+      resolve({ bytes, durationMs });
+    }
+    const isSettled = this.#settle(() => performance.now());
+    return isSettled || answered.length > 0;
   }
 
   /**
@@ -141,19 +145,24 @@ export class MessageQueue {
    * @returns The first byte that differs, or that nothing was sent for, if any.
    */
   compare(received: Uint8Array, now: number): Difference | undefined {
-    for (let rest = received; rest.length > 0;) {
+    const clock = () => now;
+    for (let at = 0; at < received.length;) {
+      // An empty message came back as soon as it is being written.
+      this.#settle(clock);
       const { sent, verified } = this.#comparison;
-      // The last message gets all: what is more than it has is a difference.
-      const own = this.#pending.length > 1
-        ? rest.subarray(0, sent - verified)
-        : rest;
+      const left = received.length - at;
+      // The last message gets all: what is more than it has is a difference. So is
+      // what comes before its message is being written.
+      const isMore = this.#pending.length > 1 && sent > verified;
+      const length = isMore ? Math.min(sent - verified, left) : left;
+      const own = length === received.length
+        ? received
+        : received.subarray(at, at + length);
       const difference = this.#comparison.compare(own);
       if (difference) return difference;
-      rest = rest.subarray(own.length);
-      this.#settle(now);
-      // A message is answered that is not written yet: the rest is no answer.
-      if (own.length === 0) return this.#comparison.compare(rest);
+      at += length;
     }
+    this.#settle(clock);
     return undefined;
   }
 
@@ -163,6 +172,8 @@ export class MessageQueue {
    * @param error What its promise rejects with.
    */
   giveUpOldest(error: unknown): void {
+    const answered = this.#answered.shift();
+    if (answered) return answered.reject(error);
     this.#pending[this.#givenUp]?.reject(error);
     if (this.isAwaited) this.#givenUp++;
   }
@@ -170,33 +181,58 @@ export class MessageQueue {
   /**
    * Gives up all messages.
    *
-   * @param error What the promise of the oldest rejects with.
-   * @param following Makes the error of each later one.
+   * @param error What the promise of the message rejects with whose reply is next,
+   * or was the last one if none is next.
+   * @param following Makes the error of each other one.
    */
   giveUpAll(
     error: unknown,
     following: (message: Uint8Array) => unknown,
   ): void {
-    const [oldest, ...later] = this.#pending.slice(this.#givenUp);
-    oldest?.reject(error);
-    for (const { message, reject } of later) reject(following(message));
-    this.#pending.length =
-      this.#written =
+    const [next] = this.#pending;
+    const last = this.#answered.at(-1);
+    const culprit = this.#isBegun || !last ? next : last;
+    const all = [...this.#answered.splice(0), ...this.#pending.splice(0)];
+    // Those that were given up are the first of the others, and settled already.
+    for (const pending of all) {
+      const isCulprit = pending === culprit;
+      pending.reject(isCulprit ? error : following(pending.message));
+    }
+    this.#written =
+      this.#writing =
       this.#givenUp =
       this.#bytes =
         0;
   }
 
-  /** Settles the messages at the front that are written and came back. */
-  #settle(now: number): void {
-    while (this.#comparison.isComplete && this.#written > 0) {
-      const { message, startedAt, resolve } = this.#pending.shift()!;
-      this.#written--;
-      this.#bytes -= message.length;
-      const next = this.#pending[0];
-      if (next) this.#comparison.expectMessage(next.message);
+  /** Whether the oldest message is written, or is being written. */
+  get #isBegun(): boolean {
+    return this.#written + this.#writing > 0;
+  }
+
+  #oldestAwaited(): Pending | undefined {
+    return this.#answered[0] ?? this.#pending[this.#givenUp];
+  }
+
+  /** Takes the messages that came back from the front, and settles the written ones. */
+  #settle(now: () => number): boolean {
+    let isSettled = false;
+    while (this.#comparison.isComplete && this.#isBegun) {
+      const pending = this.#pending.shift()!;
+      const { message: { length }, startedAt, resolve } = pending;
+      this.#bytes -= length;
+      const result = { bytes: length, durationMs: now() - startedAt };
+      const isWritten = this.#written > 0;
+      if (isWritten) this.#written--;
+      else this.#writing--;
+      if (this.#isBegun) {
+        this.#comparison.expectMessage(this.#pending[0]!.message);
+      }
       if (this.#givenUp > 0) this.#givenUp--;
-      else resolve({ bytes: message.length, durationMs: now - startedAt });
+      else if (isWritten) resolve(result);
+      else this.#answered.push({ ...pending, ...result });
+      isSettled = true;
     }
+    return isSettled;
   }
 }

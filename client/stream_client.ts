@@ -9,7 +9,7 @@ import { type Address, formatAddress } from "../net/address.ts";
 import { isNetworkError, withFields } from "../net/errors.ts";
 import { type Reader, writeAll, type Writer } from "../net/streams.ts";
 import type { EchoClient, EchoResult } from "./api.ts";
-import { Comparison } from "./comparison.ts";
+import { Comparison, EXCERPT_BYTES } from "./comparison.ts";
 import { Deadline } from "./deadline.ts";
 import type { Dialed, EchoConn } from "./dial.ts";
 import {
@@ -108,7 +108,7 @@ export class StreamClient implements EchoClient {
     const now = performance.now();
     const result = this.#messages.add(message, now);
     // A wait that has begun is for an older message.
-    this.#deadline.start(this.#timeoutMs);
+    this.#deadline.start(this.#timeoutMs, now);
     if (this.#output === "ready") this.#writeMessages();
     if (!this.#isReceiving) this.#receiveMessages();
     return result;
@@ -162,18 +162,18 @@ export class StreamClient implements EchoClient {
     return this.#exchange(async () => {
       let hasCome = false;
       const come = () => hasCome = true;
-      this.#startReading(1).then(come, come);
+      this.#startReading(EXCERPT_BYTES).then(come, come);
       // What came while the client slept shows by then. What reaches the kernel just
       // now may not: the runtime does not look at its sockets in every turn.
       for (let turn = 0; turn < SILENT_TURNS; turn++) await nextTurn();
-      if (hasCome) this.#verify(await this.#read(1) ?? 0);
+      if (hasCome) this.#verify(await this.#read(EXCERPT_BYTES) ?? 0);
     });
   }
 
   end(): Promise<void> {
     return this.#exchange(async () => {
       await this.#endOutput();
-      this.#verify(await this.#read(1) ?? 0);
+      this.#verify(await this.#read(EXCERPT_BYTES) ?? 0);
       this.close();
     });
   }
@@ -212,7 +212,7 @@ export class StreamClient implements EchoClient {
       return new ShortEchoError(address, progress, why.cause);
     }
     if (!(why instanceof MismatchError)) return why;
-    const detail = "an earlier reply was wrong";
+    const detail = "another reply was wrong";
     const text = `Wrong echo from ${formatAddress(address)}: ${detail}`;
     const { operation, reason } = why;
     return withFields(new Error(text), { operation, address, reason, detail });
@@ -243,21 +243,21 @@ export class StreamClient implements EchoClient {
     this.#isReceiving = true;
     try {
       while (!this.#messages.isEmpty) {
-        // One byte more than can come back, so that a surplus shows at once.
-        const most = this.#messages.outstandingBytes + 1;
+        // More than can come back, so that a surplus shows at once.
+        const most = this.#messages.outstandingBytes + EXCERPT_BYTES;
         const length = await this.#startReading(Math.min(most, BUFFER_BYTES));
         // A write that ended after its reply came has left this read to others.
         if (this.#state === BUSY) return;
         this.#pendingRead = undefined;
         const now = performance.now();
-        if (length === null) throw this.#shortEcho(undefined);
+        if (length === null) throw await this.#shortEcho(undefined);
         const received = this.#received.subarray(0, length);
         const difference = this.#messages.compare(received, now);
         if (difference) throw new MismatchError(this.remoteAddr, difference);
         this.#awaitMessages();
       }
     } catch (error) {
-      this.#close(isNetworkError(error) ? error : this.#shortEcho(error));
+      this.#close(isNetworkError(error) ? error : await this.#shortEcho(error));
     } finally {
       this.#isReceiving = false;
     }
@@ -272,7 +272,7 @@ export class StreamClient implements EchoClient {
       return;
     }
     // A reply of which something came gets its time anew.
-    const hasBegun = messages.isNextAwaited && this.#comparison.verified > 0;
+    const hasBegun = messages.awaitedProgress.received > 0;
     const sinceMs = hasBegun ? 0 : performance.now() - messages.awaitedSince!;
     this.#deadline.start(Math.max(0, this.#timeoutMs - sinceMs));
   }
@@ -322,11 +322,13 @@ export class StreamClient implements EchoClient {
     if (this.#isDone) return null;
     throw this.#state.is === "closed"
       ? this.#state.why
-      : this.#shortEcho(cause);
+      : await this.#shortEcho(cause);
   }
 
-  #shortEcho(cause: unknown): ShortEchoError {
-    // The kernel tells of a reset once. A read that comes later finds an end.
+  async #shortEcho(cause: unknown): Promise<ShortEchoError> {
+    // The kernel tells of a reset once. If it told a write, which may end after the
+    // read, the read found an end.
+    if (cause === undefined && this.#output === "writing") await nextTurn();
     const why = cause ?? this.#reset;
     return new ShortEchoError(this.remoteAddr, this.#progress, why);
   }
@@ -399,11 +401,11 @@ export class StreamClient implements EchoClient {
   #expired(): void {
     if (this.#isDone) return this.close();
     const messages = this.#messages;
-    const progress = messages.isEmpty || messages.isNextAwaited
-      ? this.#progress
-      : { sent: messages.awaitedBytes, received: 0 };
+    const progress = messages.isAwaited
+      ? messages.awaitedProgress
+      : this.#progress;
     const error = noReplyError(this.remoteAddr, this.#timeoutMs, progress);
-    if (messages.isEmpty) return this.#close(error);
+    if (!messages.isAwaited) return this.#close(error);
     // The later messages have time left, and a late reply is told from theirs.
     messages.giveUpOldest(error);
     if (this.#state.is !== "failed") this.#state = { is: "failed", why: error };
