@@ -46,7 +46,7 @@ More on a command: echo <COMMAND> --help`;
 /** What to try, by what failed and why. */
 const HINTS: Partial<Record<Operation, Partial<Record<Reason, string>>>> = {
   connect: {
-    refused: "is a server running there? start one with: echo serve",
+    refused: "is a server running there? start one with: ./echo serve",
     timeout: "check --host and --port, or wait longer with --timeout",
     dns: "check --host",
   },

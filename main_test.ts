@@ -7,15 +7,9 @@ import type { Address } from "./net/address.ts";
 import { describeError, networkError, type Operation } from "./net/errors.ts";
 import { serve } from "./server.ts";
 import { freePort } from "./testing/peer.ts";
-import { CLOSED_STDOUT, run, type Session } from "./testing/terminal.ts";
+import { CLOSED_STDOUT, outcome, run } from "./testing/terminal.ts";
 
 const ADDRESS: Address = { transport: "tcp", hostname: "::1", port: 7 };
-
-/** Runs a command to its end. */
-async function outcome(session: Session) {
-  const status = await session.status;
-  return { status, stdout: session.stdout, stderr: session.stderr };
-}
 
 /** Runs a command that fails with an error, and returns what it says. */
 async function told(error: unknown): Promise<string> {
@@ -86,7 +80,7 @@ describe("main()", () => {
       stdout: "",
       stderr:
         `echo: Cannot connect to 127.0.0.1:${port}: connection refused, ` +
-        "is a server running there? start one with: echo serve\n",
+        "is a server running there? start one with: ./echo serve\n",
     });
   });
 
@@ -108,7 +102,7 @@ describe("main()", () => {
     [
       "connect",
       new errors.ConnectionRefused("refused"),
-      ", is a server running there? start one with: echo serve",
+      ", is a server running there? start one with: ./echo serve",
     ],
     [
       "connect",

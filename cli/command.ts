@@ -6,6 +6,7 @@
 
 import config from "../deno.json" with { type: "json" };
 import { writeAll, type Writer } from "../net/streams.ts";
+import { startTimer } from "../net/time.ts";
 import {
   type CommandLine,
   type Flags,
@@ -14,6 +15,7 @@ import {
   switchFlag,
   type Values,
 } from "./flags.ts";
+import { formatTime } from "./format.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** The flags of every command. */
@@ -125,23 +127,56 @@ export async function printLine(writer: Writer, text: string): Promise<void> {
   await writeAll(writer, encode(`${text}\n`));
 }
 
+/** A command was told to stop before its work was done. */
+export class StoppedError extends Error {
+  /** The error's name, `StoppedError`. */
+  override readonly name = "StoppedError";
+
+  /** The exit status of a command that cannot end in good order. */
+  readonly status: number;
+
+  /**
+   * Makes the error.
+   *
+   * @param message What stopped it, for example `interrupted`.
+   * @param status The exit status.
+   */
+  constructor(message: string, status: number) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** The exit status after a signal, as a shell has it for SIGINT. */
+const SIGNAL_STATUS = 130;
+
 /**
- * Runs work that the first Ctrl-C ends in good order. The second one ends it at
- * once, even if the work waits for a reader of its output.
+ * Runs work that the first Ctrl-C ends in good order, or the end of its time. A
+ * further Ctrl-C ends it at once, even if the work waits for a reader of its output.
  *
  * @param terminal Where the signals come from.
- * @param work The work; its signal is aborted by the first Ctrl-C.
+ * @param deadlineMs How long the work may take, in milliseconds; `Infinity` is for
+ * ever.
+ * @param work The work. Its signal is aborted by the first Ctrl-C or at the end of
+ * the time; the reason is a {@linkcode StoppedError}.
  * @returns The exit status of the work, or 130 at the second Ctrl-C.
  */
 export async function untilStopped(
   terminal: Terminal,
+  deadlineMs: number,
   work: (signal: AbortSignal) => Promise<number>,
 ): Promise<number> {
   const stop = new AbortController();
   const again = Promise.withResolvers<number>();
-  using _ = terminal.onStopSignal(() => {
-    if (stop.signal.aborted) again.resolve(130);
-    stop.abort();
+  let isPressed = false;
+  using _signals = terminal.onStopSignal(() => {
+    if (isPressed) again.resolve(SIGNAL_STATUS);
+    isPressed = true;
+    stop.abort(new StoppedError("interrupted", SIGNAL_STATUS));
+  });
+  using _timer = startTimer(deadlineMs, () => {
+    const why = `the deadline of ${formatTime(deadlineMs)} is over`;
+    stop.abort(new StoppedError(why, 1));
   });
   return await Promise.race([work(stop.signal), again.promise]);
 }

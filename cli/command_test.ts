@@ -1,11 +1,13 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { stopClock } from "../testing/clock.ts";
 import config from "../deno.json" with { type: "json" };
 import {
   type Command,
   type CommandSpec,
   makeCommand,
   printLine,
+  StoppedError,
   untilStopped,
 } from "./command.ts";
 import { switchFlag, UsageError } from "./flags.ts";
@@ -113,6 +115,39 @@ describe("printLine()", () => {
   });
 });
 
+/** Work that ends with 4 when it is told to, and keeps the reason. */
+function untilReason() {
+  const reason = {
+    given: undefined as unknown,
+    work: (signal: AbortSignal) => {
+      const { promise, resolve } = Promise.withResolvers<number>();
+      const end = () => {
+        reason.given = signal.reason;
+        resolve(4);
+      };
+      if (signal.aborted) end();
+      else signal.addEventListener("abort", end);
+      return promise;
+    },
+  };
+  return reason;
+}
+
+/** Checks why the work was told to end. */
+function assertStopped(
+  { given }: { given: unknown },
+  message: string,
+  status: number,
+): void {
+  const error = assertThrows(() => {
+    throw given;
+  }, StoppedError);
+  assertEquals(
+    [error.name, error.message, error.status],
+    ["StoppedError", message, status],
+  );
+}
+
 describe("untilStopped()", () => {
   it("returns the status of the work, and listens no more", async () => {
     const { terminal, listeners } = testTerminal();
@@ -120,32 +155,77 @@ describe("untilStopped()", () => {
       assertEquals([signal.aborted, listeners.size], [false, 1]);
       return Promise.resolve(3);
     };
-    assertEquals(await untilStopped(terminal, work), 3);
+    assertEquals(await untilStopped(terminal, Infinity, work), 3);
     assertEquals(listeners.size, 0);
     const bug = new Error("bug");
-    const failing = untilStopped(terminal, () => Promise.reject(bug));
+    const fail = () => Promise.reject(bug);
+    const failing = untilStopped(terminal, Infinity, fail);
     assert(await failing.catch((error) => error) === bug);
     assertEquals(listeners.size, 0);
   });
 
   it("lets the work end in good order at the first Ctrl-C", async () => {
     const { terminal, listeners, interrupt } = testTerminal();
-    const result = untilStopped(terminal, (signal) => {
-      const aborted = Promise.withResolvers<number>();
-      signal.addEventListener("abort", () => aborted.resolve(4));
-      return aborted.promise;
-    });
+    const reason = untilReason();
+    const result = untilStopped(terminal, Infinity, reason.work);
     interrupt();
     assertEquals(await result, 4);
     assertEquals(listeners.size, 0);
+    assertStopped(reason, "interrupted", 130);
+  });
+
+  it("ends the work when its time is over", async () => {
+    using clock = stopClock();
+    const { terminal, listeners } = testTerminal();
+    const reason = untilReason();
+    const result = untilStopped(terminal, 90_000, reason.work);
+    clock.passAtOnce(89_999);
+    assertEquals(reason.given, undefined);
+    clock.passAtOnce(1);
+    assertEquals(await result, 4);
+    assertEquals([listeners.size, clock.timers], [0, 0]);
+    assertStopped(reason, "the deadline of 1m 30s is over", 1);
+  });
+
+  it("forgets the deadline when the work is done", async () => {
+    using clock = stopClock();
+    const { terminal } = testTerminal();
+    const work = () => Promise.resolve(clock.timers);
+    assertEquals(await untilStopped(terminal, 1000, work), 1);
+    assertEquals(clock.timers, 0);
+  });
+
+  it("tells which of Ctrl-C and the deadline came first", async () => {
+    using clock = stopClock();
+    const { terminal, interrupt } = testTerminal();
+    const reason = untilReason();
+    const result = untilStopped(terminal, 1000, (signal) => {
+      interrupt();
+      clock.passAtOnce(1000);
+      return reason.work(signal);
+    });
+    assertEquals(await result, 4);
+    assertStopped(reason, "interrupted", 130);
   });
 
   it("ends at once with 130 at the second Ctrl-C", async () => {
     const { terminal, listeners, interrupt } = testTerminal();
-    const result = untilStopped(terminal, () => new Promise(() => {}));
+    const forEver = () => new Promise<number>(() => {});
+    const result = untilStopped(terminal, Infinity, forEver);
     interrupt();
     interrupt();
     assertEquals(await result, 130);
     assertEquals(listeners.size, 0);
+  });
+
+  it("ends at once at a Ctrl-C after the deadline's end", async () => {
+    using clock = stopClock();
+    const { terminal, interrupt } = testTerminal();
+    const forEver = () => new Promise<number>(() => {});
+    const result = untilStopped(terminal, 1000, forEver);
+    clock.passAtOnce(1000);
+    interrupt();
+    interrupt();
+    assertEquals(await result, 130);
   });
 });

@@ -32,6 +32,13 @@ export interface Flag<T> {
    * @throws {UsageError} That says what is allowed.
    */
   readonly parse: (text: string) => T;
+  /**
+   * Whether the flag may be given again: its value is a list, and each time adds to
+   * it.
+   *
+   * @default {false}
+   */
+  readonly isRepeatable?: boolean;
 }
 
 /**
@@ -92,10 +99,16 @@ export function parseCommandLine<F extends Flags>(
   const given = new Set<keyof F>();
   for (const [name, flag] of Object.entries(flags)) {
     const texts = parsed[name] ?? [];
-    if (texts.length > 1) throw new UsageError(`--${name} is given twice`);
-    const [text] = texts;
-    values[name] = text === undefined ? flag.default : parse(name, flag, text);
-    if (text !== undefined) given.add(name);
+    if (texts.length > 1 && !flag.isRepeatable) {
+      throw new UsageError(`--${name} is given twice`);
+    }
+    if (texts.length > 0) given.add(name);
+    const parsedTexts = texts.map((text) => parse(name, flag, text));
+    values[name] = parsedTexts.length === 0
+      ? flag.default
+      : flag.isRepeatable
+      ? parsedTexts.flat()
+      : parsedTexts[0];
   }
   return {
     values: values as Values<F>,

@@ -122,6 +122,13 @@ describe("parseCommandLine()", () => {
     assertEquals(parse("-H", "none", "-j").given, new Set(["host", "json"]));
   });
 
+  it("takes a flag whose name begins with no-", () => {
+    const flags = { ...FLAGS, "no-color": switchFlag("no colors") };
+    const { values, given } = parseCommandLine(["--no-color"], flags);
+    assertEquals([values["no-color"], given], [true, new Set(["no-color"])]);
+    assertEquals(parseCommandLine([], flags).values["no-color"], false);
+  });
+
   it("takes switches in a cluster, whose last may have a value", () => {
     for (const args of [["-jqpx"], ["-jqp", "x"], ["-jqp=x"], ["-jq", "-px"]]) {
       const { json, quiet, port } = parse(...args).values;
@@ -194,6 +201,48 @@ describe("parseCommandLine()", () => {
       '--port "\\n\\x1b bad": expected a good one',
     );
     assertEquals(new UsageError("").name, "UsageError");
+  });
+
+  describe("with a flag that may come again", () => {
+    const tag = {
+      ...{ short: "t", value: "TAG", help: "a tag", isRepeatable: true },
+      default: [] as readonly string[],
+      parse(text: string) {
+        if (text === "bad") throw new UsageError("expected a good one");
+        return [text];
+      },
+    };
+    const flags = { ...FLAGS, tag };
+    const tags = (...args: string[]) => {
+      const { values, given } = parseCommandLine(args, flags);
+      return { tags: values.tag, isGiven: given.has("tag") };
+    };
+
+    it("makes a list of its values, in their order", () => {
+      assertEquals(tags("-q"), { tags: [], isGiven: false });
+      assertEquals(tags("-ta"), { tags: ["a"], isGiven: true });
+      assertEquals(
+        tags("--tag=b", "-q", "-t", "a", "--tag", "b").tags,
+        ["b", "a", "b"],
+      );
+    });
+
+    it("refuses any of its values, and other flags that come again", () => {
+      for (
+        const [args, message] of [
+          [["-ta", "-tbad"], '--tag "bad": expected a good one'],
+          [["-ta", "-q", "-tb", "-q"], "--quiet is given twice"],
+        ] as const
+      ) {
+        const error = assertThrows(() => tags(...args), UsageError);
+        assertEquals(error.message, message);
+      }
+    });
+
+    it("leaves its default as it is", () => {
+      tags("-ta", "-tb");
+      assertEquals(tag.default, []);
+    });
   });
 
   it("does not take a bug for a mistake of the user's", () => {

@@ -44,6 +44,45 @@ export function formatDuration(ms: number): string {
 }
 
 /**
+ * Renders a rate, to the whole number or to three digits.
+ *
+ * @param perSecond How many a second.
+ * @returns For example `43,919` or `1.33`.
+ */
+export function formatRate(perSecond: number): string {
+  return perSecond < 99.95
+    ? `${Number(perSecond.toPrecision(3))}`
+    : formatNumber(Math.round(perSecond));
+}
+
+/**
+ * Renders a share in per cent, to two decimals, or to one digit that is not 0. Only
+ * the whole is 100%.
+ *
+ * @param part How many.
+ * @param whole Of how many.
+ * @returns For example `33.33%`, `0.002%` or `0%`.
+ */
+export function formatPercent(part: number, whole: number): string {
+  return `${percentOf(part, whole)}%`;
+}
+
+/**
+ * Computes a share in per cent, rounded as {@linkcode formatPercent} does.
+ *
+ * @param part How many.
+ * @param whole Of how many.
+ * @returns The share, from 0 to 100.
+ */
+export function percentOf(part: number, whole: number): number {
+  if (part === 0) return 0;
+  const percent = part * 100 / whole;
+  if (percent < 0.01) return Number(percent.toPrecision(1));
+  const rounded = Math.round(percent * 100) / 100;
+  return part < whole ? Math.min(rounded, 99.99) : rounded;
+}
+
+/**
  * Rounds a duration to the microsecond, for JSON.
  *
  * @param ms The duration in milliseconds.

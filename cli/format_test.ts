@@ -1,11 +1,15 @@
-import { assertEquals } from "@std/assert";
+import { assertAlmostEquals, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import fc from "../testing/properties.ts";
 import {
   formatBytes,
   formatCount,
   formatDuration,
   formatNumber,
+  formatPercent,
+  formatRate,
   formatTime,
+  percentOf,
   roundMs,
 } from "./format.ts";
 
@@ -14,6 +18,16 @@ describe("formatBytes()", () => {
     assertEquals(
       [0, 5, 1023, 1024, 1536, 1258291, 2 ** 30].map(formatBytes),
       ["0 B", "5 B", "1023 B", "1 KiB", "1.5 KiB", "1.2 MiB", "1 GiB"],
+    );
+  });
+
+  it("is exact below 1 KiB, to the whole byte", () => {
+    for (let bytes = 0; bytes < 1024; bytes++) {
+      assertEquals(formatBytes(bytes), `${bytes} B`);
+    }
+    assertEquals(
+      [0.4, 0.5, 999.6, 1022.5, 1023.4].map(formatBytes),
+      ["0 B", "1 B", "1000 B", "1023 B", "1023 B"],
     );
   });
 });
@@ -42,6 +56,49 @@ describe("formatDuration()", () => {
       ),
       ["999 ms", "1.00 s", "9.02 s", "59.99 s", "1m", "1m 4s", "2h"],
     );
+  });
+});
+
+describe("formatRate()", () => {
+  it("keeps three digits, and whole numbers", () => {
+    assertEquals(
+      [0, 0.001, 0.5, 1.3333, 12.345, 99.94, 99.95].map(formatRate),
+      ["0", "0.001", "0.5", "1.33", "12.3", "99.9", "100"],
+    );
+    assertEquals(
+      [100.4, 999.5, 43_919.2, 10_000_000].map(formatRate),
+      ["100", "1,000", "43,919", "10,000,000"],
+    );
+  });
+});
+
+describe("formatPercent()", () => {
+  it("keeps two decimals, or a digit that is not 0", () => {
+    const texts = [[0, 7], [1, 3], [1, 2], [1, 10_000], [1, 43_210]]
+      .map(([part, whole]) => formatPercent(part!, whole!));
+    assertEquals(texts, ["0%", "33.33%", "50%", "0.01%", "0.002%"]);
+  });
+
+  it("says 0% of nothing alone, and 100% of the whole alone", () => {
+    assertEquals(formatPercent(0, 0), "0%");
+    assertEquals(formatPercent(5, 5), "100%");
+    assertEquals(formatPercent(999_999, 1_000_000), "99.99%");
+    assertEquals(formatPercent(1 - 1e-9, 1), "99.99%");
+  });
+});
+
+describe("percentOf()", () => {
+  it("is 0 or 100 where nothing or all of it is meant", () => {
+    const counts = fc.tuple(fc.nat(1e9), fc.integer({ min: 1, max: 1e9 }));
+    fc.assert(fc.property(counts, ([a, b]) => {
+      const [part, whole] = [Math.min(a, b), b];
+      const percent = percentOf(part, whole);
+      assertEquals(percent === 0, part === 0);
+      assertEquals(percent === 100, part === whole);
+      // Rounded, or one digit of a number below 0.01.
+      const exact = part * 100 / whole;
+      assertAlmostEquals(percent, exact, exact < 0.01 ? exact / 2 : 0.0101);
+    }));
   });
 });
 

@@ -18,9 +18,11 @@ export interface Terminal {
   readonly stdout: Writer;
   /** Standard error: the talk. Writing to it never fails. */
   readonly stderr: Writer;
+  /** Whether standard output is a terminal. */
+  readonly isStdoutTerminal: boolean;
   /** Whether standard error is a terminal. */
   readonly isStderrTerminal: boolean;
-  /** How many characters fit on a line of stdout; 80 if it is no terminal. */
+  /** How many characters fit on a line of stdout; 80 if that is not known. */
   readonly columns: number;
 
   /** The time of day. */
@@ -34,7 +36,19 @@ export interface Terminal {
    * @returns Disposing of it lets the signals end the process again.
    */
   onStopSignal(listener: () => void): Disposable;
+
+  /**
+   * Calls a function on each SIGQUIT (Ctrl-\\), which then does not end the process.
+   * Windows has no such signal.
+   *
+   * @param listener What to call.
+   * @returns Disposing of it lets the signal end the process again.
+   */
+  onStatusSignal(listener: () => void): Disposable;
 }
+
+/** The width of a terminal whose size is not known. */
+const DEFAULT_COLUMNS = 80;
 
 /** The pause before a stream that was not ready is tried again, in milliseconds. */
 const WOULD_BLOCK_PAUSE_MS = 5;
@@ -79,21 +93,37 @@ export function processTerminal(): Terminal {
       // Talk without a reader must not change the result.
       write: (p) => Deno.stderr.write(p).catch(() => p.length),
     },
+    isStdoutTerminal: Deno.stdout.isTerminal(),
     isStderrTerminal: Deno.stderr.isTerminal(),
     get columns() {
-      return Deno.stdout.isTerminal() ? Deno.consoleSize().columns : 80;
+      // A terminal that nobody told its size has 0 columns.
+      const columns = Deno.stdout.isTerminal() && Deno.consoleSize().columns;
+      return columns || DEFAULT_COLUMNS;
     },
     now: () => new Date(),
     onStopSignal(listener) {
-      const isWindows = Deno.build.os === "windows";
-      const listeners = (isWindows ? WINDOWS_SIGNALS : SIGNALS)
-        .map((signal) => [signal, oncePerPress(listener)] as const);
-      for (const it of listeners) Deno.addSignalListener(...it);
-      return {
-        [Symbol.dispose]() {
-          for (const it of listeners) Deno.removeSignalListener(...it);
-        },
-      };
+      return listen(isWindows() ? WINDOWS_SIGNALS : SIGNALS, listener);
+    },
+    onStatusSignal(listener) {
+      return listen(isWindows() ? [] : ["SIGQUIT"], listener);
+    },
+  };
+}
+
+function isWindows(): boolean {
+  return Deno.build.os === "windows";
+}
+
+function listen(
+  signals: readonly Deno.Signal[],
+  listener: () => void,
+): Disposable {
+  const listeners = signals
+    .map((signal) => [signal, oncePerPress(listener)] as const);
+  for (const it of listeners) Deno.addSignalListener(...it);
+  return {
+    [Symbol.dispose]() {
+      for (const it of listeners) Deno.removeSignalListener(...it);
     },
   };
 }

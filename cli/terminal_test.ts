@@ -2,7 +2,11 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { stopClock } from "../testing/clock.ts";
 import { replace } from "../testing/replace.ts";
-import { OutputClosedError, processTerminal } from "./terminal.ts";
+import {
+  OutputClosedError,
+  processTerminal,
+  type Terminal,
+} from "./terminal.ts";
 
 const BYTES = new Uint8Array(5);
 const { errors } = Deno;
@@ -79,6 +83,21 @@ describe("processTerminal()", () => {
     }
   });
 
+  it("takes a terminal that has no size for one of 80 columns", () => {
+    using _out = replace(Deno.stdout, "isTerminal", () => true);
+    using _size = replace(Deno, "consoleSize", () => ({ columns: 0, rows: 0 }));
+    assertEquals(processTerminal().columns, 80);
+  });
+
+  it("tells which of stdout and stderr is a terminal", () => {
+    for (const [out, err] of [[true, false], [false, true]] as const) {
+      using _out = replace(Deno.stdout, "isTerminal", () => out);
+      using _err = replace(Deno.stderr, "isTerminal", () => err);
+      const { isStdoutTerminal, isStderrTerminal } = processTerminal();
+      assertEquals([isStdoutTerminal, isStderrTerminal], [out, err]);
+    }
+  });
+
   it("tells the time of day", () => {
     const before = Date.now();
     const now = processTerminal().now().getTime();
@@ -86,12 +105,15 @@ describe("processTerminal()", () => {
   });
 
   /** Plays the signals of the process while a listener is there. */
-  function playSignals(listener: () => void) {
+  function playSignals(
+    listener: () => void,
+    on: keyof Terminal & `on${string}` = "onStopSignal",
+  ) {
     const handlers = new Map<Deno.Signal, () => void>();
     using _add = replace(Deno, "addSignalListener", (signal, handler) => {
       handlers.set(signal, handler);
     });
-    const { [Symbol.dispose]: stop } = processTerminal().onStopSignal(listener);
+    const { [Symbol.dispose]: stop } = processTerminal()[on](listener);
     return {
       handlers,
       stop() {
@@ -113,6 +135,17 @@ describe("processTerminal()", () => {
     const expected = Deno.build.os === "windows"
       ? ["SIGINT", "SIGBREAK"]
       : ["SIGINT", "SIGTERM", "SIGHUP"];
+    assertEquals([...handlers.keys()], expected);
+    for (const handler of handlers.values()) handler();
+    assertEquals(calls, expected.length);
+    stop();
+    assertEquals(handlers.size, 0);
+  });
+
+  it("listens for Ctrl-\\ until it is told to stop", () => {
+    let calls = 0;
+    const { handlers, stop } = playSignals(() => calls++, "onStatusSignal");
+    const expected = Deno.build.os === "windows" ? [] : ["SIGQUIT"];
     assertEquals([...handlers.keys()], expected);
     for (const handler of handlers.values()) handler();
     assertEquals(calls, expected.length);

@@ -129,12 +129,16 @@ export class MessageQueue {
   addWritten(): boolean {
     this.#written += this.#writing;
     this.#writing = 0;
-    const answered = this.#answered.splice(0);
-    for (const { resolve, bytes, durationMs } of answered) {
-      resolve({ bytes, durationMs });
+    const hadAnswered = this.#answered.length > 0;
+    if (hadAnswered) {
+      for (const { resolve, bytes, durationMs } of this.#answered.splice(0)) {
+        resolve({ bytes, durationMs });
+      }
     }
-    const isSettled = this.#settle(() => performance.now());
-    return isSettled || answered.length > 0;
+    // An empty message came back as soon as it is written.
+    const isComplete = this.#isBegun && this.#comparison.isComplete;
+    if (isComplete) this.#settle(performance.now());
+    return hadAnswered || isComplete;
   }
 
   /**
@@ -145,10 +149,9 @@ export class MessageQueue {
    * @returns The first byte that differs, or that nothing was sent for, if any.
    */
   compare(received: Uint8Array, now: number): Difference | undefined {
-    const clock = () => now;
     for (let at = 0; at < received.length;) {
       // An empty message came back as soon as it is being written.
-      this.#settle(clock);
+      if (this.#comparison.isComplete) this.#settle(now);
       const { sent, verified } = this.#comparison;
       const left = received.length - at;
       // The last message gets all: what is more than it has is a difference. So is
@@ -162,7 +165,7 @@ export class MessageQueue {
       if (difference) return difference;
       at += length;
     }
-    this.#settle(clock);
+    this.#settle(now);
     return undefined;
   }
 
@@ -215,13 +218,12 @@ export class MessageQueue {
   }
 
   /** Takes the messages that came back from the front, and settles the written ones. */
-  #settle(now: () => number): boolean {
-    let isSettled = false;
+  #settle(now: number): void {
     while (this.#comparison.isComplete && this.#isBegun) {
       const pending = this.#pending.shift()!;
       const { message: { length }, startedAt, resolve } = pending;
       this.#bytes -= length;
-      const result = { bytes: length, durationMs: now() - startedAt };
+      const result = { bytes: length, durationMs: now - startedAt };
       const isWritten = this.#written > 0;
       if (isWritten) this.#written--;
       else this.#writing--;
@@ -231,8 +233,6 @@ export class MessageQueue {
       if (this.#givenUp > 0) this.#givenUp--;
       else if (isWritten) resolve(result);
       else this.#answered.push({ ...pending, ...result });
-      isSettled = true;
     }
-    return isSettled;
   }
 }

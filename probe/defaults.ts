@@ -8,6 +8,9 @@
 /** The time from one message of a ping to the next, in milliseconds. */
 export const DEFAULT_INTERVAL_MS = 1000;
 
+/** How many bytes a generated message has. */
+export const DEFAULT_MESSAGE_BYTES = 64;
+
 /** How many connections a load has. */
 export const DEFAULT_CONNECTIONS = 1;
 

@@ -13,15 +13,31 @@ const FAILURE_REASONS = [
   "reset",
   "closed",
   "mismatch",
+  "dns",
 ] as const satisfies readonly Reason[];
 
 /**
  * Why a message was lost: `refused` when nothing listened, `timeout` when no
  * connection or no reply came in time, `reset` when the connection broke,
- * `closed` when the server ended it, `mismatch` when other bytes came back,
- * `error` for anything else.
+ * `closed` when the server ended it, `mismatch` when other bytes came back, `dns`
+ * when the server's name did not resolve, `unanswered` when it was still out at the
+ * end, `error` for anything else.
  */
-export type FailureReason = typeof FAILURE_REASONS[number] | "error";
+export type FailureReason =
+  | typeof FAILURE_REASONS[number]
+  | "unanswered"
+  | "error";
+
+/** The run ended, and the message was still out. */
+export class UnansweredError extends Error {
+  /** The error's name, `UnansweredError`. */
+  override readonly name = "UnansweredError";
+
+  /** Makes the error and its message. */
+  constructor() {
+    super("No reply when the run ended");
+  }
+}
 
 /**
  * Tells why a message was lost.
@@ -30,6 +46,7 @@ export type FailureReason = typeof FAILURE_REASONS[number] | "error";
  * @returns The reason.
  */
 export function failureReason(error: unknown): FailureReason {
+  if (error instanceof UnansweredError) return "unanswered";
   const reason = reasonOf(error);
   return FAILURE_REASONS.find((known) => known === reason) ?? "error";
 }

@@ -4,7 +4,7 @@ import { connect, MismatchError, ShortEchoError } from "../client.ts";
 import { noReplyError } from "../client/errors.ts";
 import { networkError } from "../net/errors.ts";
 import { freePort } from "../testing/peer.ts";
-import { failureReason } from "./failure.ts";
+import { failureReason, UnansweredError } from "./failure.ts";
 
 const ADDRESS = { transport: "tcp", hostname: "192.0.2.1", port: 7 } as const;
 const PROGRESS = { sent: 5, received: 3 };
@@ -48,13 +48,27 @@ describe("failureReason()", () => {
     assertEquals(failureReason(error), "mismatch");
   });
 
+  it("tells that the server's name did not resolve", () => {
+    const error = new Error(
+      "failed to lookup address information: Name or service not known",
+    );
+    assertEquals(failureReason(error), "dns");
+    assertEquals(failureReason(networkError("connect", ADDRESS, error)), "dns");
+  });
+
+  it("tells that the run ended first", () => {
+    const error = new UnansweredError();
+    assertEquals(failureReason(error), "unanswered");
+    assertEquals(error.name, "UnansweredError");
+    assertEquals(error.message, "No reply when the run ended");
+  });
+
   it("has one word for all that no report tells apart", () => {
     const { AddrNotAvailable, PermissionDenied } = Deno.errors;
     for (
       const error of [
         new AddrNotAvailable("no such address (os error 99)"),
         new PermissionDenied("permission denied (os error 13)"),
-        new Error("failed to lookup address information"),
         new ShortEchoError(ADDRESS, PROGRESS, new Error("something else")),
         new Error("something else"),
         "no error at all",

@@ -9,9 +9,12 @@ import { build, type Histogram } from "hdr-histogram-js";
 /** The histogram counts in nanoseconds. */
 const NS_PER_MS = 1e6;
 
+/** The significant digits of a percentile, which are those of the histogram. */
+const DIGITS = 3;
+
 /**
- * Statistics of latencies, in milliseconds. The shortest and the longest are exact,
- * the others to three significant digits.
+ * Statistics of latencies, in milliseconds. The percentiles have three significant
+ * digits, the others are exact.
  */
 export interface LatencySummary {
   /** The shortest latency. */
@@ -28,7 +31,7 @@ export interface LatencySummary {
   p99_9: number;
   /** The longest latency. */
   max: number;
-  /** The standard deviation. */
+  /** The standard deviation of all that was recorded. */
   stddev: number;
 }
 
@@ -45,8 +48,26 @@ export interface Bucket {
  * ({@link https://hdrhistogram.org | hdrhistogram.org}).
  */
 export class Latencies {
-  /** By default it keeps three significant digits, and grows with its values. */
-  readonly #histogram: Histogram = build();
+  /** It grows with its values. */
+  readonly #histogram: Histogram = build({
+    numberOfSignificantValueDigits: DIGITS,
+  });
+  #count = 0;
+  #min = Infinity;
+  #max = -Infinity;
+  #mean = 0;
+  /** The sum of the squares of the distances from the mean. */
+  #squares = 0;
+
+  /** How many latencies were recorded. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** The longest latency, in milliseconds, 0 without any. */
+  get longestMs(): number {
+    return Math.max(0, this.#max);
+  }
 
   /**
    * Records a latency.
@@ -54,8 +75,13 @@ export class Latencies {
    * @param ms The latency, in milliseconds.
    */
   record(ms: number): void {
-    // The histogram leaves a zero out of its least value.
     this.#histogram.recordValue(Math.max(1, Math.round(ms * NS_PER_MS)));
+    if (ms < this.#min) this.#min = ms;
+    if (ms > this.#max) this.#max = ms;
+    // Welford's way, which loses no digits: Technometrics 4 (1962), page 419.
+    const distance = ms - this.#mean;
+    this.#mean += distance / ++this.#count;
+    this.#squares += distance * (ms - this.#mean);
   }
 
   /**
@@ -68,7 +94,11 @@ export class Latencies {
     const summary = this.summary();
     if (!summary) return [];
     let countBefore = 0;
-    return bucketEnds(summary.min, summary.max, most).map((uptoMs) => {
+    // The histogram counts nothing below a nanosecond.
+    const least = 1 / NS_PER_MS;
+    const min = Math.max(least, summary.min);
+    const max = Math.max(least, summary.max);
+    return bucketEnds(min, max, most).map((uptoMs) => {
       const countUpTo = this.#countUpTo(uptoMs * NS_PER_MS);
       const count = countUpTo - countBefore;
       countBefore = countUpTo;
@@ -102,23 +132,29 @@ export class Latencies {
    * @returns The statistics, or `undefined` if nothing was recorded.
    */
   summary(): LatencySummary | undefined {
-    const histogram = this.#histogram;
-    if (histogram.totalCount === 0) return undefined;
-    const { minNonZeroValue, maxValue, mean, stdDeviation } = histogram;
-    // The longest value with the same three digits may exceed the longest of all.
-    const percentile = (p: number) =>
-      Math.min(histogram.getValueAtPercentile(p), maxValue) / NS_PER_MS;
+    if (this.#count === 0) return undefined;
+    const [min, max] = [this.#min, this.#max];
+    const percentile = (p: number) => {
+      const ns = this.#histogram.getValueAtPercentile(p);
+      return Math.min(max, Math.max(min, roundTo(ns / NS_PER_MS, DIGITS)));
+    };
     return {
-      min: minNonZeroValue / NS_PER_MS,
-      mean: mean / NS_PER_MS,
+      min,
+      // A rounding error may put the mean of equal latencies beside them.
+      mean: Math.min(max, Math.max(min, this.#mean)),
       p50: percentile(50),
       p90: percentile(90),
       p99: percentile(99),
       p99_9: percentile(99.9),
-      max: maxValue / NS_PER_MS,
-      stddev: stdDeviation / NS_PER_MS,
+      max,
+      stddev: Math.sqrt(this.#squares / this.#count),
     };
   }
+}
+
+/** Rounds to some significant digits. */
+function roundTo(number: number, digits: number): number {
+  return Number(number.toPrecision(digits));
 }
 
 /**

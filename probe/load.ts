@@ -4,19 +4,28 @@
  * @module
  */
 
-import { setImmediate as nextTurn } from "node:timers/promises";
-import { describeError, reasonOf } from "../net/errors.ts";
-import { type Barrier, FairnessBarrier } from "../net/fairness.ts";
+import process from "node:process";
+import { reasonOf } from "../net/errors.ts";
+import { FairnessBarrier } from "../net/fairness.ts";
 import { sleep } from "../net/time.ts";
 import { DEFAULT_CONNECTIONS, DEFAULT_DURATION_MS } from "./defaults.ts";
-import { type FailureReason, failureReason } from "./failure.ts";
-import { type Bucket, Latencies, type LatencySummary } from "./latency.ts";
-import type { ProbeClient, ProbeOptions } from "./probe_client.ts";
+import { Ending } from "./ending.ts";
+import { Link } from "./link.ts";
+import {
+  type LoadProgress,
+  type LoadSummary,
+  LoadTally,
+} from "./load_tally.ts";
+import { Messages } from "./messages.ts";
+import { OpenLoop, type Sent } from "./open_loop.ts";
+import type { ProbeOptions } from "./probe_client.ts";
+
+export type { LoadProgress, LoadSummary } from "./load_tally.ts";
 
 /** Options for {@linkcode load}. */
 export interface LoadOptions extends ProbeOptions {
   /**
-   * How many connections there are, each with one message under way at most.
+   * How many connections there are. Without a rate each has one message under way.
    *
    * @default {1}
    */
@@ -30,47 +39,18 @@ export interface LoadOptions extends ProbeOptions {
   durationMs?: number | undefined;
 
   /**
-   * How many messages are due a second, in all, at equal distances, whatever the
-   * replies do. A message's latency then counts from when it was due: one stall
-   * shows in every message that it delayed (the opposite is known as coordinated
-   * omission). By default each message is sent when the one before it is back.
+   * How many messages are due a second, in all, at equal distances. A message leaves
+   * when it is due, whatever is under way, so that one stall shows in every message
+   * that it delayed (the opposite is known as coordinated omission). By default each
+   * message is sent when the one before it is back.
    */
   ratePerSecond?: number | undefined;
 
-  /** Called before the clock starts, with counters that go on counting. */
-  onStart?: ((counters: Readonly<LoadCounters>) => void) | undefined;
-}
+  /** Called when a connection was opened or could not be, with how many were. */
+  onOpening?: ((opened: number) => void) | undefined;
 
-/** What a load counted up to now. */
-export interface LoadCounters {
-  /** When the clock started, as `performance.now()`. */
-  startedAt: number;
-  /** How many messages came back, every byte verified. */
-  messages: number;
-  /** How many did not, and how many connections could not be made. */
-  failed: number;
-}
-
-/** What a load found. */
-export interface LoadSummary {
-  /** How many messages came back, every byte verified. */
-  messages: number;
-  /** How many did not, and how many connections could not be made. */
-  failed: number;
-  /** How many failures there were, by reason. */
-  failures: Partial<Record<FailureReason, number>>;
-  /** What the first failure of each reason said. */
-  firstErrors: Partial<Record<FailureReason, string>>;
-  /** How many bytes came back, one way. */
-  bytes: number;
-  /** From the first message to the end of the last, in milliseconds. */
-  durationMs: number;
-  /** How many messages were due and not sent when the time was over. */
-  unsent: number;
-  /** How the latencies are spread, if any message came back. */
-  latencyMs: LatencySummary | undefined;
-  /** How many latencies lie in which range. */
-  histogram: Bucket[];
+  /** Called before the clock starts, with what goes on counting. */
+  onStart?: ((progress: LoadProgress) => void) | undefined;
 }
 
 /** How many connections are made at once, before the clock starts. */
@@ -79,224 +59,207 @@ const CONNECTS_AT_ONCE = 16;
 /** The pause before a connection that failed is replaced. */
 const FAILURE_PAUSE_MS = 100;
 
-/** How late the runtime's timers may be: the rest of a wait is spent polling. */
-const TIMER_SLACK_MS = 2;
-
 /**
  * The pause between two closings of the barrier at which connections wait for each
  * other. It is short, as a latency should be the server's doing, not the client's.
  */
 const BARRIER_PAUSE_MS = 2;
 
-/** The most rows that the histogram has. */
-const MOST_BUCKETS = 12;
-
 /**
  * Loads a server: sends messages over many connections and verifies each. A
- * connection that fails is counted and replaced, and the load goes on.
+ * connection that fails is counted and replaced, and the load goes on. If the very
+ * first cannot be made, the load ends with that.
  *
  * @param options What to send, where and how much.
  * @returns What it found.
- * @throws What `options.connect` throws for the first connection: a server that is
- * not there at all is no result.
  */
 export async function load(options: LoadOptions): Promise<LoadSummary> {
-  const { connections = DEFAULT_CONNECTIONS, onStart } = options;
-  const { durationMs = DEFAULT_DURATION_MS, ratePerSecond } = options;
-  const tally = new LoadTally();
-  const clients = await openClients(options, connections, tally);
-
-  const schedule = new Schedule(durationMs, connections, ratePerSecond);
-  tally.counters.startedAt = schedule.startedAt;
-  onStart?.(tally.counters);
-  const barrier = new FairnessBarrier({
-    countOpen: () => connections,
-    pauseMs: BARRIER_PAUSE_MS,
-  });
-
-  const run = { options, tally, schedule, barrier };
-  const left = await Promise.all(
-    clients.map((client, index) => runConnection(run, client, index)),
-  );
-  await barrier.stop();
-  const elapsedMs = performance.now() - schedule.startedAt;
-  await endClients(left, tally);
-
-  const { messages, failed } = tally.counters;
-  return {
-    messages,
-    failed,
-    failures: tally.failures,
-    firstErrors: tally.firstErrors,
-    bytes: messages * options.message.length,
-    durationMs: elapsedMs,
-    unsent: schedule.unsent(elapsedMs),
-    latencyMs: tally.latencies.summary(),
-    histogram: tally.latencies.buckets(MOST_BUCKETS),
-  };
+  return await new Load(options).run();
 }
 
-/** Counts what becomes of messages. */
-class LoadTally {
-  readonly counters: LoadCounters = { startedAt: 0, messages: 0, failed: 0 };
-  readonly failures: Partial<Record<FailureReason, number>> = {};
-  readonly firstErrors: Partial<Record<FailureReason, string>> = {};
-  readonly latencies = new Latencies();
-
-  addVerified(latencyMs: number): void {
-    this.latencies.record(latencyMs);
-    this.counters.messages++;
-  }
-
-  addFailed(error: unknown): void {
-    const reason = failureReason(error);
-    this.failures[reason] = (this.failures[reason] ?? 0) + 1;
-    this.firstErrors[reason] ??= describeError(error);
-    this.counters.failed++;
-  }
-}
-
-/** When messages are due. */
-class Schedule {
-  readonly startedAt = performance.now();
+class Load {
+  readonly #options: LoadOptions;
+  readonly #stop: AbortSignal;
+  readonly #messages: Messages;
+  readonly #tally: LoadTally;
+  readonly #ending: Ending;
+  readonly #links: Link[];
   readonly #durationMs: number;
-  readonly #endsAt: number;
-  readonly #connections: number;
-  readonly #ratePerSecond: number | undefined;
-  #sent = 0;
 
-  constructor(
-    durationMs: number,
-    connections: number,
-    ratePerSecond: number | undefined,
-  ) {
-    this.#durationMs = durationMs;
-    this.#endsAt = this.startedAt + durationMs;
-    this.#connections = connections;
-    this.#ratePerSecond = ratePerSecond;
+  constructor(options: LoadOptions) {
+    const { connections = DEFAULT_CONNECTIONS, ratePerSecond } = options;
+    this.#options = options;
+    this.#stop = options.signal ?? new AbortController().signal;
+    this.#durationMs = options.durationMs ?? DEFAULT_DURATION_MS;
+    this.#messages = new Messages(options.message);
+    this.#tally = new LoadTally({
+      connections,
+      messageBytes: this.#messages.bytes,
+      isOpenLoop: ratePerSecond !== undefined,
+    });
+    this.#ending = new Ending(this.#stop, () => this.#tally.longestMs);
+    const shared = {
+      ...{ connect: options.connect, messages: this.#messages },
+      giveUp: this.#ending.giveUp,
+      // Without a rate each connection makes its own pause.
+      pauseMs: ratePerSecond === undefined ? 0 : FAILURE_PAUSE_MS,
+    };
+    this.#links = Array.from({ length: connections }, () => new Link(shared));
   }
 
-  get isOver(): boolean {
-    return performance.now() >= this.#endsAt;
+  async run(): Promise<LoadSummary> {
+    const tally = this.#tally;
+    const ending = this.#ending;
+    await ending.wait(this.#open());
+    if (tally.error !== undefined) return tally.summary();
+
+    const onStop = () => tally.stop();
+    this.#stop.addEventListener("abort", onStop);
+    const cpu = process.cpuUsage();
+    tally.start(this.#stop.aborted ? 0 : this.#durationMs);
+    this.#options.onStart?.(tally);
+    await ending.wait(
+      this.#options.ratePerSecond === undefined
+        ? this.#runClosedLoop()
+        : this.#runOpenLoop(this.#options.ratePerSecond),
+    );
+    const { user, system } = process.cpuUsage(cpu);
+    tally.end((user + system) / 1000);
+    this.#stop.removeEventListener("abort", onStop);
+    await ending.wait(this.#end());
+    return tally.summary();
   }
 
-  /**
-   * Waits until a connection's next message is due, or the time is over. Messages
-   * go round the connections.
-   *
-   * @param connection The connection's number, from 0.
-   * @param turn How many messages it has sent.
-   * @returns When the message was due, as `performance.now()`.
-   */
-  async untilDue(
-    connection: number,
-    turn: number,
-    signal: AbortSignal | undefined,
-  ): Promise<number> {
-    const seq = connection + turn * this.#connections;
-    const dueAt = this.startedAt + seq * 1000 / this.#ratePerSecond!;
-    await until(Math.min(dueAt, this.#endsAt), signal);
-    return dueAt;
-  }
-
-  get hasRate(): boolean {
-    return this.#ratePerSecond !== undefined;
-  }
-
-  addSent(): void {
-    this.#sent++;
-  }
-
-  /** Returns how many messages were due and not sent. */
-  unsent(elapsedMs: number): number {
-    if (this.#ratePerSecond === undefined) return 0;
-    const durationMs = Math.min(elapsedMs, this.#durationMs);
-    const due = Math.ceil(durationMs * this.#ratePerSecond / 1000);
-    return Math.max(0, due - this.#sent);
-  }
-}
-
-/** Opens connections, a few at a time; one that fails is counted. */
-async function openClients(
-  { connect, retryMs = 0, signal }: LoadOptions,
-  connections: number,
-  tally: LoadTally,
-): Promise<(ProbeClient | undefined)[]> {
-  const clients: (ProbeClient | undefined)[] = [await connect(retryMs)];
-  const open = async () => {
-    while (clients.length < connections && !signal?.aborted) {
-      const index = clients.push(undefined) - 1;
+  /** Opens the connections, a few at a time; one that fails is counted. */
+  async #open(): Promise<void> {
+    const { retryMs = 0, onOpening } = this.#options;
+    const tally = this.#tally;
+    let opened = 0;
+    const open = async (link: Link, retryMs: number) => {
+      const askedAt = performance.now();
       try {
-        clients[index] = await connect(0);
+        const { client } = await link.connect(retryMs);
+        tally.addConnected(client);
       } catch (error) {
-        if (!signal?.aborted) tally.addFailed(error);
+        tally.addFailed(error, askedAt);
+        if (opened === 0) tally.error = error;
+      }
+      opened++;
+      onOpening?.(opened);
+    };
+    const [first, ...others] = this.#links;
+    await open(first!, retryMs);
+    if (tally.error !== undefined) return;
+    const openOthers = async () => {
+      while (!this.#stop.aborted) {
+        const link = others.pop();
+        if (!link) return;
+        await open(link, 0);
+      }
+    };
+    await Promise.all(Array.from({ length: CONNECTS_AT_ONCE }, openOthers));
+  }
+
+  /** Sends over each connection when the message before is back. */
+  async #runClosedLoop(): Promise<void> {
+    const barrier = new FairnessBarrier({
+      countOpen: () => this.#links.length,
+      pauseMs: BARRIER_PAUSE_MS,
+    });
+    const running = this.#links.map((link, index) =>
+      this.#sendInTurn(link, index, barrier)
+    );
+    await Promise.all(running);
+    await barrier.stop();
+  }
+
+  async #sendInTurn(
+    link: Link,
+    index: number,
+    barrier: FairnessBarrier,
+  ): Promise<void> {
+    const tally = this.#tally;
+    const bytes = this.#messages.bytes;
+    // One look at the clock a message: it takes longer than all that is counted.
+    let sentAt = performance.now();
+    for (let number = 1;; number++) {
+      if (this.#stop.aborted || sentAt >= tally.endsAt) return;
+      tally.begin(index, sentAt);
+      let connection = link.open;
+      try {
+        connection ??= await link.connect();
+        const { client, messages } = connection;
+        const message = messages.take(number);
+        const { durationMs } = await client.echo(message);
+        messages.giveBack(message);
+        sentAt = tally.addVerified(index, durationMs);
+        if (barrier.addRead(bytes)) {
+          await barrier.pass();
+          sentAt = performance.now();
+        }
+      } catch (error) {
+        link.drop(connection);
+        tally.settle(index);
+        const why = connection?.messages.explain(error, number);
+        tally.addFailed(error, sentAt, why);
+        if (performance.now() < tally.endsAt) {
+          await sleep(FAILURE_PAUSE_MS, this.#stop);
+        }
+        sentAt = performance.now();
       }
     }
-  };
-  await Promise.all(Array.from({ length: CONNECTS_AT_ONCE }, open));
-  return clients;
-}
+  }
 
-/** What the connections of a load share. */
-interface Run {
-  readonly options: LoadOptions;
-  readonly tally: LoadTally;
-  readonly schedule: Schedule;
-  readonly barrier: Barrier;
-}
+  /** Sends when a message is due, over one connection after the other. */
+  async #runOpenLoop(ratePerSecond: number): Promise<void> {
+    const tally = this.#tally;
+    const loop: OpenLoop = new OpenLoop({
+      ...{ startedAt: tally.startedAt, intervalMs: 1000 / ratePerSecond },
+      ...{ first: 1, last: Infinity, endsAt: tally.endsAt },
+      ...{ messageBytes: this.#messages.bytes, stop: this.#stop },
+      onUnsent: () => tally.addUnsent(),
+      send: (sent, lateMs) => {
+        tally.addLate(lateMs);
+        return this.#exchange(sent, loop);
+      },
+    });
+    tally.underWay = loop.underWay;
+    tally.addTooLate(await loop.run());
+    await loop.untilSettled();
+  }
 
-/** Sends over one connection until the time is over, and returns its client. */
-async function runConnection(
-  { options, tally, schedule, barrier }: Run,
-  client: ProbeClient | undefined,
-  index: number,
-): Promise<ProbeClient | undefined> {
-  const { connect, message, signal } = options;
-  for (let turn = 0;; turn++) {
-    const dueAt = schedule.hasRate
-      ? await schedule.untilDue(index, turn, signal)
-      : undefined;
-    if (signal?.aborted || schedule.isOver) break;
+  async #exchange(sent: Sent, loop: OpenLoop): Promise<void> {
+    const { number, sentAt } = sent;
+    const link = this.#links[number % this.#links.length]!;
+    let connection = link.open;
     try {
-      schedule.addSent();
-      client ??= await connect(0);
-      const { durationMs } = await client.echo(message);
-      tally.addVerified(
-        dueAt === undefined ? durationMs : performance.now() - dueAt,
-      );
-      if (barrier.addRead(message.length)) await barrier.pass();
+      connection ??= await link.connect();
+      const { client, messages } = connection;
+      const message = messages.take(number);
+      await client.echo(message);
+      messages.giveBack(message);
+      const now = performance.now();
+      loop.addReply(now);
+      // With the time that it waited for a connection.
+      this.#tally.addVerified(undefined, now - sentAt);
     } catch (error) {
-      client?.close();
-      client = undefined;
-      if (signal?.aborted) break;
-      tally.addFailed(error);
-      if (schedule.isOver) break;
-      await sleep(FAILURE_PAUSE_MS, signal);
+      link.drop(connection);
+      const why = connection?.messages.explain(error, number);
+      this.#tally.addFailed(error, sentAt, why, sent.repliedAt);
     }
   }
-  return client;
-}
 
-/** Ends the connections. Nothing may come after the last reply of one. */
-async function endClients(
-  clients: readonly (ProbeClient | undefined)[],
-  tally: LoadTally,
-): Promise<void> {
-  await Promise.all(clients.map(async (client) => {
-    try {
-      await client?.end();
-    } catch (error) {
-      if (reasonOf(error) === "mismatch") tally.addFailed(error);
-    }
-  }));
-}
-
-/** Waits until a moment, more exactly than a timer does. */
-async function until(
-  moment: number,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  const sleepMs = moment - performance.now() - TIMER_SLACK_MS;
-  if (sleepMs > 0) await sleep(sleepMs, signal);
-  while (performance.now() < moment && !signal?.aborted) await nextTurn();
+  /** Ends the connections. Nothing may come after the last reply of one. */
+  async #end(): Promise<void> {
+    await Promise.all(this.#links.map(async (link) => {
+      const { messages } = link.open ?? {};
+      try {
+        await link.end();
+      } catch (error) {
+        if (reasonOf(error) !== "mismatch") return;
+        const why = messages?.explain(error);
+        this.#tally.addFailed(error, performance.now(), why);
+      }
+    }));
+  }
 }

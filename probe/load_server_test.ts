@@ -2,7 +2,7 @@ import {
   assert,
   assertEquals,
   assertGreaterOrEqual,
-  assertRejects,
+  assertInstanceOf,
 } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { setImmediate as nextTurn } from "node:timers/promises";
@@ -10,9 +10,9 @@ import { writeAll } from "../net/streams.ts";
 import { serve } from "../server.ts";
 import { freePort, startPeer } from "../testing/peer.ts";
 import { connectTo } from "../testing/probe.ts";
-import { load, type LoadCounters } from "./load.ts";
+import { load, type LoadProgress } from "./load.ts";
 
-const message = new TextEncoder().encode("a message of 32 bytes and a bit.");
+const message = 32;
 
 /** Echoes, unless a message gets another answer by its number, from 1. */
 function peerThat(
@@ -42,12 +42,25 @@ describe("load() of a server", () => {
     const summary = await load(options);
     assertGreaterOrEqual(summary.messages, 150);
     assertEquals([summary.failed, summary.unsent], [0, 0]);
-    assertEquals(summary.bytes, summary.messages * message.length);
-    assertEquals(server.stats.bytes, summary.bytes);
+    assertEquals(server.stats.bytes, summary.messages * message);
     assertEquals(server.stats.accepted, 150);
-    assertGreaterOrEqual(summary.durationMs, 200);
+    assertEquals(Math.round(summary.durationMs), 200);
+    assertGreaterOrEqual(summary.messages, summary.messagesInTime);
     const inBuckets = summary.histogram.reduce((sum, b) => sum + b.count, 0);
     assertEquals(inBuckets, summary.messages);
+  });
+
+  it("counts what the server counted at a rate", async () => {
+    await using server = serve({ port: 0 });
+    const summary = await load({
+      ...{ connect: connectTo(server.addr), message, connections: 3 },
+      ...{ durationMs: 200, ratePerSecond: 500 },
+    });
+    const { messages, failed, unsent, tooLate } = summary;
+    assertEquals([failed, unsent], [0, 0]);
+    assertEquals(messages + tooLate, 100);
+    assertEquals(server.stats.bytes, messages * message);
+    assertEquals(server.stats.accepted, 3);
   });
 
   it("counts a failure, replaces the connection, and goes on", async () => {
@@ -58,18 +71,18 @@ describe("load() of a server", () => {
       if (number === 6) return Promise.resolve(conn.close());
       if (number === 9) stop.abort();
     });
-    const connect = connectTo({ port: peer.port, signal });
+    const connect = connectTo({ port: peer.port });
     const summary = await load({
       connect,
       message,
       signal,
       durationMs: 60_000,
     });
-    assertEquals(summary.failures, { mismatch: 1, closed: 1 });
-    assertEquals(summary.failed, 2);
+    const { unanswered = 0, ...failures } = summary.failures;
+    assertEquals(failures, { mismatch: 1, closed: 1 });
     assertEquals(peer.accepted, 3);
-    // What the ninth came to depends on how fast the abort is.
-    assert([6, 7].includes(summary.messages), `${summary.messages} messages`);
+    // What becomes of the ninth depends on how long the client may wait for it.
+    assertEquals(summary.messages + unanswered, 7);
   });
 
   it("goes on across a restart on the same port", async () => {
@@ -77,25 +90,27 @@ describe("load() of a server", () => {
     const before = serve({ port, drainTimeoutMs: 0 });
     const stop = new AbortController();
     const { signal } = stop;
-    const connect = connectTo({ port, signal });
+    const connect = connectTo({ port });
     const isRefused = Promise.withResolvers<void>();
-    let counters: Readonly<LoadCounters> | undefined;
+    let progress: LoadProgress | undefined;
     let isOver = false;
     const loading = load({
       ...{ message, connections: 3, durationMs: 20_000, signal },
-      async connect(retryMs) {
+      async connect(options) {
         try {
-          return await connect(retryMs);
+          return await connect(options);
         } catch (error) {
           isRefused.resolve();
           throw error;
         }
       },
-      onStart: (given) => counters = given,
+      onStart: (given) => progress = given,
+      onOpening() {},
     }).finally(() => isOver = true);
     const untilMore = async () => {
-      const messages = counters?.messages ?? 0;
-      while ((counters?.messages ?? 0) <= messages) {
+      const count = () => progress?.summary().messages ?? 0;
+      const before = count();
+      while (count() <= before) {
         assert(!isOver, "the load ended without another message");
         await nextTurn();
       }
@@ -128,23 +143,61 @@ describe("load() of a server", () => {
       const length = await conn.read(buffer);
       await writeAll(conn, buffer.subarray(0, length!));
       // The client has ended its side.
-      await conn.read(buffer);
-      await writeAll(conn, buffer.subarray(0, 1));
+      await conn.read(buffer.subarray(length!));
+      await writeAll(conn, buffer.subarray(0, length!));
       conn.close();
     });
-    const { messages, failures } = await load({
+    const { messages, failures, firstErrors } = await load({
       connect: connectTo({ port: peer.port }),
-      ...{ message, durationMs: 100, ratePerSecond: 1 },
+      ...{ message: 64, durationMs: 100, ratePerSecond: 1 },
     });
-    assertEquals(messages, 1);
-    assertEquals(failures, { mismatch: 1 });
+    assertEquals([messages, failures], [1, { mismatch: 1 }]);
+    assertEquals(firstErrors.mismatch, "the reply to message 1 came again");
   });
 
-  it("fails as a whole when no server is there", async () => {
-    const connect = connectTo({ port: freePort() });
-    await assertRejects(
-      () => load({ connect, message }),
-      Deno.errors.ConnectionRefused,
+  it("names the message whose reply came again", async () => {
+    let last: Uint8Array | undefined;
+    using peer = peerThat(async (conn, bytes, number) => {
+      if (number === 5) await writeAll(conn, last!);
+      last = bytes;
+      await writeAll(conn, bytes);
+    });
+    const summary = await load({
+      connect: connectTo({ port: peer.port }),
+      ...{ message: 64, durationMs: 100 },
+    });
+    assertEquals(summary.failures, { mismatch: 1 });
+    assertEquals(summary.firstErrors, {
+      mismatch: "the reply to message 4 came again",
+    });
+  });
+
+  it("tells of what never comes back at a rate", async () => {
+    using peer = peerThat((_, __, number) =>
+      number > 1 ? new Promise(() => {}) : undefined
     );
+    const stop = new AbortController();
+    const summary = await load({
+      connect: connectTo({ port: peer.port }),
+      ...{ message, durationMs: 60_000, ratePerSecond: 20 },
+      signal: stop.signal,
+      onStart: (progress) => {
+        const timer = setInterval(() => {
+          if (progress.underWayNow().messages < 3) return;
+          clearInterval(timer);
+          stop.abort();
+        }, 1);
+      },
+    });
+    const { messages, failures, durationMs } = summary;
+    assert(messages <= 1 && durationMs < 60_000);
+    assertGreaterOrEqual(failures.unanswered!, 3);
+  });
+
+  it("ends with why no server is there", async () => {
+    const connect = connectTo({ port: freePort() });
+    const { error, failures } = await load({ connect, message });
+    assertInstanceOf(error, Deno.errors.ConnectionRefused);
+    assertEquals(failures, { refused: 1 });
   });
 });

@@ -1,67 +1,10 @@
-import {
-  assert,
-  assertEquals,
-  assertGreaterOrEqual,
-  assertRejects,
-} from "@std/assert";
+import { assert, assertEquals, assertGreaterOrEqual } from "@std/assert";
 import { delay } from "@std/async/delay";
 import { describe, it } from "@std/testing/bdd";
-import { setImmediate as nextTurn } from "node:timers/promises";
-import { SelfPipe } from "../net/self_pipe.ts";
-import { type FakeClock, stopClock } from "../testing/clock.ts";
-import { type Answer, failure, PlayedClients } from "../testing/probe.ts";
-import { replace } from "../testing/replace.ts";
-import {
-  load,
-  type LoadCounters,
-  type LoadOptions,
-  type LoadSummary,
-} from "./load.ts";
-
-const message = new TextEncoder().encode("a message of 32 bytes and a bit.");
-
-/** Moves a clock on, step by step, until a load ends. */
-async function untilEnd(
-  clock: FakeClock,
-  loading: Promise<LoadSummary>,
-  stepMs = 1,
-): Promise<LoadSummary> {
-  let isOver = false;
-  const end = () => isOver = true;
-  loading.then(end, end);
-  for (let step = 0; !isOver; step++) {
-    if (step === 1000) throw new Error(`no end after ${step * stepMs} ms`);
-    await clock.pass(stepMs);
-    // A load waits for turns of the event loop, too.
-    await nextTurn();
-  }
-  return await loading;
-}
-
-/** Lets the event loop look at its sockets when a test says so. */
-function playPolls(untilPolled: () => Promise<void>): Disposable {
-  return replace(SelfPipe.prototype, "untilPolled", untilPolled);
-}
-
-/** Loads for 100 ms with played clients, on a clock of the test's. */
-async function play(
-  options: Partial<LoadOptions>,
-  answer: Answer = () => {},
-  { startMs = 0, stepMs }: { startMs?: number; stepMs?: number } = {},
-) {
-  using clock = stopClock();
-  using _ = playPolls(() => Promise.resolve());
-  await clock.pass(startMs);
-  const startedAt = performance.now();
-  const clients = new PlayedClients(answer);
-  const { connect } = clients;
-  const loading = load({ connect, message, durationMs: 100, ...options });
-  const summary = await untilEnd(clock, loading, stepMs);
-  assertEquals(clock.timers, 0);
-  const times = (method: Parameters<typeof clients.of>[0]) =>
-    clients.of(method).map(({ at }) => at - startedAt);
-  return { clients, summary, times };
-}
+import { type Answer, failure, mismatch, playLoad } from "../testing/probe.ts";
+import { LOCAL, REMOTE } from "../testing/socket.ts";
+import { UnansweredError } from "./failure.ts";
+import type { LoadOptions, LoadProgress } from "./load.ts";
 
 /** Lets each round trip take some time, and say so. */
 function taking(ms: number): Answer {
@@ -85,7 +28,7 @@ function failing(errors: Record<number, Error>): Answer {
 
 describe("load()", () => {
   it("counts what came back on all connections, and how fast", async () => {
-    const { summary, clients } = await play(
+    const { summary, clients, timers } = await playLoad(
       { connections: 2 },
       async ({ method, client }) => {
         if (method !== "echo") return;
@@ -93,37 +36,59 @@ describe("load()", () => {
         return client * 10;
       },
     );
-    const { latencyMs, ...rest } = summary;
+    const { latencyMs, timeline, processorShare, ...rest } = summary;
     assertEquals(rest, {
       ...{ messages: 15, failed: 0, failures: {}, firstErrors: {}, unsent: 0 },
-      ...{ bytes: 480, durationMs: 100 },
+      // The last two come at the very end.
+      ...{ messagesInTime: 13, lastAfterMs: 0, tooLate: 0, error: undefined },
+      ...{ durationMs: 100, longestOutageMs: 0, lateMs: undefined },
+      ...{ busyShare: 1 },
+      ends: { local: { ...LOCAL, port: 50_001 }, remote: REMOTE },
       histogram: [{ uptoMs: 10, count: 10 }, { uptoMs: 20, count: 5 }],
     });
     assertEquals([latencyMs!.min, latencyMs!.max], [10, 20]);
+    assertEquals(timeline.map(({ messages }) => messages), [15]);
+    assertGreaterOrEqual(processorShare, 0);
     assertEquals(clients.story.slice(-2), ["1 end", "2 end"]);
-    assertEquals(clients.of("end").length, 2);
-    assertEquals(clients.of("close").length, 0);
+    assertEquals([clients.of("end").length, timers], [2, 0]);
   });
 
   it("has one connection and goes on for ten seconds by default", async () => {
-    const { clients, summary } = await play(
+    const { clients, summary } = await playLoad(
       { durationMs: undefined },
       taking(1000),
-      { stepMs: 500 },
+      500,
     );
     assertEquals([summary.messages, summary.durationMs], [10, 10_000]);
     assertEquals(clients.of("connect").length, 1);
+    const rows = summary.timeline.slice(0, 10).map((row) => row.messages);
+    assertEquals(rows, [0, ...Array(9).fill(1)]);
+  });
+
+  it("numbers the messages of each connection", async () => {
+    const { clients } = await playLoad(
+      { connections: 2, durationMs: 20, message: 64 },
+      taking(10),
+    );
+    const texts = clients.of("echo").map(({ message }) =>
+      new TextDecoder().decode(message).slice(29, 57)
+    );
+    assertEquals(texts, [
+      ...["0000001 message 000000000001", "0000002 message 000000000001"],
+      ...["0000001 message 000000000002", "0000002 message 000000000002"],
+    ]);
   });
 
   it("connects sixteen clients at once after the first", async () => {
-    let counters: Readonly<LoadCounters> | undefined;
-    let startedAt = 0;
-    const { clients, times, summary } = await play({
+    let progress: LoadProgress | undefined;
+    const opened: number[] = [];
+    const { clients, times, summary } = await playLoad({
       ...{ connections: 50, retryMs: 500, durationMs: 10 },
+      onOpening: (count) => opened.push(count),
       onStart(given) {
-        counters = given;
-        startedAt = performance.now();
-        assertEquals({ ...given }, { startedAt, messages: 0, failed: 0 });
+        progress = given;
+        assertEquals(given.startedAt, performance.now());
+        assertEquals([given.failed, given.summary().messages], [0, 0]);
       },
     }, async ({ method }) => {
       await delay(method === "connect" ? 10 : 5);
@@ -133,6 +98,7 @@ describe("load()", () => {
       atOnce.set(at, (atOnce.get(at) ?? 0) + 1);
     }
     assertEquals([...atOnce], [[0, 1], [10, 16], [20, 16], [30, 16], [40, 1]]);
+    assertEquals(opened, Array.from({ length: 50 }, (_, at) => at + 1));
     const [first, ...others] = clients.of("connect");
     assertEquals(first!.retryMs, 500);
     assert(others.every(({ retryMs }) => retryMs === 0));
@@ -140,40 +106,60 @@ describe("load()", () => {
     assertEquals(times("echo").slice(0, 50), Array(50).fill(50));
     assertEquals(new Set(clients.of("echo").map((c) => c.client)).size, 50);
     assertEquals([summary.messages, summary.durationMs], [100, 10]);
-    assertEquals({ ...counters! }, { startedAt, messages: 100, failed: 0 });
+    assertEquals(progress!.startedAt, 1050);
   });
 
-  it("fails as a whole when the first connection fails", async () => {
-    const clients = new PlayedClients(() => {
-      throw failure("refused", "nothing is there");
-    });
-    const { connect } = clients;
-    await assertRejects(
-      () => load({ connect, message, connections: 3 }),
-      Error,
-      "nothing is there",
-    );
-    assertEquals(clients.story, ["1 connect"]);
-    assertEquals(clients.calls[0]!.retryMs, 0);
+  it("ends with what made the first connection impossible", async () => {
+    for (const ratePerSecond of [undefined, 100]) {
+      const error = failure("refused", "Nothing is there");
+      let hasStarted = false;
+      const { clients, summary, timers } = await playLoad({
+        ...{ connections: 3, ratePerSecond },
+        onStart: () => hasStarted = true,
+      }, () => {
+        throw error;
+      });
+      assertEquals(summary.error, error);
+      assertEquals([summary.failed, summary.failures], [1, { refused: 1 }]);
+      assertEquals(summary.firstErrors, { refused: "nothing is there" });
+      assertEquals([summary.messages, summary.durationMs], [0, 0]);
+      assertEquals([summary.ends, hasStarted, timers], [undefined, false, 0]);
+      assertEquals(clients.story, ["1 connect"]);
+      assertEquals(clients.calls[0]!.retryMs, 0);
+    }
   });
 
   it("counts a connection that cannot be made, and goes on", async () => {
-    const { clients, summary, times } = await play(
-      { connections: 3, retryMs: 500 },
+    const { clients, summary, times } = await playLoad(
+      { connections: 3, retryMs: 500, onOpening() {} },
       async ({ method, nth }) => {
         if (method === "connect" && nth === 2) throw failure("refused");
         if (method === "echo") await delay(10);
       },
     );
-    assertEquals(summary.failures, { refused: 1 });
+    assertEquals([summary.failures, summary.error], [
+      { refused: 1 },
+      undefined,
+    ]);
     assertEquals([summary.messages, summary.failed], [30, 1]);
     assertEquals(times("connect"), [0, 0, 0, 0]);
     const retries = clients.of("connect").map(({ retryMs }) => retryMs);
     assertEquals(retries, [500, 0, 0, 0]);
   });
 
+  it("goes on also when nothing watches it connect", async () => {
+    const { summary } = await playLoad(
+      { connections: 3 },
+      ({ method, nth }) => {
+        if (method === "connect" && nth === 2) throw failure("refused");
+        return method === "echo" ? delay(10) : undefined;
+      },
+    );
+    assertEquals([summary.error, summary.messages], [undefined, 30]);
+  });
+
   it("counts failures by reason, with the words of the first", async () => {
-    const { summary } = await play(
+    const { summary } = await playLoad(
       { durationMs: 500 },
       failing({
         1: failure("mismatch", "One byte differs"),
@@ -188,10 +174,30 @@ describe("load()", () => {
     });
     // Each failure took 10 ms and a pause of 100 ms: 60 ms are left.
     assertEquals([summary.messages, summary.failed], [6, 4]);
+    assertEquals(summary.longestOutageMs, 230);
+  });
+
+  it("names the message whose reply came again", async () => {
+    const sent: Uint8Array[] = [];
+    for (const ratePerSecond of [undefined, 100]) {
+      sent.length = 0;
+      const { summary } = await playLoad(
+        { durationMs: 30, message: 64, ratePerSecond },
+        async ({ method, message }) => {
+          if (method !== "echo") return;
+          sent.push(message!);
+          await delay(5);
+          if (sent.length === 2) throw mismatch(sent[1]!, sent[0]!);
+        },
+      );
+      assertEquals(summary.firstErrors, {
+        mismatch: "the reply to message 1 came again",
+      });
+    }
   });
 
   it("replaces a connection that failed after a pause", async () => {
-    const { clients, times } = await play(
+    const { clients, times } = await playLoad(
       { durationMs: 230, retryMs: 500 },
       async ({ method, nth }) => {
         if (method === "connect" && nth > 1) throw failure("refused");
@@ -201,8 +207,7 @@ describe("load()", () => {
       },
     );
     assertEquals(clients.story, [
-      ...["1 connect", "1 echo", "1 echo", "1 close"],
-      ...["2 connect", "3 connect"],
+      ...["1 connect", "1 echo", "1 echo", "2 connect", "3 connect"],
     ]);
     assertEquals(times("connect"), [0, 120, 220]);
     const retries = clients.of("connect").map(({ retryMs }) => retryMs);
@@ -210,31 +215,32 @@ describe("load()", () => {
   });
 
   it("sends over the connection that replaced another", async () => {
-    const { clients, summary } = await play(
+    const { clients, summary } = await playLoad(
       { durationMs: 130 },
       failing({ 1: failure("closed") }),
     );
     assertEquals(clients.story, [
-      ...["1 connect", "1 echo", "1 close"],
-      ...["2 connect", "2 echo", "2 echo", "2 end"],
+      ...["1 connect", "1 echo", "2 connect", "2 echo", "2 echo", "2 end"],
     ]);
     assertEquals([summary.messages, summary.failed], [2, 1]);
   });
 
   it("waits for the messages under way when the time is over", async () => {
-    const { summary } = await play({ durationMs: 15 }, taking(10));
-    assertEquals([summary.messages, summary.durationMs], [2, 20]);
-    const { summary: failed } = await play(
+    const { summary } = await playLoad({ durationMs: 15 }, taking(10));
+    assertEquals([summary.messages, summary.messagesInTime], [2, 1]);
+    assertEquals([summary.durationMs, summary.lastAfterMs], [15, 5]);
+    const { summary: failed, tookMs } = await playLoad(
       { durationMs: 15 },
       failing({ 2: failure("timeout") }),
     );
     assertEquals([failed.messages, failed.failed], [1, 1]);
     // Nothing replaces the connection any more.
-    assertEquals(failed.durationMs, 20);
+    assertEquals([failed.durationMs, failed.lastAfterMs], [15, 0]);
+    assertEquals(tookMs, 20);
   });
 
   it("takes bytes after the last reply for a failure", async () => {
-    const { summary } = await play(
+    const { summary } = await playLoad(
       { connections: 3, durationMs: 10 },
       async ({ method, client }) => {
         await delay(method === "connect" ? 0 : 10);
@@ -247,289 +253,115 @@ describe("load()", () => {
     assertEquals(summary.failures, { mismatch: 1 });
     assertEquals(summary.firstErrors, { mismatch: "one byte too many" });
     // Taking leave is no part of the load.
-    assertEquals(summary.durationMs, 10);
-  });
-
-  it("has no latencies to sum up when nothing came back", async () => {
-    const { summary } = await play({}, failing({ 1: failure("timeout") }));
-    assertEquals([summary.latencyMs, summary.histogram], [undefined, []]);
-  });
-
-  it("has a histogram of a dozen rows at most", async () => {
-    for (const [shortest, rows] of [[0.2, 12], [0.1, 9]] as const) {
-      const { summary } = await play({}, async ({ method, nth }) => {
-        if (method !== "echo") return;
-        await delay(10);
-        return nth === 1 ? shortest : 1000;
-      });
-      const counts = summary.histogram.map(({ count }) => count);
-      assertEquals(counts, [1, ...Array(rows - 2).fill(0), 9]);
-    }
-  });
-
-  it("lets no connection starve where a turn is too short for all", async () => {
-    using clock = stopClock();
-    let polled = Promise.withResolvers<void>();
-    using _ = playPolls(() => polled.promise);
-    const waiting: (() => void)[] = [];
-    const served = new Map<number, number>();
-    const { connect } = new PlayedClients(({ method, client }) => {
-      if (method !== "echo") return;
-      return new Promise<void>((resolve) =>
-        waiting.push(() => {
-          served.set(client, (served.get(client) ?? 0) + 1);
-          resolve();
-        })
-      );
-    });
-    const stop = new AbortController();
-    const { signal } = stop;
-    const loading = load({ connect, message, connections: 300, signal });
-    // As Deno's event loop does it: 128 in a turn, those that came last first.
-    for (let turn = 0; turn < 100; turn++) {
-      for (const reply of waiting.splice(-128).reverse()) reply();
-      await clock.pass(1);
-      polled.resolve();
-      polled = Promise.withResolvers();
-      await nextTurn();
-    }
-    assertEquals(served.size, 300);
-    assertGreaterOrEqual(Math.min(...served.values()), 15);
-    stop.abort();
-    for (const reply of waiting.splice(0)) reply();
-    polled.resolve();
-    const summary = await loading;
-    assertEquals(clock.timers, 0);
-    const all = [...served.values()].reduce((sum, count) => sum + count);
-    assertEquals([summary.messages, summary.failed], [all, 0]);
-  });
-
-  it("has connections wait for each other every 2 ms at most", async () => {
-    // Among 128, whose replies come each millisecond, five closings of two polls.
-    for (const [connections, expected] of [[1, 0], [128, 10]] as const) {
-      using clock = stopClock();
-      let polls = 0;
-      using _ = playPolls(() => {
-        polls++;
-        return Promise.resolve();
-      });
-      const { connect } = new PlayedClients(taking(1));
-      const options = { connections, durationMs: 10 };
-      await untilEnd(clock, load({ connect, message, ...options }));
-      assertEquals(polls, expected);
-    }
-  });
-
-  it("holds no reply back before many came", async () => {
-    using clock = stopClock();
-    const waiting: (() => void)[] = [];
-    const { connect } = new PlayedClients(({ method }) => {
-      if (method !== "echo") return;
-      return new Promise<void>((resolve) => waiting.push(resolve));
-    });
-    const options = { connections: 128, durationMs: 10 };
-    const loading = load({ connect, message, ...options });
-    await clock.pass(5);
-    assertEquals(waiting.length, 128);
-    for (let reply = 0; reply < 63; reply++) waiting[reply]!();
-    // Less than a turn of the event loop.
-    for (let job = 0; job < 50; job++) await Promise.resolve();
-    assertEquals(waiting.length, 128 + 63);
-    await clock.pass(5);
-    for (const reply of waiting) reply();
-    assertEquals((await loading).messages, 128 + 63);
-  });
-});
-
-describe("load() at a rate", () => {
-  it("sends at equal distances, round the connections", async () => {
-    const { clients, summary, times } = await play(
-      { connections: 4, ratePerSecond: 100 },
-      taking(3),
-    );
-    assertEquals(times("echo"), [0, 10, 20, 30, 40, 50, 60, 70, 80, 90]);
-    assertEquals(
-      clients.of("echo").map(({ client }) => client),
-      [1, 2, 3, 4, 1, 2, 3, 4, 1, 2],
-    );
-    assertEquals([summary.messages, summary.unsent], [10, 0]);
-    assertEquals(summary.durationMs, 100);
-    assertEquals([summary.latencyMs!.min, summary.latencyMs!.max], [3, 3]);
-  });
-
-  it("sends no message before it is due", async () => {
-    const { summary, times } = await play({
-      ...{ connections: 2, durationMs: 20, ratePerSecond: 300 },
-    });
-    // Every 3.3 ms, on a clock that moves by whole milliseconds.
-    assertEquals(times("echo"), [0, 4, 7, 10, 14, 17]);
-    assertEquals(summary.latencyMs!.max, 0.666667);
-  });
-
-  it("ends in time, also when the next message is due much later", async () => {
-    const { summary, times } = await play({ ratePerSecond: 0.001 });
-    assertEquals(times("echo"), [0]);
-    assertEquals([summary.messages, summary.unsent], [1, 0]);
-    assertEquals(summary.durationMs, 100);
-  });
-
-  it("shows a stall in every message that it delayed", async () => {
-    const { summary, times } = await play(
-      { ratePerSecond: 100 },
-      async ({ method, nth }) => {
-        if (method === "echo" && nth === 3) await delay(45);
-      },
-    );
-    // What is overdue goes out at once, and then all is on time again.
-    assertEquals(times("echo"), [0, 10, 20, 65, 65, 65, 65, 70, 80, 90]);
-    const late = [45, 35, 25, 15, 5];
-    const { max, mean, p50 } = summary.latencyMs!;
-    const total = late.reduce((sum, ms) => sum + ms);
-    assertEquals([max, Math.round(mean * 10)], [45, total]);
-    assert(p50 < 1);
-    assertEquals([summary.messages, summary.unsent], [10, 0]);
-    const { summary: long } = await play(
-      { ratePerSecond: 100 },
-      async ({ method, nth }) => {
-        if (method === "echo" && nth === 1) await delay(85);
-      },
-    );
-    // 85, 75, ... 5 and 0 ms.
-    assertEquals(Math.round(long.latencyMs!.p50), 35);
-  });
-
-  it("tells how much was due and could not be sent", async () => {
-    const stalled = await play({ ratePerSecond: 25 }, taking(150));
-    // Due at 0, 40 and 80 ms.
-    const { messages, unsent, durationMs } = stalled.summary;
-    assertEquals([messages, unsent, durationMs], [1, 2, 150]);
-    // 28.3 + 100 - 28.3 is more than 100, by a rounding error.
-    const odd = { startMs: 28.3 };
-    const { summary } = await play({ ratePerSecond: 100 }, taking(150), odd);
-    assertEquals([summary.messages, summary.unsent], [1, 9]);
-    const slow = await play({ connections: 2, ratePerSecond: 100 }, taking(40));
-    assertEquals([slow.summary.messages, slow.summary.unsent], [6, 4]);
-  });
-
-  it("counts a failed message as sent", async () => {
-    const { summary } = await play({ ratePerSecond: 50 }, ({ method }) => {
-      if (method === "echo") throw failure("timeout");
-    });
-    assertEquals([summary.failed, summary.unsent], [1, 4]);
-    const { summary: refused } = await play(
-      { ratePerSecond: 10, durationMs: 150 },
-      ({ method, nth }) => {
-        if (method === "echo" || nth > 1) throw failure("refused");
-      },
-    );
-    assertEquals([refused.failed, refused.unsent], [2, 0]);
-  });
-
-  it("leaves the processor alone until a message is due", async () => {
-    using clock = stopClock();
-    const { connect } = new PlayedClients();
-    const loading = load({
-      ...{ connect, message, ratePerSecond: 1, durationMs: 100 },
-    });
-    await clock.pass(50);
-    assertEquals(clock.timers, 1);
-    await untilEnd(clock, loading);
+    assertEquals([summary.durationMs, summary.busyShare], [10, 0.1]);
   });
 });
 
 describe("load() with a signal", () => {
   /** Loads until its signal is aborted, some time after the clock started. */
   async function playUntil(
-    abortMs: number,
-    options: Partial<LoadOptions>,
-    answerUntil: (signal: AbortSignal) => Answer = () => () => {},
+    stopMs: number,
+    options: Partial<LoadOptions> = {},
+    answer?: Answer,
   ) {
     const stop = new AbortController();
-    const { signal } = stop;
-    return await play({
-      ...{ ...options, durationMs: Infinity, signal },
-      onStart: () => setTimeout(() => stop.abort(), abortMs),
-    }, answerUntil(signal));
+    return await playLoad({
+      ...{ ...options, durationMs: Infinity, signal: stop.signal },
+      onStart: () => setTimeout(() => stop.abort(), stopMs),
+    }, answer);
   }
 
-  it("does not count what the abort cut off", async () => {
-    const { clients, summary } = await playUntil(
+  it("counts what comes back in the grace", async () => {
+    const { clients, summary, tookMs, timers } = await playUntil(
       25,
       { connections: 2 },
-      (signal) => async ({ method }) => {
-        if (method === "echo") await delay(10, { signal });
+      taking(10),
+    );
+    assertEquals([summary.messages, summary.failed], [6, 0]);
+    assertEquals([summary.messagesInTime, summary.lastAfterMs], [4, 5]);
+    assertEquals([summary.durationMs, tookMs, timers], [25, 30, 0]);
+    assertEquals(clients.story.slice(-2), ["1 end", "2 end"]);
+  });
+
+  it("loses what is still out when the grace is over", async () => {
+    const { clients, summary, tookMs, timers } = await playUntil(
+      350,
+      { connections: 3 },
+      async ({ method, client, nth }) => {
+        if (method !== "echo") return;
+        // The longest round trip takes 150 ms.
+        await (nth > 6 && client < 3 ? new Promise(() => {}) : delay(150));
+        return 150;
       },
     );
-    assertEquals([summary.messages, summary.failed], [4, 0]);
-    assertEquals(summary.durationMs, 25);
-    assertEquals(clients.story.slice(-2), ["1 close", "2 close"]);
+    assertEquals([summary.messages, summary.failures], [7, { unanswered: 2 }]);
+    assertEquals(summary.firstErrors, {
+      unanswered: "no reply when the run ended",
+    });
+    assertEquals([summary.durationMs, tookMs, timers], [350, 500, 0]);
+    assertEquals(clients.story.slice(-1), ["3 end"]);
   });
 
   it("opens no more connections", async () => {
     const stop = new AbortController();
     const { signal } = stop;
     let hasStarted = false;
-    const { clients, summary } = await play({
-      ...{ connections: 50, signal },
+    const { clients, summary, timers } = await playLoad({
+      ...{ connections: 50, signal, onOpening() {} },
       onStart: () => hasStarted = true,
     }, async ({ nth, method }) => {
       if (method !== "connect") return;
       if (nth === 17) setTimeout(() => stop.abort(), 5);
-      await delay(10, { signal });
+      await delay(10);
     });
     assert(hasStarted);
+    // Those that are being opened are there before the grace is over.
     assertEquals(clients.of("connect").length, 17);
-    assertEquals(clients.of("echo").length, 0);
-    assertEquals([summary.messages, summary.failed], [0, 0]);
-    assertEquals(clients.story.slice(17), ["1 end"]);
+    assertEquals([clients.of("echo").length, clients.of("end").length], [
+      0,
+      17,
+    ]);
+    assertEquals([summary.messages, summary.failed, timers], [0, 0, 0]);
+  });
+
+  it("gives the first connection up", async () => {
+    const stop = new AbortController();
+    const { summary, tookMs } = await playLoad(
+      { signal: stop.signal, retryMs: 60_000 },
+      () => {
+        setTimeout(() => stop.abort(), 50);
+        return new Promise(() => {});
+      },
+    );
+    assertEquals(summary.failures, { unanswered: 1 });
+    assert(summary.error instanceof UnansweredError);
+    assertEquals(tookMs, 150);
   });
 
   it("does not wait for the replacement of a connection", async () => {
-    const answerUntil = (signal: AbortSignal): Answer => async (call) => {
-      if (call.method === "echo") throw failure("closed");
-      if (call.method === "connect" && call.nth === 2) {
-        await delay(100, { signal });
-      }
+    const answer: Answer = async ({ method, nth }) => {
+      if (method === "echo") throw failure("closed");
+      if (method === "connect" && nth === 2) await new Promise(() => {});
     };
-    for (const [abortMs, connects] of [[50, 1], [150, 2]] as const) {
-      const { clients, summary } = await playUntil(abortMs, {}, answerUntil);
-      assertEquals(summary.durationMs, abortMs);
+    for (
+      const [stopMs, connects, failed] of [[50, 1, 0], [150, 2, 1]] as const
+    ) {
+      const { clients, summary, tookMs } = await playUntil(stopMs, {}, answer);
+      assertEquals([summary.durationMs, tookMs], [
+        stopMs,
+        stopMs + failed * 100,
+      ]);
       assertEquals(clients.of("connect").length, connects);
-      assertEquals(summary.failures, { closed: 1 });
+      assertEquals(summary.failures.closed, 1);
+      assertEquals(summary.failures.unanswered ?? 0, failed);
     }
   });
 
-  it("sends nothing more when messages are due later", async () => {
-    // The last two milliseconds of a wait are no timer's.
-    for (const abortMs of [50, 99]) {
-      const options = { connections: 3, ratePerSecond: 10 };
-      const { clients, summary } = await playUntil(abortMs, options);
-      assertEquals(summary.durationMs, abortMs);
-      assertEquals(clients.of("echo").length, 1);
-      assertEquals([summary.messages, summary.unsent], [1, 0]);
-    }
-  });
-
-  it("counts what was due until then", async () => {
-    const { summary } = await playUntil(
-      25,
-      { connections: 2, ratePerSecond: 100 },
-      (signal) => async ({ method, client }) => {
-        if (method === "echo" && client === 1) await delay(1000, { signal });
-      },
-    );
-    // The message of 20 ms waited for the one of 0 ms, which the abort cut off.
-    assertEquals([summary.messages, summary.unsent], [1, 1]);
-    assertEquals(summary.failed, 0);
-    // The message of the very moment of the abort was sent.
-    const stop = new AbortController();
-    const punctual = await play(
-      { ratePerSecond: 100, signal: stop.signal },
-      ({ method, nth }) => {
-        if (method === "echo" && nth === 2) stop.abort();
-      },
-    );
-    assertEquals(punctual.times("echo"), [0, 10]);
-    assertEquals(punctual.summary.unsent, 0);
+  it("looks for bytes after the last reply", async () => {
+    const { summary } = await playUntil(25, {}, async ({ method }) => {
+      if (method === "echo") await delay(10);
+      if (method === "end") throw failure("mismatch", "too many");
+    });
+    assertEquals([summary.messages, summary.failures], [3, { mismatch: 1 }]);
   });
 });

@@ -4,11 +4,19 @@
  * @module
  */
 
-import { sleep } from "../net/time.ts";
+import { describeError, isNetworkError } from "../net/errors.ts";
 import { DEFAULT_INTERVAL_MS } from "./defaults.ts";
-import { type FailureReason, failureReason } from "./failure.ts";
-import { Latencies, type LatencySummary } from "./latency.ts";
+import { Ending } from "./ending.ts";
+import { failureReason } from "./failure.ts";
+import { type Connection, endsOf, Link } from "./link.ts";
+import { Messages } from "./messages.ts";
+import { OpenLoop, type Sent } from "./open_loop.ts";
+import type { PingEvent } from "./ping_events.ts";
+import { type PingSummary, PingTally } from "./ping_tally.ts";
 import type { ProbeClient, ProbeOptions } from "./probe_client.ts";
+
+export type { PingEvent } from "./ping_events.ts";
+export type { PingSummary } from "./ping_tally.ts";
 
 /** Options for {@linkcode ping}. */
 export interface PingOptions extends ProbeOptions {
@@ -20,8 +28,8 @@ export interface PingOptions extends ProbeOptions {
   count?: number | undefined;
 
   /**
-   * The time from one sending to the next, in milliseconds. When a message takes
-   * longer, the turns that it covers are left out.
+   * The time from one sending to the next, in milliseconds, whatever is under way.
+   * With 0 each message is sent when the one before it is settled.
    *
    * @default {1000}
    */
@@ -34,61 +42,14 @@ export interface PingOptions extends ProbeOptions {
    */
   reconnect?: boolean | undefined;
 
-  /** Called for each event; the next message waits for its promise. */
+  /**
+   * Called for each event, one after another. A message counts as under way until
+   * the promise of its event settles.
+   */
   onEvent?: ((event: PingEvent) => Promise<void> | void) | undefined;
-}
 
-/** A connection was made. */
-export interface ConnectedEvent {
-  /** The kind of event. */
-  type: "connected";
-  /** How long connecting took, in milliseconds. */
-  connectMs: number;
-}
-
-/** A message came back, every byte of it. */
-export interface ReplyEvent {
-  /** The kind of event. */
-  type: "reply";
-  /** The message's number, from 1. */
-  seq: number;
-  /** How many bytes it has. */
-  bytes: number;
-  /** The round trip, in milliseconds. */
-  rttMs: number;
-  /** How long connecting for it took, in milliseconds, with `reconnect`. */
-  connectMs: number | undefined;
-}
-
-/** A message did not come back, or not as it was sent. */
-export interface LostEvent {
-  /** The kind of event. */
-  type: "lost";
-  /** The message's number, from 1. */
-  seq: number;
-  /** Why it was lost. */
-  reason: FailureReason;
-  /** What was thrown. */
-  error: unknown;
-}
-
-/** Any event of a ping. */
-export type PingEvent = ConnectedEvent | ReplyEvent | LostEvent;
-
-/** What a ping found. */
-export interface PingSummary {
-  /** How many messages were sent, or could not be. */
-  sent: number;
-  /** How many came back, every byte verified. */
-  verified: number;
-  /** How many did not. */
-  lost: number;
-  /** The longest time from sending a message that was lost until one came back. */
-  longestOutageMs: number;
-  /** How long all of it took, in milliseconds. */
-  durationMs: number;
-  /** How the round trips are spread, if any message came back. */
-  rttMs: LatencySummary | undefined;
+  /** Called at the start with a function that sums up what was found so far. */
+  onStart?: ((summary: () => PingSummary) => void) | undefined;
 }
 
 /**
@@ -98,155 +59,226 @@ export interface PingSummary {
  * @param options What to send, where and how often; `retryMs` is for the first
  * connection.
  * @returns What it found.
+ * @throws What `onEvent` throws.
  */
 export async function ping(options: PingOptions): Promise<PingSummary> {
-  const { count = Infinity, intervalMs = DEFAULT_INTERVAL_MS } = options;
-  const { signal, onEvent } = options;
-  const sender = new Sender(options, count);
-  const tally = new PingTally();
-  const turns = new Turns(intervalMs);
-  try {
-    for (let seq = 1; seq <= count; seq++) {
-      if (seq > 1) await turns.untilNext(signal);
-      if (signal?.aborted) break;
-      const sentAt = performance.now();
-      const event = await sender.send(seq);
-      // What the abort cut off is nobody's loss.
-      if (event.type === "lost" && signal?.aborted) break;
-      tally.add(event, sentAt);
-      await onEvent?.(event);
-    }
-  } finally {
-    sender.hangUp();
-  }
-  return tally.summary();
+  return await new Ping(options).run();
 }
 
-/** Sends messages over a connection that it makes anew when it must. */
-class Sender {
+/**
+ * How late a message may leave, in milliseconds. What was due while this process was
+ * stopped is not sent all at once afterwards.
+ */
+const MOST_LATE_MS = 1000;
+
+class Ping {
   readonly #options: PingOptions;
   readonly #count: number;
-  #client: ProbeClient | undefined;
+  readonly #intervalMs: number;
+  readonly #messages: Messages;
+  readonly #tally = new PingTally();
+  /** Told to stop, or an event was not taken. */
+  readonly #stop: AbortSignal;
+  readonly #failed = new AbortController();
+  readonly #ending: Ending;
+  readonly #link: Link;
+  #loop: OpenLoop | undefined;
+  /** What the look for a second reply found before a message was sent. */
+  #disturbance: unknown;
+  #told: Promise<void> = Promise.resolve();
 
-  constructor(options: PingOptions, count: number) {
+  constructor(options: PingOptions) {
+    const { count = Infinity, intervalMs = DEFAULT_INTERVAL_MS } = options;
+    const { signal } = options;
     this.#options = options;
     this.#count = count;
+    this.#intervalMs = intervalMs;
+    this.#messages = new Messages(options.message);
+    this.#stop = signal
+      ? AbortSignal.any([signal, this.#failed.signal])
+      : this.#failed.signal;
+    this.#ending = new Ending(this.#stop, () => this.#tally.longestMs);
+    this.#link = this.#newLink();
+  }
+
+  async run(): Promise<PingSummary> {
+    this.#options.onStart?.(() => this.#tally.summary());
+    const ending = this.#ending;
+    try {
+      await ending.wait(this.#sendAll());
+      await ending.wait(this.#expectEnd());
+      await this.#told;
+    } finally {
+      this.#link.open?.client.close();
+    }
+    return this.#tally.summary();
+  }
+
+  async #sendAll(): Promise<void> {
+    if (this.#count < 1 || this.#stop.aborted) return;
+    // The clock starts when the first connection is made, or is found impossible.
+    const first = await this.#connectFirst() ? 1 : 2;
+    if (this.#intervalMs === 0) return await this.#sendInTurn(first);
+    const loop = new OpenLoop({
+      ...{ startedAt: performance.now(), intervalMs: this.#intervalMs },
+      ...{ first: 1, last: this.#count, endsAt: Infinity },
+      ...{ messageBytes: this.#messages.bytes, stop: this.#stop },
+      onIdle: () => this.#expectSilence(),
+      onUnsent: () => this.#tally.addUnsent(),
+      mostLateMs: MOST_LATE_MS,
+      onTooLate: () => this.#tally.addTooLate(),
+      send: (sent, lateMs) => {
+        if (sent.number < first) return Promise.resolve();
+        this.#tally.addLate(lateMs);
+        return this.#exchange(sent);
+      },
+    });
+    this.#loop = loop;
+    await loop.run();
+    await loop.untilSettled();
+  }
+
+  /** Sends each message when the one before it is settled. */
+  async #sendInTurn(first: number): Promise<void> {
+    for (let number = first; number <= this.#count; number++) {
+      if (this.#stop.aborted) return;
+      const sentAt = performance.now();
+      await this.#exchange({ number, sentAt, repliedAt: undefined });
+    }
+  }
+
+  /** Connects for the first message, and returns whether it can be sent. */
+  async #connectFirst(): Promise<boolean> {
+    const { reconnect, retryMs = 0 } = this.#options;
+    if (reconnect && retryMs === 0) return true;
+    const sentAt = performance.now();
+    try {
+      await this.#link.connect(retryMs);
+      return true;
+    } catch (error) {
+      this.#tally.addSent();
+      const sent = { number: 1, sentAt, repliedAt: undefined };
+      await this.#lose(sent, undefined, error);
+      return false;
+    }
+  }
+
+  /** Finds what came unasked: it must not be taken for the next reply. */
+  async #expectSilence(): Promise<void> {
+    const connection = this.#link.open;
+    try {
+      await connection?.client.expectSilence();
+    } catch (error) {
+      this.#disturbance = error;
+    }
   }
 
   /** Sends a message, and tells what became of it. */
-  async send(seq: number): Promise<ReplyEvent | LostEvent> {
-    const { reconnect, onEvent } = this.#options;
-    let connectMs: number | undefined;
+  async #exchange(sent: Sent): Promise<void> {
+    this.#tally.addSent();
+    const link = this.#options.reconnect ? this.#linkFor(sent) : this.#link;
+    // Only a message that asks for a connection does not wait for it.
+    const isAsking = !link.open && !link.isConnecting;
+    let connection = link.open;
     try {
-      connectMs = await this.#prepare(seq);
+      if (this.#disturbance !== undefined) {
+        const why = this.#disturbance;
+        this.#disturbance = undefined;
+        throw why;
+      }
+      connection ??= await link.connect();
+      const waitedMs = isAsking ? 0 : performance.now() - sent.sentAt;
+      await this.#echo(sent, link, connection, waitedMs);
     } catch (error) {
-      return this.#lost(seq, error);
-    }
-    if (connectMs !== undefined && !reconnect) {
-      await onEvent?.({ type: "connected", connectMs });
-      connectMs = undefined;
-    }
-    try {
-      return await this.#exchange(seq, connectMs);
-    } catch (error) {
-      return this.#lost(seq, error);
+      link.drop(connection);
+      await this.#lose(sent, connection, error);
     }
   }
 
-  /**
-   * Connects and returns how long that took, or checks that nothing came on the
-   * open connection.
-   */
-  async #prepare(seq: number): Promise<number | undefined> {
-    const { connect, retryMs = 0 } = this.#options;
-    if (!this.#client) {
-      this.#client = await connect(seq === 1 ? retryMs : 0);
-      return this.#client.connectMs;
-    }
-    await this.#client.expectSilence();
-    return undefined;
-  }
-
-  async #exchange(
-    seq: number,
-    connectMs: number | undefined,
-  ): Promise<ReplyEvent> {
-    const { message, reconnect } = this.#options;
-    const { bytes, durationMs } = await this.#client!.echo(message);
+  async #echo(
+    { number }: Sent,
+    link: Link,
+    connection: Connection,
+    waitedMs: number,
+  ): Promise<void> {
+    const { client, messages } = connection;
+    const { reconnect } = this.#options;
+    const message = messages.take(number);
+    const { bytes, durationMs } = await client.echo(message);
+    messages.giveBack(message);
+    const echoedAt = performance.now();
     // Nothing may come after the last reply of a connection.
-    if (reconnect || seq === this.#count) await this.#client!.end();
-    if (reconnect) this.hangUp();
-    return { type: "reply", seq, bytes, rttMs: durationMs, connectMs };
+    if (reconnect) await link.end();
+    const rttMs = durationMs + waitedMs;
+    this.#tally.addReply(rttMs);
+    this.#loop?.addReply(performance.now());
+    await this.#tell({
+      ...{ type: "reply", seq: number, bytes, rttMs, ends: endsOf(client) },
+      connectMs: reconnect ? client.connectMs : undefined,
+      endMs: reconnect ? performance.now() - echoedAt : undefined,
+    });
   }
 
-  #lost(seq: number, error: unknown): LostEvent {
-    this.hangUp();
-    return { type: "lost", seq, reason: failureReason(error), error };
+  async #lose(
+    { number, sentAt, repliedAt }: Sent,
+    connection: Connection | undefined,
+    error: unknown,
+  ): Promise<void> {
+    const reason = failureReason(error);
+    this.#tally.addLost(sentAt, reason, repliedAt);
+    await this.#tell({
+      ...{ type: "lost", seq: number, reason, error },
+      detail: connection?.messages.explain(error, number) ?? detailOf(error),
+      ageMs: performance.now() - sentAt,
+      ends: connection && endsOf(connection.client),
+    });
   }
 
-  hangUp(): void {
-    this.#client?.close();
-    this.#client = undefined;
-  }
-}
-
-/** The times at which messages are sent: whole intervals after the start. */
-class Turns {
-  readonly #startedAt = performance.now();
-  readonly #intervalMs: number;
-  #turn = 0;
-
-  constructor(intervalMs: number) {
-    this.#intervalMs = intervalMs;
-  }
-
-  /** Waits for the next turn that is not over yet. */
-  async untilNext(signal: AbortSignal | undefined): Promise<void> {
-    const elapsedMs = performance.now() - this.#startedAt;
-    const due = Math.ceil(elapsedMs / this.#intervalMs);
-    this.#turn = Math.max(this.#turn + 1, due);
-    const waitMs = this.#turn * this.#intervalMs - elapsedMs;
-    if (waitMs > 0) await sleep(waitMs, signal);
-  }
-}
-
-/** Sums up what became of messages. */
-class PingTally {
-  readonly #startedAt = performance.now();
-  readonly #latencies = new Latencies();
-  #sent = 0;
-  #verified = 0;
-  /** When the first message of the outage that goes on was sent. */
-  #outageSince: number | undefined;
-  #longestOutageMs = 0;
-
-  add(event: ReplyEvent | LostEvent, sentAt: number): void {
-    this.#sent++;
-    if (event.type === "lost") {
-      this.#outageSince ??= sentAt;
-      return;
+  /** Checks that nothing comes after the last reply. */
+  async #expectEnd(): Promise<void> {
+    const connection = this.#link.open;
+    if (!connection) return;
+    try {
+      await this.#link.end();
+    } catch (error) {
+      // How the connection ends is the server's affair.
+      if (failureReason(error) !== "mismatch") return;
+      this.#tally.addSurplus();
+      const detail = connection.messages.explain(error) ?? detailOf(error);
+      const ends = endsOf(connection.client);
+      await this.#tell({ type: "surplus", error, detail, ends });
     }
-    this.#verified++;
-    this.#latencies.record(event.rttMs);
-    this.#endOutage();
   }
 
-  summary(): PingSummary {
-    this.#endOutage();
-    return {
-      sent: this.#sent,
-      verified: this.#verified,
-      lost: this.#sent - this.#verified,
-      longestOutageMs: this.#longestOutageMs,
-      durationMs: performance.now() - this.#startedAt,
-      rttMs: this.#latencies.summary(),
-    };
+  #newLink(): Link {
+    const { connect, reconnect } = this.#options;
+    return new Link({
+      ...{ connect, messages: this.#messages, pauseMs: 0 },
+      giveUp: this.#ending.giveUp,
+      onConnected: (client: ProbeClient) => {
+        const { connectMs } = client;
+        const ends = endsOf(client);
+        this.#tally.ends = ends;
+        if (!reconnect) this.#tell({ type: "connected", connectMs, ends });
+      },
+    });
   }
 
-  #endOutage(): void {
-    if (this.#outageSince === undefined) return;
-    const outageMs = performance.now() - this.#outageSince;
-    this.#longestOutageMs = Math.max(this.#longestOutageMs, outageMs);
-    this.#outageSince = undefined;
+  /** With `reconnect` each message has a link of its own. */
+  #linkFor({ number }: Sent): Link {
+    return number === 1 && this.#link.open ? this.#link : this.#newLink();
   }
+
+  /** Tells an event when those before it are taken. */
+  #tell(event: PingEvent): Promise<void> {
+    this.#told = this.#told.then(() => this.#options.onEvent?.(event));
+    // It is thrown in the end.
+    this.#told.catch((error) => this.#failed.abort(error));
+    return this.#told.catch(() => {});
+  }
+}
+
+/** Says why a message was lost, for a line that names the address already. */
+function detailOf(error: unknown): string {
+  return isNetworkError(error) ? error.detail : describeError(error);
 }

@@ -4,16 +4,23 @@
  * @module
  */
 
-import type { EchoResult } from "../client.ts";
+import type { Address, EchoResult } from "../client.ts";
+import type { ProbeMessage } from "./messages.ts";
 
 /** A client that a probe measures with. */
 export interface ProbeClient {
   /** How long connecting took, in milliseconds, without failed attempts. */
   readonly connectMs: number;
 
+  /** The address of the client's end. */
+  readonly localAddr: Address;
+
+  /** The address of the server. */
+  readonly remoteAddr: Address;
+
   /**
-   * Sends a message and waits until all of it came back, verified. After any
-   * failure the client is closed.
+   * Sends a message and waits until all of it came back, verified. Several messages
+   * may be under way at once. After a failure the client takes no more of them.
    */
   echo(message: Uint8Array): Promise<EchoResult>;
 
@@ -27,20 +34,27 @@ export interface ProbeClient {
   close(): void;
 }
 
-/**
- * Makes a client, connected where the probe was asked to measure.
- *
- * @param retryMs How long to try again when that fails, in milliseconds.
- */
-export type ConnectProbe = (retryMs: number) => Promise<ProbeClient>;
+/** How a client is made. */
+export interface ConnectProbeOptions {
+  /** For how long to try again when it fails, in milliseconds. */
+  retryMs: number;
+
+  /** Gives up connecting, or closes the client, when it is aborted. */
+  signal: AbortSignal;
+}
+
+/** Makes a client, connected where the probe was asked to measure. */
+export type ConnectProbe = (
+  options: ConnectProbeOptions,
+) => Promise<ProbeClient>;
 
 /** What every probe is asked. */
 export interface ProbeOptions {
   /** Makes the clients. */
   connect: ConnectProbe;
 
-  /** What is sent each time. */
-  message: Uint8Array;
+  /** What is sent each time: these bytes, or so many generated and numbered ones. */
+  message: ProbeMessage;
 
   /**
    * For how long the first client may try again to connect, in milliseconds.
@@ -49,6 +63,18 @@ export interface ProbeOptions {
    */
   retryMs?: number | undefined;
 
-  /** Ends the probe; the messages under way then are not counted. */
+  /**
+   * Ends the probe. What is under way then is waited for as long as the longest
+   * round trip took, but 100 ms at least and a second at most; what is still out
+   * then is lost.
+   */
   signal?: AbortSignal | undefined;
+}
+
+/** The two ends of a connection. */
+export interface Ends {
+  /** The address of the client's end. */
+  readonly local: Address;
+  /** The address of the server. */
+  readonly remote: Address;
 }

@@ -6,6 +6,7 @@
  */
 
 import { abortable } from "@std/async/abortable";
+import { delay } from "@std/async/delay";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { connect, type ConnectOptions, MismatchError } from "../client.ts";
 import { Comparison } from "../client/comparison.ts";
@@ -170,13 +171,13 @@ export async function passUntil<T>(
   let isOver = false;
   const end = () => isOver = true;
   running.then(end, end);
-  for (let step = 0; !isOver; step++) {
-    if (step === 100_000) throw new Error(`no end after ${step * stepMs} ms`);
+  for (let step = 0; step < 100_000; step++) {
+    await nextTurn();
+    await nextTurn();
+    if (isOver) return await running;
     clock.passAtOnce(stepMs);
-    await nextTurn();
-    await nextTurn();
   }
-  return await running;
+  throw new Error(`no end after 100,000 steps of ${stepMs} ms`);
 }
 
 /**
@@ -237,13 +238,13 @@ export async function playPing(
  * Loads for 100 ms with played clients, on a clock of the test's.
  *
  * @param options What differs from that.
- * @param answer Answers the calls of the clients.
+ * @param answer Answers the calls of the clients. By default a round trip takes 1 ms.
  * @param stepMs The step of the clock, in milliseconds.
  * @returns What the load found, and when a method was called.
  */
 export async function playLoad(
   options: Partial<LoadOptions> = {},
-  answer?: Answer,
+  answer: Answer = ({ method }) => method === "echo" ? delay(1) : undefined,
   stepMs?: number,
 ) {
   using clock = stopProbeClock();

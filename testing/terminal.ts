@@ -17,6 +17,10 @@ export interface Session {
   readonly stderr: string;
   /** The exit status, once it is known. */
   readonly status: Promise<number>;
+  /** Settles when the command listens for Ctrl-C. */
+  readonly listening: Promise<void>;
+  /** Settles when the command listens for Ctrl-\\. */
+  readonly listeningForStatus: Promise<void>;
   /** Acts as Ctrl-C. */
   interrupt(): void;
   /** Acts as Ctrl-\\. */
@@ -29,10 +33,12 @@ export interface Session {
 
 /** How the terminal of {@linkcode run} differs from an empty one. */
 export interface RunOptions {
-  /** What stdin holds. */
-  stdin?: Uint8Array;
+  /** What stdin holds, or where it comes from. */
+  stdin?: Uint8Array | Reader;
   /** Whether stdout and stderr are a terminal, or which of them is. */
   isTerminal?: boolean | "stderr";
+  /** How wide the terminal is, by default 80. */
+  columns?: number;
   /** Where stdout goes besides the record. */
   stdout?: Writer;
 }
@@ -52,18 +58,19 @@ export const CLOSED_STDOUT: Writer = {
 export function run(args: string[], options: RunOptions = {}): Session {
   const stdout = new Output(options.stdout);
   const stderr = new Output();
-  const listeners = new Set<() => void>();
-  const statusListeners = new Set<() => void>();
+  const stop = new Listeners();
+  const ask = new Listeners();
+  const { stdin = new Uint8Array() } = options;
   const terminal: Terminal = {
-    stdin: readerOf(options.stdin ?? new Uint8Array()),
+    stdin: stdin instanceof Uint8Array ? readerOf(stdin) : stdin,
     stdout,
     stderr,
     isStdoutTerminal: options.isTerminal === true,
     isStderrTerminal: Boolean(options.isTerminal),
-    columns: 80,
+    columns: options.columns ?? 80,
     now: () => new Date("2001-02-03T04:05:06.789Z"),
-    onStopSignal: (listener) => listenIn(listeners, listener),
-    onStatusSignal: (listener) => listenIn(statusListeners, listener),
+    onStopSignal: (listener) => stop.add(listener),
+    onStatusSignal: (listener) => ask.add(listener),
   };
   const status = main(args, terminal);
   const ended = (how: unknown) => {
@@ -80,19 +87,55 @@ export function run(args: string[], options: RunOptions = {}): Session {
       return stderr.written.text;
     },
     status,
-    interrupt: () => listeners.forEach((listener) => listener()),
-    askStatus: () => statusListeners.forEach((listener) => listener()),
+    listening: stop.added,
+    listeningForStatus: ask.added,
+    interrupt: () => stop.call(),
+    askStatus: () => ask.call(),
     untilStderr: (pattern) => stderr.written.untilMatch(pattern),
     untilStdout: (pattern) => stdout.written.untilMatch(pattern),
   };
 }
 
-function listenIn(
-  listeners: Set<() => void>,
-  listener: () => void,
-): Disposable {
-  listeners.add(listener);
-  return { [Symbol.dispose]: () => void listeners.delete(listener) };
+/** How a command ended. */
+export interface Outcome {
+  /** The exit status. */
+  readonly status: number;
+  /** All of stdout. */
+  readonly stdout: string;
+  /** All of stderr. */
+  readonly stderr: string;
+}
+
+/**
+ * Waits for the end of a command.
+ *
+ * @param session The running command.
+ * @returns How it ended.
+ */
+export async function outcome(session: Session): Promise<Outcome> {
+  const status = await session.status;
+  return { status, stdout: session.stdout, stderr: session.stderr };
+}
+
+/** The listeners of one signal. */
+class Listeners {
+  readonly #listeners = new Set<() => void>();
+  readonly #added = Promise.withResolvers<void>();
+
+  /** Settles when the first one was added. */
+  get added(): Promise<void> {
+    return this.#added.promise;
+  }
+
+  add(listener: () => void): Disposable {
+    this.#listeners.add(listener);
+    this.#added.resolve();
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
+
+  call(): void {
+    for (const listener of this.#listeners) listener();
+  }
 }
 
 class Output implements Writer {

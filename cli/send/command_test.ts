@@ -1,8 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { writeAll } from "../../net/streams.ts";
 import { startPeer } from "../../testing/peer.ts";
-import { readOnce } from "../../testing/socket.ts";
 import { run } from "../../testing/terminal.ts";
+import { readExactly } from "../../testing/visitor.ts";
 import { FLAGS, NOTES } from "./flags.ts";
 
 describe("echo send", () => {
@@ -31,15 +32,39 @@ describe("echo send", () => {
     for (const flag of ["-c1", "-d1h"]) {
       const received = Promise.withResolvers<Uint8Array>();
       using peer = startPeer(async (conn) => {
-        received.resolve(await readOnce(conn));
+        received.resolve(await readExactly(conn, 1064));
         conn.close();
       });
-      const session = run(["send", `-p${peer.port}`, flag, "-s100"]);
-      const values = new Set(await received.promise);
-      // Of 100 random bytes it takes luck beyond reason to have so few.
-      assert(values.size > 30, `${values.size}`);
+      const session = run(["send", `-p${peer.port}`, flag, "-s1064"]);
+      const values = new Set((await received.promise).subarray(64));
+      // Of 1,000 random bytes it takes luck beyond reason to have so few.
+      assert(values.size > 200, `${values.size}`);
       session.interrupt();
       await session.status;
+    }
+  });
+
+  it("numbers what it generates, in a line of text", async () => {
+    for (const flags of [["-c2", "-i0"], ["-d1h"]]) {
+      const lines: string[] = [];
+      const received = Promise.withResolvers<void>();
+      using peer = startPeer(async (conn) => {
+        while (true) {
+          const bytes = await readExactly(conn, 64);
+          lines.push(new TextDecoder().decode(bytes));
+          if (lines.length === 2) received.resolve();
+          await writeAll(conn, bytes);
+        }
+      });
+      const session = run(["send", `-p${peer.port}`, ...flags]);
+      await received.promise;
+      session.interrupt();
+      await session.status;
+      const [, id] = lines[0]!.match(/^echo run ([\da-f]{8}) /) ?? [];
+      assertEquals(lines.slice(0, 2).map((line) => line.slice(0, -6)), [
+        `echo run ${id} connection 0000001 message 000000000001 `,
+        `echo run ${id} connection 0000001 message 000000000002 `,
+      ]);
     }
   });
 });

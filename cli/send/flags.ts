@@ -10,10 +10,18 @@ import {
   DEFAULT_CONNECTIONS,
   DEFAULT_DURATION_MS,
   DEFAULT_INTERVAL_MS,
+  DEFAULT_MESSAGE_BYTES,
 } from "../../probe/defaults.ts";
 import { type Flags, switchFlag } from "../flags.ts";
 import { formatTime } from "../format.ts";
-import { parseHost, parseSize, parseWhole, timeFlag } from "../values.ts";
+import {
+  parseHost,
+  parseRate,
+  parseSize,
+  parseWhole,
+  timeFlag,
+} from "../values.ts";
+import { type Condition, parseCondition } from "./conditions.ts";
 
 /** What is sent when neither MESSAGE nor --size is given. */
 export const DEFAULT_MESSAGE = "Hello server, this is from the client";
@@ -83,8 +91,25 @@ export const FLAGS = {
     help: "load: N messages a second in all, whatever the replies do",
     default: 0,
     defaultText: "",
-    parse: (text: string) => parseWhole(text, 1, 10_000_000),
+    parse: (text: string) => parseRate(text),
   },
+  "fail-if": {
+    value: "CONDITION",
+    help: "exit with 3 if it holds in the end, as 'p99>20ms'; may come again",
+    default: [] as readonly Condition[],
+    defaultText: "",
+    isRepeatable: true,
+    parse: (text: string) => [parseCondition(text)],
+  },
+  deadline: timeFlag({
+    short: "w",
+    help: "end after TIME, whatever is left to do",
+    default: Infinity,
+    defaultText: "",
+    min: 1,
+  }),
+  timestamps: switchFlag("begin each line of --count with the time"),
+  "no-color": switchFlag("no colors on a terminal"),
   json: switchFlag("print the result as JSON"),
   quiet: switchFlag("print the result alone", "q"),
 } satisfies Flags;
@@ -95,12 +120,16 @@ MESSAGE is its words joined by a space; - streams stdin; after -- every word is
 MESSAGE, also one that starts with a dash. Without one, this is sent:
 ${DEFAULT_MESSAGE}
 
-TIME is 250ms, 5s, 2m, 1h or plain seconds. SIZE is 64, 64k or 1M (1,024 based).
+TIME is 250ms, 5s, 2m, 1h, 1m30s or plain seconds. SIZE is 64, 64k or 1M (1,024
+based). N of --rate may be 0.5, 10k or 1e6. CONDITION is p50, p90, p99, p99.9,
+max, mean or outage with a TIME, loss with a number or a percentage, or rate with
+a number, and >, >=, < or <= between: 'p99>20ms', 'loss>0.1%', 'rate<1000'.
 
 With --count it reads like ping: a lost message is reported with its reason, and
 the next one connects again. With --connections, --duration or --rate it loads
-the server, each connection with one message under way. Ctrl-C ends both with
-the summary.
+the server. Both send ${DEFAULT_MESSAGE_BYTES} generated and numbered bytes unless told otherwise. Ctrl-C
+ends both with the summary, a second one at once; Ctrl-\\ shows the summary so far.
 
 Exit status: 0 all bytes came back; 1 it could not connect, timed out, lost a
-byte or got another; 2 the command line is wrong.`;
+byte or got another; 2 the command line is wrong; 3 a --fail-if held; 130 a
+signal ended it at once.`;

@@ -6,122 +6,216 @@
 
 import { connect, type EchoClient, type EchoResult } from "../../client.ts";
 import { formatAddress } from "../../net/address.ts";
-import { writeAll } from "../../net/streams.ts";
-import { encode, printLine } from "../command.ts";
+import { type Reader, writeAll, type Writer } from "../../net/streams.ts";
+import { encode, printLine, StoppedError, untilStopped } from "../command.ts";
 import { formatBytes, formatDuration, roundMs } from "../format.ts";
+import { StatusLine } from "../status_line.ts";
 import { OutputClosedError, type Terminal } from "../terminal.ts";
-import type { Payload, Style, Target } from "./options.ts";
+import type { Payload, SendOptions } from "./options.ts";
 import { RandomSource } from "./random_source.ts";
+import { jsonEnds } from "./report.ts";
+
+/** What every kind of `echo send` needs besides its task. */
+type OnceOptions = Pick<SendOptions, "target" | "style" | "deadlineMs">;
 
 /**
  * Sends once, and prints the echo or how much came back.
  *
- * @param target Where to send.
+ * @param options Where to send, how the result is printed, and how long it may take.
  * @param payload What to send.
- * @param style How the result is printed.
  * @param terminal Where it is printed.
  * @returns The exit status.
  * @throws {Error} If not every byte came back.
  */
-export async function sendOnce(
-  target: Target,
+export function sendOnce(
+  options: OnceOptions,
   payload: Payload,
-  style: Style,
   terminal: Terminal,
 ): Promise<number> {
-  const address = formatAddress(target);
-  const printJson = (fields: Record<string, unknown>) =>
-    printLine(terminal.stdout, JSON.stringify({ address, ...fields }));
-  let verified: TimedResult;
-  try {
-    verified = await connectAndExchange(target, payload, style, terminal);
-  } catch (error) {
-    if (style.json) {
-      const { message } = error as Error;
-      await printJson({ verified: false, error: message }).catch(() => {});
-    }
-    throw error;
-  }
-  try {
-    if (style.json) {
-      await printJson({ verified: true, ...jsonFields(verified) });
-    } else await printResult(payload, verified, style, terminal);
-  } catch (error) {
-    // Every byte came back, even if the result has no reader any more.
-    if (!(error instanceof OutputClosedError)) throw error;
-  }
-  return 0;
-}
-
-interface TimedResult extends EchoResult {
-  readonly connectMs: number;
-}
-
-async function connectAndExchange(
-  target: Target,
-  payload: Payload,
-  style: Style,
-  terminal: Terminal,
-): Promise<TimedResult> {
-  using client = await connect(target);
-  const { connectMs } = client;
-  const result = await exchange(client, payload, style, terminal);
-  return { ...result, connectMs };
-}
-
-async function exchange(
-  client: EchoClient,
-  payload: Payload,
-  style: Style,
-  terminal: Terminal,
-): Promise<EchoResult> {
-  switch (payload.kind) {
-    case "generated":
-      return await client.echoStream(new RandomSource(payload.size));
-    case "stdin": {
-      const sink = style.json ? undefined : terminal.stdout;
-      return await client.echoStream(terminal.stdin, sink);
-    }
-    case "message": {
-      const result = await client.echo(payload.bytes);
-      await client.end();
-      return result;
-    }
-  }
-}
-
-async function printResult(
-  payload: Payload,
-  result: EchoResult,
-  { quiet }: Style,
-  { stdout, stderr }: Terminal,
-): Promise<void> {
-  if (payload.kind === "message") {
-    const label = quiet ? "" : "Received from server: ";
-    await writeAll(stderr, encode(label));
+  return untilStopped(terminal, options.deadlineMs, async (signal) => {
+    const exchange = new Exchange(options, payload, terminal, signal);
     try {
-      await writeAll(stdout, new Uint8Array([...payload.bytes, 10]));
+      await exchange.run();
     } catch (error) {
-      // The error's own line must not begin behind the label.
-      if (label) await printLine(stderr, "");
-      throw error;
+      await exchange.printFailure(error);
+      if (!(error instanceof StoppedError) || error.status === 1) throw error;
+      await printLine(terminal.stderr, `echo: ${error.message}`);
+      return error.status;
     }
-    return;
-  }
-  const summary = `${formatBytes(result.bytes)} came back, all verified, ` +
-    `in ${formatDuration(result.durationMs)} ` +
-    `(${formatBytes(bytesPerSecond(result))}/s)`;
-  if (payload.kind === "generated") await printLine(stdout, summary);
-  else if (!quiet) await printLine(stderr, summary);
+    await exchange.printResult();
+    return 0;
+  });
 }
 
-function jsonFields(result: TimedResult): Record<string, number> {
-  return {
-    bytes: result.bytes,
-    connect_ms: roundMs(result.connectMs),
-    duration_ms: roundMs(result.durationMs),
-    bytes_per_second: Math.round(bytesPerSecond(result)),
-  };
+/** Connecting, and one exchange. */
+class Exchange {
+  readonly #options: OnceOptions;
+  readonly #payload: Payload;
+  readonly #terminal: Terminal;
+  readonly #signal: AbortSignal;
+  #client: EchoClient | undefined;
+  #result: EchoResult | undefined;
+  #startedAt = 0;
+  #sent = 0;
+  #verified = 0;
+
+  constructor(
+    options: OnceOptions,
+    payload: Payload,
+    terminal: Terminal,
+    signal: AbortSignal,
+  ) {
+    this.#options = options;
+    this.#payload = payload;
+    this.#terminal = terminal;
+    this.#signal = signal;
+  }
+
+  async run(): Promise<void> {
+    const { target } = this.#options;
+    const signal = this.#signal;
+    try {
+      await using status = new StatusLine(this.#terminal);
+      using client = await connect({ ...target, signal });
+      this.#client = client;
+      this.#startedAt = performance.now();
+      if (this.#hasProgress) status.show(() => this.#progress());
+      this.#result = await this.#exchange(client);
+    } catch (error) {
+      if (!(signal.reason instanceof StoppedError)) throw error;
+      const { message, status } = signal.reason;
+      throw new StoppedError(`${message}${this.#howFar()}`, status);
+    }
+  }
+
+  /** Prints a failure as JSON, if JSON was asked for. */
+  async printFailure(error: unknown): Promise<void> {
+    if (!this.#options.style.json) return;
+    const { message } = error as Error;
+    await this.#printJson({ verified: false, error: message }).catch(() => {});
+  }
+
+  async printResult(): Promise<void> {
+    try {
+      if (this.#options.style.json) {
+        await this.#printJson({ verified: true, ...this.#jsonResult() });
+      } else await this.#printForPerson();
+    } catch (error) {
+      // Every byte came back, even if the result has no reader any more.
+      if (!(error instanceof OutputClosedError)) throw error;
+    }
+  }
+
+  async #exchange(client: EchoClient): Promise<EchoResult> {
+    const payload = this.#payload;
+    const { stdin, stdout } = this.#terminal;
+    switch (payload.kind) {
+      case "generated": {
+        const source = new RandomSource(payload.size);
+        return await this.#stream(client, source, undefined);
+      }
+      case "stdin": {
+        const { json } = this.#options.style;
+        return await this.#stream(client, stdin, json ? undefined : stdout);
+      }
+      case "message": {
+        const result = await client.echo(payload.bytes);
+        await client.end();
+        return result;
+      }
+    }
+  }
+
+  /** Streams, and counts what goes through. */
+  #stream(
+    client: EchoClient,
+    source: Reader,
+    sink: Writer | undefined,
+  ): Promise<EchoResult> {
+    const read = async (p: Uint8Array) => {
+      const length = await source.read(p);
+      this.#sent += length ?? 0;
+      return length;
+    };
+    const write = async (p: Uint8Array) => {
+      const length = await sink?.write(p) ?? p.length;
+      this.#verified += length;
+      return length;
+    };
+    return client.echoStream({ read }, { write });
+  }
+
+  /** A progress would disturb what is typed and what comes back. */
+  get #hasProgress(): boolean {
+    const { style } = this.#options;
+    if (style.quiet || this.#payload.kind === "message") return false;
+    return this.#payload.kind === "generated" || style.json ||
+      !this.#terminal.isStdoutTerminal;
+  }
+
+  #progress(): string {
+    const elapsedMs = performance.now() - this.#startedAt;
+    const perMs = this.#verified / elapsedMs;
+    const rate = `${formatBytes(perMs * 1000)}/s`;
+    const done = `${formatBytes(this.#verified)} verified, ${rate}`;
+    if (this.#payload.kind !== "generated" || perMs === 0) return done;
+    const leftMs = (this.#payload.size - this.#verified) / perMs;
+    return `${done}, ${formatDuration(leftMs)} left`;
+  }
+
+  /** How far a stream came, for a sentence. */
+  #howFar(): string {
+    if (this.#payload.kind === "message") return "";
+    return `, ${formatBytes(this.#verified)} of the ` +
+      `${formatBytes(this.#sent)} sent so far came back, all verified`;
+  }
+
+  async #printForPerson(): Promise<void> {
+    const { stdout, stderr } = this.#terminal;
+    const { quiet } = this.#options.style;
+    const payload = this.#payload;
+    if (payload.kind === "message") {
+      const label = quiet ? "" : "Received from server: ";
+      await writeAll(stderr, encode(label));
+      try {
+        await writeAll(stdout, new Uint8Array([...payload.bytes, 10]));
+      } catch (error) {
+        // The error's own line must not begin behind the label.
+        if (label) await printLine(stderr, "");
+        throw error;
+      }
+      return;
+    }
+    const { bytes, durationMs } = this.#result!;
+    const summary = `${formatBytes(bytes)} came back, all verified, ` +
+      `in ${formatDuration(durationMs)} ` +
+      `(${formatBytes(bytesPerSecond(this.#result!))}/s)`;
+    if (payload.kind === "generated") await printLine(stdout, summary);
+    else if (!quiet) await printLine(stderr, summary);
+  }
+
+  #jsonResult(): Record<string, unknown> {
+    const { bytes, durationMs } = this.#result!;
+    return {
+      bytes,
+      connect_ms: roundMs(this.#client!.connectMs),
+      duration_ms: roundMs(durationMs),
+      bytes_per_second: Math.round(bytesPerSecond(this.#result!)),
+    };
+  }
+
+  async #printJson(fields: Record<string, unknown>): Promise<void> {
+    const client = this.#client;
+    const ends = client &&
+      { local: client.localAddr, remote: client.remoteAddr };
+    const object = {
+      time: this.#terminal.now().toISOString(),
+      address: formatAddress(this.#options.target),
+      ...jsonEnds(ends),
+      ...fields,
+    };
+    await printLine(this.#terminal.stdout, JSON.stringify(object));
+  }
 }
 
 function bytesPerSecond({ bytes, durationMs }: EchoResult): number {

@@ -7,20 +7,23 @@ import {
 import { delay } from "@std/async/delay";
 import { describe, it } from "@std/testing/bdd";
 import { writeAll } from "../../net/streams.ts";
+import { encode } from "../command.ts";
 import { serve } from "../../server.ts";
 import { freePort, patternOf, startPeer } from "../../testing/peer.ts";
-import { CLOSED_STDOUT, run, type RunOptions } from "../../testing/terminal.ts";
+import {
+  CLOSED_STDOUT,
+  outcome,
+  run,
+  type RunOptions,
+} from "../../testing/terminal.ts";
 
 /** Runs `echo send` to its end. */
-async function send(
-  port: number,
-  args: readonly string[],
-  options?: RunOptions,
-) {
-  const session = run(["send", `-p${port}`, ...args], options);
-  const status = await session.status;
-  return { status, stdout: session.stdout, stderr: session.stderr };
+function send(port: number, args: readonly string[], options?: RunOptions) {
+  return outcome(run(["send", `-p${port}`, ...args], options));
 }
+
+/** The time that a test's terminal tells. */
+const TIME = "2001-02-03T04:05:06.789Z";
 
 /** A stdout that keeps the bytes. */
 function byteSink() {
@@ -103,7 +106,13 @@ describe("echo send", () => {
   });
 
   it("prints JSON alone with --json", async () => {
-    await using server = serve({ hostname: "::1", port: 0 });
+    const peers: Deno.NetAddr[] = [];
+    await using server = serve({
+      ...{ hostname: "::1", port: 0 },
+      onEvent(event) {
+        if (event.type === "open") peers.push(event.remote);
+      },
+    });
     const { port } = server.addr;
     const stdin = patternOf(1000);
     for (
@@ -117,7 +126,10 @@ describe("echo send", () => {
       const { connect_ms, duration_ms, bytes_per_second, ...rest } = JSON.parse(
         stdout,
       );
-      assertEquals(rest, { address: `[::1]:${port}`, verified: true, bytes });
+      assertEquals(rest, {
+        ...{ time: TIME, address: `[::1]:${port}`, peer: `[::1]:${port}` },
+        ...{ local_port: peers.at(-1)?.port, verified: true, bytes },
+      });
       assert(connect_ms > 0);
       // The duration is rounded to the microsecond.
       const perSecond = bytes / duration_ms * 1000;
@@ -133,12 +145,29 @@ describe("echo send", () => {
     assertEquals(status, 1);
     assert(stderr.startsWith(`echo: ${message}, `));
     assertEquals(JSON.parse(stdout), {
-      address: `127.0.0.1:${port}`,
-      verified: false,
-      error: message,
+      ...{ time: TIME, address: `127.0.0.1:${port}` },
+      ...{ peer: null, local_port: null, verified: false, error: message },
     });
     const unread = await send(port, ["--json"], { stdout: CLOSED_STDOUT });
     assertEquals(unread, { status: 1, stdout: "", stderr });
+  });
+
+  it("says in JSON where a connection was that failed", async () => {
+    let localPort = 0;
+    using peer = startPeer((conn) => {
+      localPort = conn.remoteAddr.port;
+      return readMessage(conn).finally(() => conn.close());
+    });
+    const { status, stdout, stderr } = await send(peer.port, ["--json", "hi"]);
+    assertEquals(status, 1);
+    const address = `127.0.0.1:${peer.port}`;
+    const error = `Short echo from ${address}: connection closed by server, ` +
+      "0 of 2 B came back";
+    assertEquals(stderr, `echo: ${error}\n`);
+    assertEquals(JSON.parse(stdout), {
+      ...{ time: TIME, address, peer: address, local_port: localPort },
+      ...{ verified: false, error },
+    });
   });
 
   it("takes brackets and any spelling of an address", async () => {
@@ -185,6 +214,20 @@ describe("echo send", () => {
     const { status, stdout, stderr } = await send(peer.port, ["hello"]);
     assertEquals([status, stdout], [1, ""]);
     assertMatch(stderr, /^echo: Wrong echo from .*\n$/);
+  });
+
+  it("shows what a server of another protocol says", async () => {
+    using peer = startPeer(async (conn) => {
+      await readMessage(conn);
+      await writeAll(conn, encode("HTTP/1.1 400 Bad Request\r\n"));
+    });
+    assertEquals(await send(peer.port, ["hello"]), {
+      status: 1,
+      stdout: "",
+      stderr: `echo: Wrong echo from 127.0.0.1:${peer.port}: ` +
+        '"HTTP/1.1 400 Bad Request\\r\\n" came back, ' +
+        "this is not an echo server\n",
+    });
   });
 
   it("gives up on a silent server after --timeout", async () => {

@@ -7,29 +7,30 @@
 import { type CommandLine, UsageError } from "../flags.ts";
 import { encode } from "../command.ts";
 import { formatBytes } from "../format.ts";
+import { DEFAULT_MESSAGE_BYTES } from "../../probe/defaults.ts";
+import type { ProbeMessage } from "../../probe/messages.ts";
+import type { Condition } from "./conditions.ts";
 import { DEFAULT_MESSAGE, type FLAGS } from "./flags.ts";
 
-/** A message that is kept in memory, so that it can be sent again and again. */
-export type Message =
-  | { readonly kind: "message"; readonly bytes: Uint8Array }
-  | { readonly kind: "generated"; readonly size: number };
-
 /** What is sent once. */
-export type Payload = Message | { readonly kind: "stdin" };
+export type Payload =
+  | { readonly kind: "message"; readonly bytes: Uint8Array }
+  | { readonly kind: "generated"; readonly size: number }
+  | { readonly kind: "stdin" };
 
 /** How it is sent. */
 export type Task =
   | { readonly kind: "once"; readonly payload: Payload }
   | {
     readonly kind: "ping";
-    readonly message: Message;
+    readonly message: ProbeMessage;
     readonly count: number;
     readonly intervalMs: number;
     readonly reconnect: boolean;
   }
   | {
     readonly kind: "load";
-    readonly message: Message;
+    readonly message: ProbeMessage;
     readonly connections: number;
     readonly durationMs: number;
     readonly ratePerSecond: number | undefined;
@@ -53,6 +54,10 @@ export interface Style {
   readonly json: boolean;
   /** Whether the result is printed alone. */
   readonly quiet: boolean;
+  /** Whether each line of events begins with the time. */
+  readonly timestamps: boolean;
+  /** Whether a terminal gets colors. */
+  readonly color: boolean;
 }
 
 /** The options of `echo send`. */
@@ -60,6 +65,10 @@ export interface SendOptions {
   readonly target: Target;
   readonly task: Task;
   readonly style: Style;
+  /** For how long it may run, in milliseconds; `Infinity` is for ever. */
+  readonly deadlineMs: number;
+  /** On what it fails besides. */
+  readonly conditions: readonly Condition[];
 }
 
 /** A command line of `echo send`. */
@@ -69,10 +78,13 @@ export type SendLine = CommandLine<typeof FLAGS>;
 const LOAD_FLAGS = ["connections", "duration", "rate"] as const;
 
 /** The flags that go with --count alone. */
-const PING_FLAGS = ["interval", "reconnect"] as const;
+const PING_FLAGS = ["interval", "reconnect", "timestamps"] as const;
 
 /** A message that is sent again and again is kept in memory. */
 const MAX_MESSAGE_BYTES = 256 * 1024 * 1024;
+
+/** So are the messages of all connections, as each has its number. */
+const MAX_MESSAGES_BYTES = 1024 * 1024 * 1024;
 
 /**
  * Turns a command line into options.
@@ -91,7 +103,14 @@ export function sendOptions(line: SendLine): SendOptions {
       retryMs: values.retry,
     },
     task: taskOf(line),
-    style: { json: values.json, quiet: values.quiet },
+    style: {
+      json: values.json,
+      quiet: values.quiet,
+      timestamps: values.timestamps,
+      color: !values["no-color"],
+    },
+    deadlineMs: values.deadline,
+    conditions: values["fail-if"],
   };
 }
 
@@ -102,6 +121,10 @@ function taskOf(line: SendLine): Task {
     if (given.has(flag) && repeat !== "count") {
       throw new UsageError(`--${flag} goes with --count`);
     }
+  }
+  if (given.has("fail-if") && repeat === undefined) {
+    const load = LOAD_FLAGS.map((flag) => `--${flag}`).join(", ");
+    throw new UsageError(`--fail-if goes with --count, ${load}`);
   }
   if (repeat === undefined) return { kind: "once", payload: payloadOf(line) };
   const message = messageOf(line, repeat);
@@ -136,23 +159,38 @@ function repeatFlag({ given }: SendLine): RepeatFlag | undefined {
 }
 
 /** What is sent again and again must be in memory, and prove something. */
-function messageOf(line: SendLine, repeat: RepeatFlag): Message {
+function messageOf(line: SendLine, repeat: RepeatFlag): ProbeMessage {
+  const { values, given, operands, afterDashes } = line;
+  const isOurs = !given.has("size") && operands.length === 0 &&
+    afterDashes.length === 0;
+  if (isOurs) return DEFAULT_MESSAGE_BYTES;
   const payload = payloadOf(line);
   switch (payload.kind) {
     case "stdin":
       throw new UsageError(`--${repeat} and - exclude each other`);
     case "generated":
-      if (payload.size <= MAX_MESSAGE_BYTES) return payload;
-      throw new UsageError(
-        `--size with --${repeat} is at most ${formatBytes(MAX_MESSAGE_BYTES)}`,
-      );
+      return checkSize(payload.size, values.connections, repeat);
     case "message":
-      if (payload.bytes.length > 0) return payload;
+      if (payload.bytes.length > 0) return payload.bytes;
       throw new UsageError(
         `--${repeat} and an empty MESSAGE exclude each other: ` +
           "it proves nothing",
       );
   }
+}
+
+function checkSize(
+  size: number,
+  connections: number,
+  repeat: RepeatFlag,
+): number {
+  const mostEach = Math.floor(MAX_MESSAGES_BYTES / connections);
+  const most = Math.min(MAX_MESSAGE_BYTES, mostEach);
+  if (size <= most) return size;
+  const many = most === mostEach ? ` and ${connections} connections` : "";
+  throw new UsageError(
+    `--size with --${repeat}${many} is at most ${formatBytes(most)}`,
+  );
 }
 
 function payloadOf(

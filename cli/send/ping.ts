@@ -4,9 +4,8 @@
  * @module
  */
 
-import { connect, ShortEchoError } from "../../client.ts";
+import { connect, MismatchError, ShortEchoError } from "../../client.ts";
 import { formatAddress } from "../../net/address.ts";
-import { describeError, isNetworkError } from "../../net/errors.ts";
 import {
   ping,
   type PingEvent,
@@ -14,9 +13,17 @@ import {
   type PingSummary,
 } from "../../probe/ping.ts";
 import { printLine, untilStopped } from "../command.ts";
-import { formatDuration, formatTime, roundMs } from "../format.ts";
+import { formatBytes, formatDuration, formatTime } from "../format.ts";
 import { OutputClosedError, type Terminal } from "../terminal.ts";
-import type { Style, Target } from "./options.ts";
+import type { SendOptions } from "./options.ts";
+import {
+  jsonEvent,
+  jsonSummary,
+  renderSummary,
+  type SummaryContext,
+} from "./ping_summary.ts";
+import { judge, printApart } from "./report.ts";
+import { warmUp } from "./warm_up.ts";
 
 /** What is sent, and how often. */
 export type PingTask = Pick<
@@ -24,53 +31,149 @@ export type PingTask = Pick<
   "message" | "count" | "intervalMs" | "reconnect"
 >;
 
+/** Red, and back to the terminal's own color. */
+const [RED, PLAIN] = ["\x1b[31m", "\x1b[39m"];
+
+/** What is sent to a server of our own first, some of it over a new connection. */
+const WARM_UP = { message: 64, count: 10, intervalMs: 2, onEvent() {} };
+
+/** A connection whose end took this long was kept open by the server. */
+const SLOW_END_MS = 900;
+
 /**
  * Sends again and again, prints what becomes of each message, and a summary in the
  * end or on Ctrl-C.
  *
- * @param target Where to send.
+ * @param options Where to send, and how the report is printed; `quiet` prints the
+ * summary alone.
  * @param task What to send, and how often.
- * @param style How the report is printed; `quiet` prints the summary alone.
  * @param terminal Where it is printed.
  * @returns The exit status.
  */
 export function runPing(
-  target: Target,
+  options: Omit<SendOptions, "task">,
   task: PingTask,
-  style: Style,
   terminal: Terminal,
 ): Promise<number> {
-  const address = formatAddress(target);
-  const print = (line: string) => printLine(terminal.stdout, line);
-  return untilStopped(terminal, async (stopSignal) => {
-    const outputClosed = new AbortController();
-    // Without a reader the ping ends, and what was verified until then counts.
-    const unlessClosed = (error: unknown) => {
-      if (!(error instanceof OutputClosedError)) throw error;
-      outputClosed.abort();
-    };
-    const onEvent = async (event: PingEvent) => {
-      if (style.quiet || (style.json && event.type === "connected")) return;
-      const line = style.json && event.type !== "connected"
-        ? JSON.stringify(jsonEvent(event))
-        : renderEvent(event, address, target.timeoutMs);
-      await print(line).catch(unlessClosed);
-    };
-    const signal = AbortSignal.any([stopSignal, outputClosed.signal]);
-    const { retryMs } = target;
-    const summary = await ping({
-      ...task,
-      retryMs,
-      signal,
-      onEvent,
-      connect: (retryMs) => connect({ ...target, retryMs, signal }),
-    });
-    const report = style.json
-      ? JSON.stringify(jsonSummary(summary))
-      : renderSummary(summary, address);
-    await print(report).catch(unlessClosed);
-    return summary.lost === 0 && summary.verified > 0 ? 0 : 1;
+  const { deadlineMs } = options;
+  return untilStopped(terminal, deadlineMs, (stop) => {
+    return new PingRun(options, task, terminal, stop).run();
   });
+}
+
+class PingRun {
+  readonly #options: Omit<SendOptions, "task">;
+  readonly #task: PingTask;
+  readonly #terminal: Terminal;
+  readonly #stop: AbortSignal;
+  readonly #outputClosed = new AbortController();
+  readonly #context: SummaryContext;
+  /** Whether it was told why `--reconnect` is slow. */
+  #isSlownessTold = false;
+
+  constructor(
+    options: Omit<SendOptions, "task">,
+    task: PingTask,
+    terminal: Terminal,
+    stop: AbortSignal,
+  ) {
+    this.#options = options;
+    this.#task = task;
+    this.#terminal = terminal;
+    this.#stop = stop;
+    this.#context = {
+      address: formatAddress(options.target),
+      timeOf: (moment) => {
+        const agoMs = performance.now() - moment;
+        return new Date(terminal.now().getTime() - agoMs).toISOString();
+      },
+    };
+  }
+
+  async run(): Promise<number> {
+    const { target, style, conditions } = this.#options;
+    const isWarm = await warmUp((connect) => ping({ ...WARM_UP, connect }));
+    let soFar = (): PingSummary | undefined => undefined;
+    using _ = this.#terminal.onStatusSignal(() => {
+      const summary = soFar();
+      if (!summary) return;
+      printApart(this.#terminal, renderSummary(summary, this.#context));
+    });
+    const summary = await ping({
+      ...this.#task,
+      retryMs: target.retryMs,
+      signal: AbortSignal.any([this.#stop, this.#outputClosed.signal]),
+      connect: (given) => connect({ ...target, ...given }),
+      onEvent: (event) => this.#tell(event),
+      onStart: (summary) => soFar = summary,
+    });
+    const { sent, lost, verified, surplus, rttMs, outages } = summary;
+    const unsent = summary.unsent + summary.tooLate;
+    const isGood = lost + surplus + unsent === 0 && verified > 0;
+    const measured = {
+      ...{ sent, lost, latencyMs: rttMs, longestOutageMs: outages.longestMs },
+      ratePerSecond: verified / summary.durationMs * 1000,
+    };
+    // What the terminal shows of Ctrl-C does not share a line with the summary.
+    const isInterrupted = this.#stop.aborted && this.#terminal.isStdoutTerminal;
+    if (isInterrupted && !style.json) await this.#print("");
+    if (style.json) {
+      const verdict = await judge(isGood, conditions, measured, this.#terminal);
+      const object = jsonSummary(summary, this.#context);
+      const ending = { ...verdict.json, warmed_up: isWarm };
+      await this.#print(
+        JSON.stringify({ ...this.#jsonTime(), ...object, ...ending }),
+      );
+      return verdict.status;
+    }
+    await this.#print(renderSummary(summary, this.#context));
+    if (!isWarm) await this.#print("the first calls of the client are in this");
+    return (await judge(isGood, conditions, measured, this.#terminal)).status;
+  }
+
+  async #tell(event: PingEvent): Promise<void> {
+    const { style, target } = this.#options;
+    if (style.quiet) return;
+    await this.#tellSlowness(event);
+    if (style.json) {
+      if (event.type === "connected") return;
+      const object = jsonEvent(event, this.#context);
+      return await this.#print(
+        JSON.stringify({ ...this.#jsonTime(), ...object }),
+      );
+    }
+    const line = renderEvent(event, this.#context.address, target.timeoutMs);
+    const time = style.timestamps
+      ? `${this.#terminal.now().toISOString()} `
+      : "";
+    const isLoss = event.type === "lost" || event.type === "surplus";
+    const isRed = isLoss && style.color && this.#terminal.isStdoutTerminal;
+    await this.#print(isRed ? `${time}${RED}${line}${PLAIN}` : time + line);
+  }
+
+  /** Says why --reconnect is slow, once, when a server keeps its side open. */
+  async #tellSlowness(event: PingEvent): Promise<void> {
+    if (event.type !== "reply" || this.#isSlownessTold) return;
+    if (event.endMs === undefined || event.endMs < SLOW_END_MS) return;
+    this.#isSlownessTold = true;
+    const why = "the server keeps its side of a connection open: the client " +
+      "waits a second for the end of each";
+    await printLine(this.#terminal.stderr, `echo: ${why}`);
+  }
+
+  /** Without a reader the ping ends, and what was verified until then counts. */
+  async #print(line: string): Promise<void> {
+    try {
+      await printLine(this.#terminal.stdout, line);
+    } catch (error) {
+      if (!(error instanceof OutputClosedError)) throw error;
+      this.#outputClosed.abort();
+    }
+  }
+
+  #jsonTime(): Record<string, unknown> {
+    return { time: this.#terminal.now().toISOString() };
+  }
 }
 
 /**
@@ -94,86 +197,31 @@ export function renderEvent(
       const connected = connectMs === undefined
         ? ""
         : ` connect=${connectMs.toFixed(3)} ms`;
-      return `${bytes} B from ${address}: seq=${seq} ` +
+      return `${formatBytes(bytes)} from ${address}: seq=${seq} ` +
         `time=${rttMs.toFixed(3)} ms${connected}`;
     }
     case "lost": {
-      const why = event.reason === "timeout"
-        ? `timed out after ${formatTime(timeoutMs)}`
-        : describeLoss(event.error);
-      return `no reply from ${address}: seq=${event.seq} ${why}`;
+      const what = event.error instanceof MismatchError ? "wrong" : "no";
+      const why = describeLoss(event, timeoutMs);
+      return `${what} reply from ${address}: seq=${event.seq} ${why}`;
     }
+    case "surplus":
+      return `wrong reply from ${address}: after the last message, ` +
+        event.detail;
   }
 }
 
 /** Says why a message was lost; the line names the address already. */
-function describeLoss(error: unknown): string {
+function describeLoss(
+  { reason, error, detail, ageMs }: Extract<PingEvent, { type: "lost" }>,
+  timeoutMs: number,
+): string {
+  if (reason === "timeout") return `timed out after ${formatTime(timeoutMs)}`;
+  if (reason === "unanswered") {
+    return `unanswered after ${formatDuration(ageMs)}`;
+  }
   if (error instanceof ShortEchoError && error.sent === error.received) {
     return `${error.ending} since the last message`;
   }
-  return isNetworkError(error) ? error.detail : describeError(error);
-}
-
-/**
- * Renders the summary.
- *
- * @param summary What the ping found.
- * @param address The server's address.
- * @returns Two or three lines, without the last one's end.
- */
-export function renderSummary(summary: PingSummary, address: string): string {
-  const { sent, verified, lost, longestOutageMs, durationMs, rttMs } = summary;
-  const outage = lost === 0
-    ? ""
-    : ` (${lossPercent(summary)}%), longest outage ` +
-      formatDuration(longestOutageMs);
-  const lines = [
-    `--- ${address} echo statistics ---`,
-    `${sent} sent, ${verified} verified, ${lost} lost${outage}, ` +
-    `in ${formatDuration(durationMs)}`,
-  ];
-  if (rttMs) {
-    const { min, mean, p50, p99, max, stddev } = rttMs;
-    const times = [min, mean, p50, p99, max, stddev].map((ms) => ms.toFixed(3));
-    lines.push(`rtt min/mean/p50/p99/max/stddev = ${times.join("/")} ms`);
-  }
-  return lines.join("\n");
-}
-
-function lossPercent({ sent, lost }: PingSummary): number {
-  return sent === 0 ? 0 : Math.round(lost / sent * 10_000) / 100;
-}
-
-function jsonEvent(
-  event: Exclude<PingEvent, { type: "connected" }>,
-): Record<string, unknown> {
-  if (event.type === "lost") {
-    const { seq, reason, error } = event;
-    return { seq, lost: reason, error: (error as Error).message };
-  }
-  const { seq, bytes, rttMs, connectMs } = event;
-  return {
-    seq,
-    bytes,
-    rtt_ms: roundMs(rttMs),
-    ...(connectMs !== undefined && { connect_ms: roundMs(connectMs) }),
-  };
-}
-
-function jsonSummary(summary: PingSummary): Record<string, unknown> {
-  const { sent, verified, lost, longestOutageMs, durationMs, rttMs } = summary;
-  return {
-    sent,
-    verified,
-    lost,
-    loss_percent: lossPercent(summary),
-    longest_outage_ms: roundMs(longestOutageMs),
-    duration_ms: roundMs(durationMs),
-    rtt_ms: rttMs
-      ? Object.fromEntries(
-        (["min", "mean", "p50", "p99", "max", "stddev"] as const)
-          .map((name) => [name, roundMs(rttMs[name])]),
-      )
-      : null,
-  };
+  return detail;
 }

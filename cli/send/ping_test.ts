@@ -1,109 +1,54 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { delay } from "@std/async/delay";
 import { describe, it } from "@std/testing/bdd";
-import { ShortEchoError } from "../../client.ts";
-import type { Address } from "../../net/address.ts";
-import { networkError } from "../../net/errors.ts";
 import { writeAll } from "../../net/streams.ts";
-import type { PingSummary } from "../../probe/ping.ts";
 import { serve } from "../../server.ts";
 import { freePort, startPeer } from "../../testing/peer.ts";
-import { CLOSED_STDOUT, run, type RunOptions } from "../../testing/terminal.ts";
+import { replace } from "../../testing/replace.ts";
+import { changing, readOnce } from "../../testing/socket.ts";
+import {
+  CLOSED_STDOUT,
+  outcome,
+  run,
+  type RunOptions,
+} from "../../testing/terminal.ts";
+import { encode } from "../command.ts";
 import { OutputClosedError } from "../terminal.ts";
-import { renderEvent, renderSummary } from "./ping.ts";
-
-/** Starts `echo send`. */
-function start(port: number, args: string[], options?: RunOptions) {
-  return run(["send", `-p${port}`, ...args], options);
-}
 
 /** Runs `echo send` to its end. */
-async function send(port: number, args: string[], options?: RunOptions) {
-  const session = start(port, args, options);
-  const status = await session.status;
-  return { status, stdout: session.stdout, stderr: session.stderr };
+function send(port: number, args: string[], options?: RunOptions) {
+  return outcome(run(["send", `-p${port}`, ...args], options));
 }
 
 function jsonLines(stdout: string) {
   return stdout.trimEnd().split("\n").map((line) => JSON.parse(line));
 }
 
-const ADDRESS: Address = { transport: "tcp", hostname: "::1", port: 7 };
+/** The time that a test's terminal tells. */
+const TIME = "2001-02-03T04:05:06.789Z";
 
-describe("renderEvent()", () => {
-  const render = (event: Parameters<typeof renderEvent>[0]) =>
-    renderEvent(event, "[::1]:7", 250);
-  const lost = (error: Error) =>
-    render({ type: "lost", seq: 2, reason: "error", error });
+/** A moment before that. */
+const EARLIER = "2001-02-03T04:05:0\\d\\.\\d{3}Z";
 
-  it("tells of a connection and of a reply", () => {
-    assertEquals(
-      render({ type: "connected", connectMs: 1.234 }),
-      "Connected to [::1]:7 in 1.2 ms",
-    );
-    const reply = { type: "reply", seq: 3, bytes: 5, rttMs: 0.1234 } as const;
-    assertEquals(
-      render({ ...reply, connectMs: undefined }),
-      "5 B from [::1]:7: seq=3 time=0.123 ms",
-    );
-    assertEquals(
-      render({ ...reply, connectMs: 12 }),
-      "5 B from [::1]:7: seq=3 time=0.123 ms connect=12.000 ms",
-    );
+/** Starts a server that echoes, but not the second message, which has 5 B. */
+function startSpoiling() {
+  let messages = 0;
+  return startPeer(changing((bytes) => {
+    if (++messages === 2) bytes[0]! ^= 1;
+    return bytes;
+  }));
+}
+
+/** Starts a server that echoes one message, and sends more after the end. */
+function startSurplus() {
+  return startPeer(async (conn) => {
+    const message = await readOnce(conn);
+    await writeAll(conn, message);
+    await readOnce(conn);
+    await writeAll(conn, message);
+    conn.close();
   });
-
-  it("tells why a message was lost, without the address again", () => {
-    const beginning = "no reply from [::1]:7: seq=2 ";
-    const timeout = new Deno.errors.TimedOut("No reply from [::1]:7");
-    assertEquals(
-      render({ type: "lost", seq: 2, reason: "timeout", error: timeout }),
-      `${beginning}timed out after 250ms`,
-    );
-    const refused = new Deno.errors.ConnectionRefused("x (os error 111)");
-    assertEquals(
-      lost(networkError("connect", ADDRESS, refused)),
-      `${beginning}connection refused`,
-    );
-    assertEquals(
-      lost(new ShortEchoError(ADDRESS, { sent: 5, received: 3 })),
-      `${beginning}connection closed by server, 3 of 5 B came back`,
-    );
-    assertEquals(
-      lost(new ShortEchoError(ADDRESS, { sent: 5, received: 5 })),
-      `${beginning}connection closed by server since the last message`,
-    );
-    assertEquals(lost(new Error("Some bug")), `${beginning}some bug`);
-  });
-});
-
-describe("renderSummary()", () => {
-  const summary: PingSummary = {
-    ...{ sent: 3, verified: 2, lost: 1 },
-    ...{ longestOutageMs: 1500, durationMs: 3000, rttMs: undefined },
-  };
-
-  it("tells totals, the loss and the longest outage", () => {
-    assertEquals(
-      renderSummary(summary, "a:7"),
-      "--- a:7 echo statistics ---\n" +
-        "3 sent, 2 verified, 1 lost (33.33%), longest outage 1.50 s, " +
-        "in 3.00 s",
-    );
-  });
-
-  it("tells the round trips, and no loss where there is none", () => {
-    const rttMs = {
-      ...{ min: 1, mean: 2, p50: 3, p90: 4, p99: 5, p99_9: 6 },
-      ...{ max: 7.12345, stddev: 8 },
-    };
-    assertEquals(
-      renderSummary({ ...summary, verified: 3, lost: 0, rttMs }, "a:7"),
-      "--- a:7 echo statistics ---\n3 sent, 3 verified, 0 lost, in 3.00 s\n" +
-        "rtt min/mean/p50/p99/max/stddev = " +
-        "1.000/2.000/3.000/5.000/7.123/8.000 ms",
-    );
-  });
-});
+}
 
 describe("echo send --count", () => {
   it("reads like ping", async () => {
@@ -112,126 +57,227 @@ describe("echo send --count", () => {
     const address = `127.0.0.1:${port}`;
     const { status, stdout, stderr } = await send(port, ["-c3", "-i5ms"]);
     assertEquals([status, stderr], [0, ""]);
-    const n = "\\d+\\.\\d{3}";
+    const exact = "\\d+\\.\\d{3}";
+    const known = "\\d+(?:\\.\\d{1,3})?";
+    const times = [exact, exact, known, known, known, exact, exact].join("/");
     assertMatch(
       stdout,
       new RegExp(
         `^Connected to ${address} in [\\d.]+ ms\n` +
           [1, 2, 3].map((seq) =>
-            `37 B from ${address}: seq=${seq} time=${n} ms\n`
+            `64 B from ${address}: seq=${seq} time=${exact} ms\n`
           ).join("") +
           `--- ${address} echo statistics ---\n` +
           "3 sent, 3 verified, 0 lost, in [\\d.]+ m?s\n" +
-          "rtt min/mean/p50/p99/max/stddev = " +
-          `${n}/${n}/${n}/${n}/${n}/${n} ms\n$`,
+          `rtt min/mean/p50/p90/p99/max/stddev = ${times} ms, ` +
+          `jitter ${exact} ms\n` +
+          `sent late: p99 ${known} ms, max ${exact} ms\n$`,
+      ),
+    );
+    assertEquals(server.stats.accepted, 1);
+  });
+
+  it("is not late without an interval", async () => {
+    await using server = serve({ port: 0 });
+    const { stdout } = await send(server.addr.port, ["-c2", "-i0"]);
+    assertMatch(stdout, /\nrtt [^\n]+\n$/);
+  });
+
+  it("sends what it is given, and prints the summary alone with -q", async () => {
+    await using server = serve({ port: 0 });
+    for (const args of [["-s100"], ["x".repeat(100)]]) {
+      const all = ["-qc2", "-i0", ...args];
+      const { status, stdout } = await send(server.addr.port, all);
+      assertEquals(status, 0);
+      assertMatch(stdout, /^--- [^\n]+\n2 sent, [^\n]+\nrtt [^\n]+\n$/);
+    }
+    assertEquals(server.stats.bytes, 400);
+  });
+
+  it("tells a wrong reply, and the outage that it was", async () => {
+    using peer = startSpoiling();
+    const args = ["-c3", "-i0", "hello"];
+    const { status, stdout, stderr } = await send(peer.port, args);
+    assertEquals([status, stderr], [1, ""]);
+    const lines = stdout.split("\n");
+    const address = `127.0.0.1:${peer.port}`;
+    assertEquals(
+      lines[2],
+      `wrong reply from ${address}: seq=2 byte at offset 0 differs, ` +
+        "sent 0x68, received 0x69",
+    );
+    // It connects again.
+    assertMatch(lines[3]!, /^Connected to /);
+    assertMatch(lines[4]!, /: seq=3 time=/);
+    assertEquals(lines[5], `--- ${address} echo statistics ---`);
+    assertMatch(
+      lines[6]!,
+      /^3 sent, 2 verified, 1 lost \(33\.33%\), longest outage [\d.]+ m?s, in [\d.]+ m?s$/,
+    );
+    assertMatch(
+      lines[7]!,
+      new RegExp(
+        `^outage from ${EARLIER} to ${EARLIER}: [\\d.]+ m?s, 1 message, ` +
+          "mismatch$",
       ),
     );
   });
 
-  it("sends generated bytes, and prints the summary alone with -q", async () => {
-    await using server = serve({ port: 0 });
-    const args = ["-qc2", "-i5ms", "-s100"];
-    const { status, stdout } = await send(server.addr.port, args);
-    assertEquals(status, 0);
-    assertMatch(stdout, /^--- [^\n]+\n2 sent, [^\n]+\nrtt [^\n]+\n$/);
-    assertEquals(server.stats.bytes, 200);
-  });
-
-  it("exits with 1 when a message was lost", async () => {
-    let messages = 0;
-    using peer = startPeer(async (conn) => {
-      const buffer = new Uint8Array(100);
-      for (let length; (length = await conn.read(buffer)) !== null;) {
-        if (++messages === 2) buffer[0]! ^= 1;
-        await writeAll(conn, buffer.subarray(0, length));
-      }
-      conn.close();
-    });
-    const { status, stdout } = await send(peer.port, ["-c3", "-i5ms"]);
-    assertEquals(status, 1);
-    assertMatch(
-      stdout,
-      /seq=2 byte at offset 0 differs, sent 0x48, received 0x49$/m,
-    );
-    assertMatch(stdout, /^3 sent, 2 verified, 1 lost \(33\.33%\), longest/m);
+  it("tells of no reply why there was none", async () => {
     using silent = startPeer(() => Promise.resolve());
     const timedOut = await send(silent.port, ["-c1", "-t100ms"]);
     assertEquals(timedOut.status, 1);
-    assertMatch(timedOut.stdout, /seq=1 timed out after 100ms$/m);
-  });
-
-  it("exits with 1 when Ctrl-C comes before any reply", async () => {
-    const asked = Promise.withResolvers<unknown>();
-    using peer = startPeer((conn) =>
-      conn.read(new Uint8Array(1)).then(asked.resolve)
+    assertMatch(
+      timedOut.stdout,
+      /^no reply from [\d.:]+: seq=1 timed out after 100ms$/m,
     );
-    const session = start(peer.port, ["-c0", "--json"]);
-    await asked.promise;
-    session.interrupt();
-    assertEquals(await session.status, 1);
-    const [{ duration_ms, ...rest }] = jsonLines(session.stdout);
-    assertEquals(typeof duration_ms, "number");
-    assertEquals(rest, {
-      ...{ sent: 0, verified: 0, lost: 0, loss_percent: 0 },
-      ...{ longest_outage_ms: 0, rtt_ms: null },
-    });
+    using closing = startPeer((conn) =>
+      readOnce(conn).then(() => conn.close())
+    );
+    const closed = await send(closing.port, ["-c1", "hello"]);
+    assertEquals(closed.status, 1);
+    assertMatch(
+      closed.stdout,
+      /^no reply from [\d.:]+: seq=1 connection closed by server, 0 of 5 B came back$/m,
+    );
   });
 
-  it("goes on until Ctrl-C with 0, and connects for each if asked", async () => {
-    await using server = serve({ port: 0 });
-    const args = ["-c0", "-i0", "--reconnect"];
-    const session = start(server.addr.port, args);
-    await session.untilStdout(/seq=5 time=.* connect=/);
-    session.interrupt();
-    assertEquals(await session.status, 0);
-    assertMatch(session.stdout, /^\d+ sent, (\d+) verified, 0 lost, in /m);
+  it("shows what a server of another protocol says", async () => {
+    using peer = startPeer(async (conn) => {
+      await readOnce(conn);
+      await writeAll(conn, encode("220 \x1b[2J ftp\r\n"));
+    });
+    using web = startPeer(async (conn) => {
+      await readOnce(conn);
+      await writeAll(conn, encode("HTTP/1.1 400 Bad Request\r\n"));
+    });
+    const { status, stdout } = await send(web.port, ["-c1"]);
+    assertEquals(status, 1);
+    assert(stdout.includes(
+      `\nwrong reply from 127.0.0.1:${web.port}: seq=1 ` +
+        '"HTTP/1.1 400 Bad Request\\r\\n" came back, ' +
+        "this is not an echo server\n",
+    ));
+    // Bytes that would change the terminal are never shown.
+    assert(!(await send(peer.port, ["-c1"])).stdout.includes("\x1b"));
+  });
+
+  it("finds what comes after the last message", async () => {
+    using peer = startSurplus();
+    const { status, stdout } = await send(peer.port, ["-c1"]);
+    assertEquals(status, 1);
+    assert(stdout.includes(
+      `\nwrong reply from 127.0.0.1:${peer.port}: after the last message, ` +
+        "the reply to message 1 came again\n",
+    ));
+    assertMatch(
+      stdout,
+      /^1 sent, 1 verified, 0 lost, more came back than was sent, in /m,
+    );
+    const { stdout: json } = await send(peer.port, ["-c1", "--json", "hello"]);
+    const [, surplus, summary] = jsonLines(json);
+    assertEquals([surplus.surplus, summary.surplus], [true, 1]);
+    assertMatch(surplus.error, /^byte at offset 5 differs, nothing was sent/);
   });
 
   it("prints JSON lines", async () => {
     await using server = serve({ port: 0 });
+    const { port } = server.addr;
     const args = ["-c2", "-i5ms", "-s100", "--json"];
-    const { stdout } = await send(server.addr.port, args);
+    const { stdout, stderr } = await send(port, args);
+    assertEquals(stderr, "");
     const [first, second, summary, ...others] = jsonLines(stdout);
+    const address = `127.0.0.1:${port}`;
+    const where = {
+      ...{ time: TIME, address, peer: address },
+      local_port: first.local_port,
+    };
     assertEquals(
       [first, second, others],
       [
-        { seq: 1, bytes: 100, rtt_ms: first.rtt_ms },
-        { seq: 2, bytes: 100, rtt_ms: second.rtt_ms },
+        { ...where, seq: 1, bytes: 100, rtt_ms: first.rtt_ms },
+        { ...where, seq: 2, bytes: 100, rtt_ms: second.rtt_ms },
         [],
       ],
     );
-    const { duration_ms, rtt_ms, ...rest } = summary;
+    assert(Number.isInteger(first.local_port) && first.local_port > 0);
+    const { duration_ms, rtt_ms, jitter_ms, late_ms, ...rest } = summary;
     assertEquals(rest, {
-      ...{ sent: 2, verified: 2, lost: 0, loss_percent: 0 },
-      longest_outage_ms: 0,
+      ...{ ...where, sent: 2, verified: 2, lost: 0, loss_percent: 0 },
+      ...{ unsent: 0, unsent_too_many_under_way: 0, unsent_client_late: 0 },
+      ...{ surplus: 0, outages: 0, longest_outage_ms: 0 },
+      ...{ latest_outages: [], warmed_up: true },
     });
     assert(duration_ms >= Math.max(first.rtt_ms, second.rtt_ms));
-    assertEquals(Object.keys(rtt_ms), [
-      ...["min", "mean", "p50", "p99", "max", "stddev"],
-    ]);
+    const names = [
+      ...["min", "mean", "p50", "p90", "p99", "p99_9", "max", "stddev"],
+    ];
+    assertEquals([Object.keys(rtt_ms), Object.keys(late_ms)], [names, names]);
     const times = [first.rtt_ms, second.rtt_ms].sort((a, b) => a - b);
     assertEquals([rtt_ms.min, rtt_ms.max], times);
+    // Each is rounded to the microsecond.
+    assert(Math.abs(jitter_ms - (times[1] - times[0])) < 0.002);
 
-    const again = await send(server.addr.port, [...args, "--reconnect", "-q"]);
+    const again = await send(port, [...args, "--reconnect", "-q"]);
     assertEquals(jsonLines(again.stdout).length, 1);
-    const each = await send(server.addr.port, [...args, "--reconnect"]);
-    assertEquals(Object.keys(jsonLines(each.stdout)[0]), [
-      ...["seq", "bytes", "rtt_ms", "connect_ms"],
-    ]);
+    const each = await send(port, [...args, "--reconnect"]);
+    const [one, two] = jsonLines(each.stdout);
+    assertEquals(Object.keys(one), [...Object.keys(first), "connect_ms"]);
+    assert(one.local_port !== two.local_port);
   });
 
-  it("prints a loss in JSON", async () => {
+  it("prints losses and outages in JSON", async () => {
+    using peer = startSpoiling();
+    const args = ["-c3", "-i0", "--json", "hello"];
+    const { status, stdout } = await send(peer.port, args);
+    assertEquals(status, 1);
+    const [, { age_ms, local_port, ...loss }, , summary] = jsonLines(stdout);
+    const address = `127.0.0.1:${peer.port}`;
+    assertEquals(loss, {
+      ...{ time: TIME, address, peer: address, seq: 2, lost: "mismatch" },
+      error: "byte at offset 0 differs, sent 0x68, received 0x69",
+    });
+    assertEquals([typeof age_ms, typeof local_port], ["number", "number"]);
+    const { outages, longest_outage_ms, latest_outages } = summary;
+    const [{ start, end, ...outage }] = latest_outages;
+    assertEquals([outages, latest_outages.length], [1, 1]);
+    assertEquals(outage, {
+      ...{ duration_ms: longest_outage_ms, messages: 1, reason: "mismatch" },
+    });
+    assert(longest_outage_ms > 0);
+    for (const time of [start, end]) assertMatch(time, RegExp(EARLIER));
+    assert(start <= end && end < TIME);
+  });
+
+  it("tells in JSON that there was no connection", async () => {
     const port = freePort();
     const { status, stdout } = await send(port, ["-c2", "-i1ms", "--json"]);
     assertEquals(status, 1);
     const [first, second, summary] = jsonLines(stdout);
-    const error = `Cannot connect to 127.0.0.1:${port}: connection refused`;
+    const loss = {
+      ...{ time: TIME, address: `127.0.0.1:${port}`, peer: null },
+      ...{ local_port: null, lost: "refused", error: "connection refused" },
+    };
     assertEquals(
       [first, second],
-      [{ seq: 1, lost: "refused", error }, { seq: 2, lost: "refused", error }],
+      [
+        { ...loss, seq: 1, age_ms: first.age_ms },
+        { ...loss, seq: 2, age_ms: second.age_ms },
+      ],
     );
     assertEquals([summary.lost, summary.loss_percent], [2, 100]);
+    assertEquals([summary.peer, summary.rtt_ms], [null, null]);
     assert(summary.longest_outage_ms > 0);
+  });
+
+  it("says that the client's first calls count, where they do", async () => {
+    await using server = serve({ port: 0 });
+    const status = { state: "prompt" } as Deno.PermissionStatus;
+    using _ = replace(Deno.permissions, "querySync", () => status);
+    const { stdout } = await send(server.addr.port, ["-c1"]);
+    assertMatch(stdout, /\nthe first calls of the client are in this\n$/);
+    const { stdout: json } = await send(server.addr.port, ["-qc1", "--json"]);
+    assertEquals(JSON.parse(json).warmed_up, false);
   });
 
   it("keeps trying to make the first connection with --retry", async () => {
@@ -249,7 +295,7 @@ describe("echo send --count", () => {
     await using server = serve({ port: 0 });
     const { port } = server.addr;
     const args = ["-c0", "-i0"];
-    assertEquals(await send(port, args, { stdout: CLOSED_STDOUT }), {
+    assertEquals(await send(freePort(), args, { stdout: CLOSED_STDOUT }), {
       ...{ status: 1, stdout: "", stderr: "" },
     });
     let lines = 0;
@@ -274,21 +320,5 @@ describe("echo send --count", () => {
         ...{ status: 1, stdout: "", stderr: "echo: full\n" },
       });
     }
-  });
-
-  it("ends at the second Ctrl-C when its reader stalls", async () => {
-    await using server = serve({ port: 0, drainTimeoutMs: 0 });
-    const blocked = Promise.withResolvers<void>();
-    const stdout = {
-      write() {
-        blocked.resolve();
-        return new Promise<number>(() => {});
-      },
-    };
-    const session = start(server.addr.port, ["-c0", "-i0"], { stdout });
-    await blocked.promise;
-    session.interrupt();
-    session.interrupt();
-    assertEquals(await session.status, 130);
   });
 });

@@ -1,0 +1,131 @@
+/**
+ * What the reports of `--count` and of a load have in common.
+ *
+ * @module
+ */
+
+import { formatAddress } from "../../net/address.ts";
+import type { LatencySummary } from "../../probe/latency.ts";
+import type { Ends } from "../../probe/probe_client.ts";
+import { printLine } from "../command.ts";
+import { roundMs } from "../format.ts";
+import type { Terminal } from "../terminal.ts";
+import {
+  type Condition,
+  failedConditions,
+  jsonFailed,
+  type Measured,
+  renderFailed,
+} from "./conditions.ts";
+
+/** How a run ended. */
+export interface Verdict {
+  /** The exit status. */
+  readonly status: number;
+  /** What JSON says of the conditions, nothing if there were none. */
+  readonly json: Record<string, unknown>;
+}
+
+/**
+ * Judges a run, and tells which conditions held, a line each on stderr.
+ *
+ * @param isGood Whether all was in order but for the conditions.
+ * @param conditions On what the command fails besides.
+ * @param measured What was measured.
+ * @param terminal Where the lines go.
+ * @returns The exit status, and what JSON says of it.
+ */
+export async function judge(
+  isGood: boolean,
+  conditions: readonly Condition[],
+  measured: Measured,
+  terminal: Terminal,
+): Promise<Verdict> {
+  const failed = failedConditions(conditions, measured);
+  for (const it of failed) {
+    await printLine(terminal.stderr, `echo: ${renderFailed(it)}`);
+  }
+  const json = conditions.length === 0
+    ? {}
+    : { failed_conditions: failed.map(jsonFailed) };
+  return { status: !isGood ? 1 : failed.length > 0 ? 3 : 0, json };
+}
+
+/**
+ * Prints a report on stderr while the run goes on. On a terminal it does not share a
+ * line with what the terminal shows of the key.
+ *
+ * @param terminal Where it is printed.
+ * @param report The report, without its end.
+ */
+export async function printApart(
+  { stderr, isStderrTerminal }: Terminal,
+  report: string,
+): Promise<void> {
+  await printLine(stderr, `${isStderrTerminal ? "\n" : ""}${report}`);
+}
+
+/**
+ * Tells where a connection is, as fields of JSON.
+ *
+ * @param ends Its two ends, if there is one.
+ * @returns The address of the server and the local port, `null` without one.
+ */
+export function jsonEnds(ends: Ends | undefined): Record<string, unknown> {
+  return {
+    peer: ends ? formatAddress(ends.remote) : null,
+    local_port: ends?.local.port ?? null,
+  };
+}
+
+/**
+ * Renders a time that was measured exactly.
+ *
+ * @param ms The time, in milliseconds.
+ * @returns It with three decimals.
+ */
+export function exactMs(ms: number): string {
+  return ms.toFixed(3);
+}
+
+/**
+ * Renders a time whose digits are known already, as those of a percentile.
+ *
+ * @param ms The time, in milliseconds.
+ * @returns It with at most three decimals.
+ */
+export function knownMs(ms: number): string {
+  return `${roundMs(ms)}`;
+}
+
+/**
+ * Renders how late messages left.
+ *
+ * @param lateMs How late they were, if they were due at times.
+ * @returns A line, or none.
+ */
+export function renderLate(lateMs: LatencySummary | undefined): string[] {
+  if (!lateMs) return [];
+  const { p99, max } = lateMs;
+  return [`sent late: p99 ${knownMs(p99)} ms, max ${exactMs(max)} ms`];
+}
+
+/** The statistics of latencies in JSON, and what they are called there. */
+const NAMES = [
+  ...["min", "mean", "p50", "p90", "p99", "p99_9", "max", "stddev"] as const,
+];
+
+/**
+ * Renders statistics of latencies for JSON.
+ *
+ * @param summary The statistics, if there are any.
+ * @returns An object of milliseconds, or `null`.
+ */
+export function jsonLatency(
+  summary: LatencySummary | undefined,
+): Record<string, number> | null {
+  if (!summary) return null;
+  return Object.fromEntries(
+    NAMES.map((name) => [name, roundMs(summary[name])]),
+  );
+}

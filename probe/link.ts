@@ -1,0 +1,121 @@
+/**
+ * A connection of a probe, made anew when it failed.
+ *
+ * @module
+ */
+
+import { sleep } from "../net/time.ts";
+import type { ConnectionMessages, Messages } from "./messages.ts";
+import type { ConnectProbe, Ends, ProbeClient } from "./probe_client.ts";
+
+/** A client, and what it sends. */
+export interface Connection {
+  /** The client. */
+  readonly client: ProbeClient;
+  /** The messages of its connection. */
+  readonly messages: ConnectionMessages;
+}
+
+/** What the links of a probe share. */
+export interface LinkOptions {
+  /** Makes the clients. */
+  readonly connect: ConnectProbe;
+  /** The messages of the run. */
+  readonly messages: Messages;
+  /** Closes the clients, and gives up connecting. */
+  readonly giveUp: AbortSignal;
+  /** The pause between a failure and the next attempt to connect, in milliseconds. */
+  readonly pauseMs: number;
+  /** Called for each connection that is made. */
+  readonly onConnected?: (client: ProbeClient) => void;
+}
+
+/** One connection at a time, which messages share. */
+export class Link {
+  readonly #options: LinkOptions;
+  #connection: Connection | undefined;
+  #connecting: Promise<Connection> | undefined;
+  /** When the connection before failed, as `performance.now()`. */
+  #failedAt = -Infinity;
+
+  /**
+   * Makes a link that is not connected.
+   *
+   * @param options What the links of a probe share.
+   */
+  constructor(options: LinkOptions) {
+    this.#options = options;
+  }
+
+  /** The connection, if there is one. */
+  get open(): Connection | undefined {
+    return this.#connection;
+  }
+
+  /** Whether a connection is being made. */
+  get isConnecting(): boolean {
+    return this.#connecting !== undefined;
+  }
+
+  /**
+   * Connects. Those who ask while a connection is being made share it.
+   *
+   * @param retryMs For how long to try again, in milliseconds.
+   * @returns The connection.
+   * @throws What the connector throws.
+   */
+  connect(retryMs = 0): Promise<Connection> {
+    this.#connecting ??= this.#connect(retryMs).finally(() => {
+      this.#connecting = undefined;
+    });
+    return this.#connecting;
+  }
+
+  /**
+   * Gives a connection up that failed: the next message makes another one.
+   *
+   * @param connection The connection, `undefined` if it could not be made.
+   */
+  drop(connection: Connection | undefined): void {
+    if (connection !== this.#connection) return;
+    this.#failedAt = performance.now();
+    this.#connection = undefined;
+  }
+
+  /**
+   * Ends the connection in good order, if there is one.
+   *
+   * @throws What `ProbeClient.end()` throws.
+   */
+  async end(): Promise<void> {
+    const connection = this.#connection;
+    this.#connection = undefined;
+    await connection?.client.end();
+  }
+
+  async #connect(retryMs: number): Promise<Connection> {
+    const { connect, messages, giveUp, pauseMs } = this.#options;
+    const leftMs = this.#failedAt + pauseMs - performance.now();
+    if (leftMs > 0) await sleep(leftMs, giveUp);
+    try {
+      const client = await connect({ retryMs, signal: giveUp });
+      const connection = { client, messages: messages.forNextConnection() };
+      this.#connection = connection;
+      this.#options.onConnected?.(client);
+      return connection;
+    } catch (error) {
+      this.#failedAt = performance.now();
+      throw error;
+    }
+  }
+}
+
+/**
+ * Tells where a client is connected.
+ *
+ * @param client The client.
+ * @returns Its two ends.
+ */
+export function endsOf({ localAddr, remoteAddr }: ProbeClient): Ends {
+  return { local: localAddr, remote: remoteAddr };
+}

@@ -1,0 +1,307 @@
+/**
+ * What a load counts.
+ *
+ * @module
+ */
+
+import { describeError } from "../net/errors.ts";
+import { type FailureReason, failureReason } from "./failure.ts";
+import { type Bucket, Latencies, type LatencySummary } from "./latency.ts";
+import { endsOf } from "./link.ts";
+import type { Sent } from "./open_loop.ts";
+import { Outages } from "./outages.ts";
+import type { Ends, ProbeClient } from "./probe_client.ts";
+import { Timeline, type TimelineRow } from "./timeline.ts";
+
+/** What a load does at the moment. */
+export interface LoadProgress {
+  /** When the clock started, as `performance.now()`. */
+  readonly startedAt: number;
+  /** When it ends, as `performance.now()`. */
+  readonly endsAt: number;
+  /** How many messages or connections failed so far. */
+  readonly failed: number;
+  /** The latest row of the timeline that is over, or the first one. */
+  lastRow(): TimelineRow;
+  /** How many messages are under way, and when the oldest of them was sent. */
+  underWayNow(): { messages: number; sinceAt: number | undefined };
+  /** What the load found so far. */
+  summary(): LoadSummary;
+}
+
+/** What a load found. */
+export interface LoadSummary {
+  /** How many messages came back, every byte verified. */
+  messages: number;
+  /** How many of them came back in the time of the load. */
+  messagesInTime: number;
+  /** How long after that time the last one came back, in milliseconds. */
+  lastAfterMs: number;
+  /** How many did not, and how many connections could not be made. */
+  failed: number;
+  /** How many failures there were, by reason. */
+  failures: Partial<Record<FailureReason, number>>;
+  /** What the first failure of each reason said. */
+  firstErrors: Partial<Record<FailureReason, string>>;
+  /** What made the first connection impossible, if anything did. */
+  error: unknown;
+  /** For how long messages were sent, in milliseconds: as asked, or until a stop. */
+  durationMs: number;
+  /** How many messages were due and not sent, as too many were under way. */
+  unsent: number;
+  /** How many messages were due and not sent, as the client was late. */
+  tooLate: number;
+  /** How the latencies are spread, if any message came back. */
+  latencyMs: LatencySummary | undefined;
+  /** How many latencies lie in which range. */
+  histogram: Bucket[];
+  /** How late messages left, with a rate: the client's own doing. */
+  lateMs: LatencySummary | undefined;
+  /** The times during which nothing came back, the longest of them. */
+  longestOutageMs: number;
+  /** What the load did in each second. */
+  timeline: TimelineRow[];
+  /**
+   * How much of the time a connection had a message under way, from 0 to 1 (by
+   * Little's law); `undefined` with a rate, and before the end.
+   */
+  busyShare: number | undefined;
+  /** How much of a processor's time this process used, from 0, for all its threads. */
+  processorShare: number;
+  /** The first connection, if there was one. */
+  ends: Ends | undefined;
+}
+
+/** The most rows that the histogram has. */
+const MOST_BUCKETS = 12;
+
+/** Options for a {@linkcode LoadTally}. */
+export interface LoadTallyOptions {
+  /** How many connections there are. */
+  readonly connections: number;
+  /** How many bytes a message has. */
+  readonly messageBytes: number;
+  /** Whether messages are due at times. */
+  readonly isOpenLoop: boolean;
+}
+
+/** Counts what becomes of messages. */
+export class LoadTally implements LoadProgress {
+  readonly #options: LoadTallyOptions;
+  readonly #failures: Partial<Record<FailureReason, number>> = {};
+  readonly #firstErrors: Partial<Record<FailureReason, string>> = {};
+  readonly #latencies = new Latencies();
+  readonly #late = new Latencies();
+  readonly #outages = new Outages();
+  /** When each connection's message was sent; 0 if none is under way. */
+  readonly #sentAt: Float64Array;
+  #timeline = new Timeline(performance.now());
+  #inTime = 0;
+  #lastAfterMs = 0;
+  /** For how long messages were under way in the time of the load, all together. */
+  #busyMs = 0;
+  #unsent = 0;
+  #tooLate = 0;
+  #lastVerifiedAt = -Infinity;
+  #processorMs = 0;
+  #endedAt: number | undefined;
+  #ends: Ends | undefined;
+
+  startedAt: number = performance.now();
+  endsAt: number = this.startedAt;
+  failed = 0;
+  /** What made the first connection impossible. */
+  error: unknown;
+  /** With a rate: the messages under way, the oldest first. */
+  underWay: ReadonlySet<Sent> = new Set();
+
+  /**
+   * Makes a tally of nothing.
+   *
+   * @param options What is counted.
+   */
+  constructor(options: LoadTallyOptions) {
+    this.#options = options;
+    this.#sentAt = new Float64Array(options.connections);
+  }
+
+  /** The longest latency, in milliseconds. */
+  get longestMs(): number {
+    return this.#latencies.longestMs;
+  }
+
+  /**
+   * Starts the clock.
+   *
+   * @param durationMs For how long messages will be sent, in milliseconds.
+   */
+  start(durationMs: number): void {
+    this.startedAt = performance.now();
+    this.endsAt = this.startedAt + durationMs;
+    this.#timeline = new Timeline(this.startedAt);
+  }
+
+  /** Ends the time of the load: it was told to stop. */
+  stop(): void {
+    this.endsAt = Math.min(this.endsAt, performance.now());
+  }
+
+  /**
+   * Takes note that the last message is settled.
+   *
+   * @param processorMs How much processor time the load took, in milliseconds.
+   */
+  end(processorMs: number): void {
+    this.#endedAt = performance.now();
+    this.#processorMs = processorMs;
+  }
+
+  /**
+   * Takes note of a connection.
+   *
+   * @param client Its client.
+   */
+  addConnected(client: ProbeClient): void {
+    this.#ends ??= endsOf(client);
+  }
+
+  /**
+   * Takes note that a connection's message is sent.
+   *
+   * @param connection The connection's number, from 0.
+   * @param sentAt The time, as `performance.now()`.
+   */
+  begin(connection: number, sentAt: number): void {
+    this.#sentAt[connection] = sentAt;
+  }
+
+  /**
+   * Takes note that a connection has no message under way.
+   *
+   * @param connection The connection's number, from 0.
+   */
+  settle(connection: number): void {
+    this.#sentAt[connection] = 0;
+  }
+
+  /**
+   * Counts a message that came back.
+   *
+   * @param connection The number of the connection whose only message it was.
+   * @param latencyMs How long it took, in milliseconds.
+   * @returns The time, as `performance.now()`.
+   */
+  addVerified(connection: number | undefined, latencyMs: number): number {
+    const now = performance.now();
+    if (connection !== undefined) this.#sentAt[connection] = 0;
+    this.#latencies.record(latencyMs);
+    this.#timeline.addVerified(now, latencyMs);
+    this.#outages.addVerified(now);
+    this.#lastVerifiedAt = now;
+    const afterMs = now - this.endsAt;
+    if (afterMs < 0) this.#inTime++;
+    else this.#lastAfterMs = afterMs;
+    this.#busyMs += Math.max(0, latencyMs - Math.max(0, afterMs));
+    return now;
+  }
+
+  /**
+   * Counts a message that failed, or a connection that could not be made.
+   *
+   * @param error What was thrown.
+   * @param sentAt When it was sent or begun, as `performance.now()`.
+   * @param why Why it failed, in words, if not the error's own.
+   * @param repliedAt When the first reply came after that, if that is known.
+   */
+  addFailed(
+    error: unknown,
+    sentAt: number,
+    why?: string,
+    repliedAt?: number,
+  ): void {
+    const reason = failureReason(error);
+    this.#failures[reason] = (this.#failures[reason] ?? 0) + 1;
+    this.#firstErrors[reason] ??= why ?? describeError(error);
+    this.failed++;
+    this.#timeline.addFailed(performance.now());
+    // Where others came back meanwhile, the server was not out.
+    if (repliedAt === undefined && this.#lastVerifiedAt < sentAt) {
+      this.#outages.addLost(sentAt, reason);
+    }
+  }
+
+  /**
+   * Counts how late a message left.
+   *
+   * @param ms How late, in milliseconds.
+   */
+  addLate(ms: number): void {
+    this.#late.record(ms);
+  }
+
+  /** Counts a message that was due and not sent, as too many were under way. */
+  addUnsent(): void {
+    this.#unsent++;
+  }
+
+  /**
+   * Counts messages that were due and not sent, as the client was late.
+   *
+   * @param messages How many.
+   */
+  addTooLate(messages: number): void {
+    this.#tooLate += messages;
+  }
+
+  lastRow(): TimelineRow {
+    return this.#timeline.lastRow(performance.now());
+  }
+
+  underWayNow(): { messages: number; sinceAt: number | undefined } {
+    if (this.#options.isOpenLoop) {
+      const [oldest] = this.underWay;
+      return { messages: this.underWay.size, sinceAt: oldest?.sentAt };
+    }
+    const sentAt = this.#sentAt.filter((at) => at > 0);
+    const sinceAt = sentAt.reduce((a, b) => Math.min(a, b), Infinity);
+    return {
+      messages: sentAt.length,
+      sinceAt: sentAt.length > 0 ? sinceAt : undefined,
+    };
+  }
+
+  summary(): LoadSummary {
+    const now = this.#endedAt ?? performance.now();
+    // The last message may be settled before the time is over.
+    const end = this.#endedAt === undefined
+      ? Math.min(this.endsAt, now)
+      : this.endsAt;
+    const durationMs = end - this.startedAt;
+    const latencyMs = this.#latencies.summary();
+    const { connections, isOpenLoop } = this.#options;
+    const isKnown = this.#endedAt !== undefined && !isOpenLoop;
+    const elapsedMs = now - this.startedAt;
+    return {
+      messages: this.#latencies.count,
+      messagesInTime: this.#inTime,
+      lastAfterMs: this.#lastAfterMs,
+      failed: this.failed,
+      failures: this.#failures,
+      firstErrors: this.#firstErrors,
+      error: this.error,
+      durationMs,
+      unsent: this.#unsent,
+      tooLate: this.#tooLate,
+      latencyMs,
+      histogram: this.#latencies.buckets(MOST_BUCKETS),
+      lateMs: this.#late.summary(),
+      longestOutageMs: this.#outages.summary(now).longestMs,
+      timeline: this.#timeline.rows(now),
+      busyShare: isKnown
+        ? this.#busyMs / (durationMs * connections)
+        : undefined,
+      processorShare: this.#processorMs / elapsedMs,
+      ends: this.#ends,
+    };
+  }
+}

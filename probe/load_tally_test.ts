@@ -1,0 +1,199 @@
+import { assertEquals } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import { type FakeClock, stopClock } from "../testing/clock.ts";
+import { failure, PlayedClients } from "../testing/probe.ts";
+import { UnansweredError } from "./failure.ts";
+import { LoadTally } from "./load_tally.ts";
+
+/** Starts the tally of a load of one second at 1000 ms. */
+function start(clock: FakeClock, options = {}) {
+  clock.passAtOnce(1000);
+  const tally = new LoadTally({
+    ...{ connections: 2, messageBytes: 5, isOpenLoop: false },
+    ...options,
+  });
+  tally.start(1000);
+  return tally;
+}
+
+describe("LoadTally", () => {
+  it("tells what came in time from what came after", () => {
+    using clock = stopClock();
+    const tally = start(clock);
+    for (const ms of [500, 499, 1, 50, 100]) {
+      clock.passAtOnce(ms);
+      tally.addVerified(0, ms);
+    }
+    tally.end(0);
+    clock.passAtOnce(5000);
+    const summary = tally.summary();
+    assertEquals([summary.messages, summary.messagesInTime], [5, 2]);
+    assertEquals([summary.lastAfterMs, summary.durationMs], [150, 1000]);
+    assertEquals(summary.latencyMs!.mean, 230);
+    assertEquals(tally.longestMs, 500);
+  });
+
+  it("lasts until a stop, and not longer than asked", () => {
+    for (const [stopMs, durationMs] of [[300, 300], [1200, 1000]] as const) {
+      using clock = stopClock();
+      const tally = start(clock);
+      clock.passAtOnce(stopMs);
+      tally.stop();
+      clock.passAtOnce(10);
+      tally.addVerified(0, 50);
+      tally.end(0);
+      const summary = tally.summary();
+      assertEquals(summary.durationMs, durationMs);
+      assertEquals(summary.messagesInTime, 0);
+      assertEquals(summary.lastAfterMs, stopMs + 10 - durationMs);
+    }
+  });
+
+  it("sums up at any time", () => {
+    using clock = stopClock();
+    const tally = start(clock);
+    clock.passAtOnce(250);
+    tally.addVerified(0, 100);
+    assertEquals(tally.summary().durationMs, 250);
+    assertEquals(tally.summary().busyShare, undefined);
+    clock.passAtOnce(5000);
+    assertEquals(tally.summary().durationMs, 1000);
+  });
+
+  it("counts failures by reason, with the words of the first", () => {
+    using clock = stopClock();
+    const tally = start(clock);
+    tally.addFailed(failure("timeout", "It took too long"), 1000);
+    tally.addFailed(failure("timeout", "again"), 1000);
+    tally.addFailed(failure("mismatch", "a byte"), 1000, "message 3 again");
+    tally.addFailed(new UnansweredError(), 1000);
+    const { failed, failures, firstErrors } = tally.summary();
+    assertEquals([failed, tally.failed], [4, 4]);
+    assertEquals(failures, { timeout: 2, mismatch: 1, unanswered: 1 });
+    assertEquals(firstErrors, {
+      ...{ timeout: "it took too long", mismatch: "message 3 again" },
+      unanswered: "no reply when the run ended",
+    });
+  });
+
+  it("tells how much of the time connections were busy", () => {
+    using clock = stopClock();
+    const tally = start(clock);
+    clock.passAtOnce(1000);
+    for (const ms of [300, 200, 100]) tally.addVerified(0, ms);
+    tally.end(250);
+    // 600 of twice 1000 ms.
+    assertEquals(tally.summary().busyShare, 0.3);
+    assertEquals(tally.summary().processorShare, 0.25);
+    const open = new LoadTally({
+      ...{ connections: 2, messageBytes: 5, isOpenLoop: true },
+    });
+    assertEquals(open.summary().busyShare, undefined);
+  });
+
+  it("leaves out how long they were busy after the end", () => {
+    using clock = stopClock();
+    const tally = start(clock);
+    clock.passAtOnce(1300);
+    // One of them began 100 ms before the end, the other at the end.
+    tally.addVerified(0, 400);
+    tally.addVerified(1, 300);
+    tally.end(0);
+    assertEquals(tally.summary().busyShare, 0.05);
+  });
+
+  it("tells what is under way on each connection", () => {
+    using clock = stopClock();
+    const tally = start(clock, { connections: 3 });
+    const none = { messages: 0, sinceAt: undefined };
+    assertEquals(tally.underWayNow(), none);
+    tally.begin(0, 1200);
+    tally.begin(1, 1100);
+    tally.begin(2, 1300);
+    assertEquals(tally.underWayNow(), { messages: 3, sinceAt: 1100 });
+    tally.addVerified(1, 5);
+    assertEquals(tally.underWayNow(), { messages: 2, sinceAt: 1200 });
+    tally.settle(0);
+    assertEquals(tally.underWayNow(), { messages: 1, sinceAt: 1300 });
+    tally.settle(2);
+    assertEquals(tally.underWayNow(), none);
+  });
+
+  it("tells what is under way of messages that are due", () => {
+    using clock = stopClock();
+    const tally = start(clock, { isOpenLoop: true });
+    const sent = [1010, 1020].map((sentAt, at) => ({
+      ...{ number: at + 1, sentAt, repliedAt: undefined },
+    }));
+    tally.underWay = new Set(sent);
+    assertEquals(tally.underWayNow(), { messages: 2, sinceAt: 1010 });
+    tally.underWay = new Set();
+    assertEquals(tally.underWayNow(), { messages: 0, sinceAt: undefined });
+  });
+
+  it("has an outage only where nothing came back", () => {
+    using clock = stopClock();
+    const tally = start(clock);
+    clock.passAtOnce(100);
+    tally.addVerified(0, 100);
+    clock.passAtOnce(100);
+    // Sent before the last reply, and one with a reply after it.
+    tally.addFailed(failure("timeout"), 1050);
+    tally.addFailed(failure("timeout"), 1150, undefined, 1160);
+    assertEquals(tally.summary().longestOutageMs, 0);
+    tally.addFailed(failure("timeout"), 1150);
+    assertEquals(tally.summary().longestOutageMs, 50);
+    clock.passAtOnce(300);
+    tally.addVerified(0, 1);
+    clock.passAtOnce(300);
+    assertEquals(tally.summary().longestOutageMs, 350);
+  });
+
+  it("has a row for each second, and the latest that is over", () => {
+    using clock = stopClock();
+    const tally = start(clock);
+    clock.passAtOnce(500);
+    tally.addVerified(0, 7);
+    assertEquals(tally.lastRow().durationMs, 500);
+    clock.passAtOnce(700);
+    tally.addFailed(failure("reset"), 1600);
+    const { durationMs, messages } = tally.lastRow();
+    assertEquals([durationMs, messages], [1000, 1]);
+    const { timeline } = tally.summary();
+    const rows = timeline.map((row) => [row.messages, row.failed]);
+    assertEquals(rows, [[1, 0], [0, 1]]);
+  });
+
+  it("counts what did not leave, and how late the others did", async () => {
+    using clock = stopClock();
+    const tally = start(clock);
+    tally.addUnsent();
+    tally.addUnsent();
+    tally.addTooLate(3);
+    tally.addLate(2);
+    tally.addLate(4);
+    const { unsent, tooLate, lateMs } = tally.summary();
+    assertEquals([unsent, tooLate, lateMs!.mean], [2, 3, 3]);
+    const { connect } = new PlayedClients();
+    const { signal } = new AbortController();
+    for (let client = 0; client < 2; client++) {
+      tally.addConnected(await connect({ retryMs: 0, signal }));
+    }
+    // The first connection's.
+    assertEquals(tally.summary().ends!.local.port, 50_001);
+  });
+
+  it("has a histogram of a dozen rows at most", () => {
+    for (const [shortest, rows] of [[0.2, 12], [0.1, 9]] as const) {
+      using clock = stopClock();
+      const tally = start(clock);
+      tally.addVerified(0, shortest);
+      for (let more = 0; more < 9; more++) tally.addVerified(0, 1000);
+      const counts = tally.summary().histogram.map(({ count }) => count);
+      assertEquals(counts, [1, ...Array(rows - 2).fill(0), 9]);
+    }
+    using clock = stopClock();
+    const { latencyMs, histogram } = start(clock).summary();
+    assertEquals([latencyMs, histogram], [undefined, []]);
+  });
+});

@@ -1,0 +1,180 @@
+/**
+ * Messages that leave when they are due, whatever is under way.
+ *
+ * @module
+ */
+
+import { SelfPipe } from "../net/self_pipe.ts";
+import { sleep } from "../net/time.ts";
+import { block, untilNear } from "./schedule.ts";
+
+/** How much may be under way at once: past either, what is due is not sent. */
+export const MOST_UNDER_WAY = { messages: 10_000, bytes: 16 * 1024 * 1024 };
+
+/** A message that is under way. */
+export interface Sent {
+  /** The message's number, from 1. */
+  readonly number: number;
+  /** When it was sent, as `performance.now()`. */
+  readonly sentAt: number;
+  /** When the first reply to any message came after that. */
+  repliedAt: number | undefined;
+}
+
+/** What an open loop does. */
+export interface OpenLoopOptions {
+  /** When the first message is due, as `performance.now()`. */
+  readonly startedAt: number;
+  /** From one message to the next, in milliseconds, above 0. */
+  readonly intervalMs: number;
+  /** The number of the first message. */
+  readonly first: number;
+  /** The number of the last message. */
+  readonly last: number;
+  /** What is due at this moment or later is not sent, as `performance.now()`. */
+  readonly endsAt: number;
+  /** How many bytes a message has. */
+  readonly messageBytes: number;
+  /** Ends the sending. */
+  readonly stop: AbortSignal;
+  /** Called shortly before a message is due, if nothing is under way. */
+  readonly onIdle?: () => Promise<void>;
+  /**
+   * How late a message may leave, in milliseconds. A later one is not sent: this
+   * process was stopped, or the machine was asleep.
+   *
+   * @default {Infinity}
+   */
+  readonly mostLateMs?: number;
+  /** Called when a message is not sent, as too many are under way. */
+  readonly onUnsent: () => void;
+  /** Called when a message is not sent, as it is too late. */
+  readonly onTooLate?: () => void;
+  /**
+   * Called when a message leaves, with how late that is, in milliseconds.
+   *
+   * @returns Settles, without an error, when the message is settled.
+   */
+  readonly send: (sent: Sent, lateMs: number) => Promise<void>;
+}
+
+/** How many messages may leave before the event loop looks for replies. */
+const MOST_A_POLL = 32;
+
+/** In a shorter wait the event loop looks for replies, in milliseconds. */
+const BLOCK_MS = 0.3;
+
+/** How much time what is done in an idle time may take, in milliseconds. */
+const IDLE_MS = 1;
+
+/** Sends messages when they are due. */
+export class OpenLoop {
+  readonly #options: OpenLoopOptions;
+  readonly #underWay = new Set<Sent>();
+  readonly #poll = new SelfPipe();
+  /** Those after which no reply came, with some that are settled. */
+  #unreplied: Sent[] = [];
+  /** How long the message took that was settled last, in milliseconds. */
+  #lastTookMs = 0;
+  #settled = Promise.withResolvers<void>();
+
+  /**
+   * Makes a loop that does not run.
+   *
+   * @param options What it does.
+   */
+  constructor(options: OpenLoopOptions) {
+    this.#options = options;
+  }
+
+  /** The messages under way, the oldest first. */
+  get underWay(): ReadonlySet<Sent> {
+    return this.#underWay;
+  }
+
+  /**
+   * Sends the messages, and ends when the last has left.
+   *
+   * @returns How many messages were due and had not left by the end.
+   */
+  async run(): Promise<number> {
+    const { startedAt, intervalMs, first, last, stop } = this.#options;
+    // A rounding error must not make one more message due.
+    const endsAt = this.#options.endsAt - Math.min(intervalMs, 1) * 1e-6;
+    const { mostLateMs = Infinity, onTooLate } = this.#options;
+    const dueAt = (number: number) => startedAt + (number - first) * intervalMs;
+    let sentAtOnce = 0;
+    let number = first;
+    for (; number <= last && dueAt(number) < endsAt; number++) {
+      const due = dueAt(number);
+      if (performance.now() < due) {
+        await this.#untilDue(due);
+        sentAtOnce = 0;
+      } else if (++sentAtOnce === MOST_A_POLL) {
+        await this.#poll.untilPolled();
+        sentAtOnce = 0;
+      }
+      const now = performance.now();
+      if (stop.aborted || now >= endsAt) break;
+      if (now - due <= mostLateMs) this.#send(number, now, now - due);
+      else onTooLate?.();
+    }
+    await this.#poll.close();
+    const end = Math.min(performance.now(), endsAt);
+    let unsent = 0;
+    while (number + unsent <= last && dueAt(number + unsent) < end) unsent++;
+    return unsent;
+  }
+
+  /** Waits until no message is under way. */
+  async untilSettled(): Promise<void> {
+    while (this.#underWay.size > 0) await this.#settled.promise;
+  }
+
+  /**
+   * Takes note that a reply came.
+   *
+   * @param now The time, as `performance.now()`.
+   */
+  addReply(now: number): void {
+    for (const sent of this.#unreplied) sent.repliedAt = now;
+    this.#unreplied = [];
+  }
+
+  async #untilDue(due: number): Promise<void> {
+    const { stop, onIdle } = this.#options;
+    await untilNear(due, stop);
+    const isIdle = this.#underWay.size === 0;
+    if (onIdle && isIdle && due - performance.now() > IDLE_MS) await onIdle();
+    while (!stop.aborted) {
+      const leftMs = due - performance.now();
+      if (leftMs <= 0) return;
+      if (this.#underWay.size === 0 && leftMs > BLOCK_MS) block(leftMs);
+      else if (leftMs > Math.max(BLOCK_MS, this.#lastTookMs)) {
+        // The reply comes before, as it seems: the event loop may sleep.
+        await Promise.race([this.#settled.promise, sleep(leftMs, stop)]);
+      } else await this.#poll.untilPolled();
+    }
+  }
+
+  #send(number: number, now: number, lateMs: number): void {
+    const { messageBytes, onUnsent, send } = this.#options;
+    const { size } = this.#underWay;
+    const bytes = (size + 1) * messageBytes;
+    const isTooMuch = size >= MOST_UNDER_WAY.messages ||
+      (size > 0 && bytes > MOST_UNDER_WAY.bytes);
+    if (isTooMuch) return onUnsent();
+    const sent: Sent = { number, sentAt: now, repliedAt: undefined };
+    this.#underWay.add(sent);
+    this.#unreplied.push(sent);
+    if (this.#unreplied.length > 2 * MOST_UNDER_WAY.messages) {
+      this.#unreplied = this.#unreplied.filter((it) => this.#underWay.has(it));
+    }
+    send(sent, lateMs).then(() => {
+      this.#underWay.delete(sent);
+      this.#lastTookMs = performance.now() - now;
+      this.#settled.resolve();
+      this.#settled = Promise.withResolvers();
+    });
+  }
+}

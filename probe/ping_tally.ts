@@ -1,0 +1,137 @@
+/**
+ * What a ping counts.
+ *
+ * @module
+ */
+
+import type { FailureReason } from "./failure.ts";
+import { Latencies, type LatencySummary } from "./latency.ts";
+import { Outages, type OutageSummary } from "./outages.ts";
+import type { Ends } from "./probe_client.ts";
+
+/** What a ping found. */
+export interface PingSummary {
+  /** How many messages were sent, or could not be for want of a connection. */
+  sent: number;
+  /** How many came back, every byte verified. */
+  verified: number;
+  /** How many did not. */
+  lost: number;
+  /** How many are under way, before the end. */
+  underWay: number;
+  /** How many were due and not sent, as too many were under way. */
+  unsent: number;
+  /** How many were due and not sent, as this process was stopped meanwhile. */
+  tooLate: number;
+  /** How often more came back than was sent, after the last message. */
+  surplus: number;
+  /** The times during which nothing came back. */
+  outages: OutageSummary;
+  /** How long all of it took, in milliseconds. */
+  durationMs: number;
+  /** How the round trips are spread, if any message came back. */
+  rttMs: LatencySummary | undefined;
+  /**
+   * The mean difference of a round trip and the one before it, in milliseconds, if
+   * there were two.
+   */
+  jitterMs: number | undefined;
+  /**
+   * How late messages left, which is the client's own doing; `undefined` if they
+   * were not due at any time.
+   */
+  lateMs: LatencySummary | undefined;
+  /** The latest connection, if there was one. */
+  ends: Ends | undefined;
+}
+
+/** Sums up what became of messages. */
+export class PingTally {
+  readonly #startedAt = performance.now();
+  readonly #rtts = new Latencies();
+  readonly #late = new Latencies();
+  readonly #outages = new Outages();
+  #sent = 0;
+  #verified = 0;
+  #lost = 0;
+  #unsent = 0;
+  #tooLate = 0;
+  #surplus = 0;
+  #lastRttMs: number | undefined;
+  /** The sum of the differences between neighbouring round trips. */
+  #differencesMs = 0;
+  /** The latest connection. */
+  ends: Ends | undefined;
+
+  /** The longest round trip, in milliseconds. */
+  get longestMs(): number {
+    return this.#rtts.longestMs;
+  }
+
+  /** Counts a message that is sent, or cannot be for want of a connection. */
+  addSent(): void {
+    this.#sent++;
+  }
+
+  /** Counts how late a message left, in milliseconds. */
+  addLate(ms: number): void {
+    this.#late.record(ms);
+  }
+
+  /** Counts a message that is not sent, as too many are under way. */
+  addUnsent(): void {
+    this.#unsent++;
+  }
+
+  /** Counts a message that is not sent, as this process was stopped. */
+  addTooLate(): void {
+    this.#tooLate++;
+  }
+
+  /** Takes note that more came back than was sent. */
+  addSurplus(): void {
+    this.#surplus++;
+  }
+
+  /** Counts a message that came back, with its round trip in milliseconds. */
+  addReply(rttMs: number): void {
+    this.#verified++;
+    this.#rtts.record(rttMs);
+    if (this.#lastRttMs !== undefined) {
+      this.#differencesMs += Math.abs(rttMs - this.#lastRttMs);
+    }
+    this.#lastRttMs = rttMs;
+    this.#outages.addVerified(performance.now());
+  }
+
+  /**
+   * Counts a message that was lost.
+   *
+   * @param sentAt When it was sent, as `performance.now()`.
+   * @param reason Why it was lost.
+   * @param repliedAt When the first reply came after that, if one did.
+   */
+  addLost(sentAt: number, reason: FailureReason, repliedAt?: number): void {
+    this.#lost++;
+    this.#outages.addLost(sentAt, reason, repliedAt);
+  }
+
+  /** Sums up what was found so far. */
+  summary(): PingSummary {
+    const now = performance.now();
+    return {
+      ...{ sent: this.#sent, verified: this.#verified, lost: this.#lost },
+      underWay: this.#sent - this.#verified - this.#lost,
+      ...{ unsent: this.#unsent, tooLate: this.#tooLate },
+      surplus: this.#surplus,
+      outages: this.#outages.summary(now),
+      durationMs: now - this.#startedAt,
+      rttMs: this.#rtts.summary(),
+      jitterMs: this.#verified > 1
+        ? this.#differencesMs / (this.#verified - 1)
+        : undefined,
+      lateMs: this.#late.summary(),
+      ends: this.ends,
+    };
+  }
+}
