@@ -67,17 +67,17 @@ async function roundTrips(
 ): Promise<object> {
   const run = (durationMs: number) =>
     load({
-      connect: (retryMs) => connect({ port, retryMs }),
+      connect: (options) => connect({ port, ...options }),
       message,
       connections,
       durationMs,
     });
   await run(warmupMs);
-  const { messages, failed, firstErrors, durationMs, latencyMs } = await run(
-    lastsMs,
-  );
+  const result = await run(lastsMs);
+  const { messagesInTime, failed, firstErrors, durationMs } = result;
   if (failed > 0) throw new Error(Object.values(firstErrors)[0]);
-  return { rate: messages / durationMs * 1000, latencyMs };
+  const rate = messagesInTime / durationMs * 1000;
+  return { rate, latencyMs: result.latencyMs };
 }
 
 async function stream({ port }: Task, meter: Meter): Promise<void> {
@@ -100,9 +100,8 @@ const ASKING_INTERVAL_MS = 30;
 async function ask(task: Task): Promise<object> {
   const { port, message, warmupMs, lastsMs } = task;
   const streaming = rateOf(task, stream);
-  const connectOne = (retryMs: number) => connect({ port, retryMs });
   const asked = await ping({
-    connect: connectOne,
+    connect: (options) => connect({ port, ...options }),
     message,
     count: Math.ceil((warmupMs + lastsMs) / ASKING_INTERVAL_MS),
     intervalMs: ASKING_INTERVAL_MS,

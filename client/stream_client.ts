@@ -107,9 +107,9 @@ export class StreamClient implements EchoClient {
     if (this.#state !== IDLE) return Promise.reject(this.#refusal());
     const now = performance.now();
     const result = this.#messages.add(message, now);
+    if (this.#output === "ready") this.#writeMessages();
     // A wait that has begun is for an older message.
     this.#deadline.start(this.#timeoutMs, now);
-    if (this.#output === "ready") this.#writeMessages();
     if (!this.#isReceiving) this.#receiveMessages();
     return result;
   }

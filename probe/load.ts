@@ -219,8 +219,9 @@ class Load {
       ...{ messageBytes: this.#messages.bytes, stop: this.#stop },
       onUnsent: () => tally.addUnsent(),
       send: (sent, lateMs) => {
+        const settled = this.#exchange(sent, loop);
         tally.addLate(lateMs);
-        return this.#exchange(sent, loop);
+        return settled;
       },
     });
     tally.underWay = loop.underWay;
@@ -232,16 +233,17 @@ class Load {
     const { number, sentAt } = sent;
     const link = this.#links[number % this.#links.length]!;
     let connection = link.open;
+    let waitedMs = 0;
     try {
-      connection ??= await link.connect();
+      if (!connection) {
+        connection = await link.connect();
+        waitedMs = performance.now() - sentAt;
+      }
       const { client, messages } = connection;
       const message = messages.take(number);
-      await client.echo(message);
+      const { durationMs } = await client.echo(message);
       messages.giveBack(message);
-      const now = performance.now();
-      loop.addReply(now);
-      // With the time that it waited for a connection.
-      this.#tally.addVerified(undefined, now - sentAt);
+      loop.addReply(this.#tally.addVerified(undefined, waitedMs + durationMs));
     } catch (error) {
       link.drop(connection);
       const why = connection?.messages.explain(error, number);

@@ -72,13 +72,15 @@ describe("OpenLoop", () => {
   it("looks for no replies while the event loop may sleep", async () => {
     for (const send of [() => Promise.resolve(), () => delay(3), forever]) {
       using clock = stopProbeClock();
-      let polls = 0;
+      const polledAt: number[] = [];
       using _ = playPolls(async () => {
-        polls++;
+        polledAt.push((performance.now() - START) % 10);
         await nextTurn();
       });
       await passUntil(clock, play({ last: 20, send }).loop.run());
-      assertEquals(polls, 0);
+      // Shortly before each message but the first, if nothing is under way.
+      assert(polledAt.length >= 19 || send === forever, `${polledAt.length}`);
+      assert(polledAt.every((ms) => ms >= 9.5), `${polledAt}`);
     }
   });
 
@@ -187,7 +189,8 @@ describe("OpenLoop", () => {
         return Promise.resolve();
       },
     });
-    assertEquals(await it.loop.run(), 700);
+    // One more became due while it looked for replies.
+    assertEquals(await it.loop.run(), 701);
     assertEquals(it.numbers.at(-1), 300);
   });
 });
@@ -213,6 +216,8 @@ describe("OpenLoop.untilSettled()", () => {
 describe("OpenLoop with much under way", () => {
   it("sends no more than ten thousand messages at once", async () => {
     using clock = stopProbeClock();
+    // No time passes meanwhile.
+    using _ = playPolls(async () => void await nextTurn());
     const settle: (() => void)[] = [];
     const most = MOST_UNDER_WAY.messages;
     const it = play({

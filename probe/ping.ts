@@ -129,8 +129,9 @@ class Ping {
       onTooLate: () => this.#tally.addTooLate(),
       send: (sent, lateMs) => {
         if (sent.number < first) return Promise.resolve();
+        const settled = this.#exchange(sent);
         this.#tally.addLate(lateMs);
-        return this.#exchange(sent);
+        return settled;
       },
     });
     this.#loop = loop;

@@ -23,11 +23,14 @@ export async function untilNear(
   if (sleepMs > 0) await sleep(sleepMs, signal);
 }
 
+/** How late {@linkcode block} may be, in milliseconds. */
+export const BLOCK_SLACK_MS = 0.1;
+
 const NOTHING = new Int32Array(new SharedArrayBuffer(4));
 
 /**
- * Lets this thread sleep, and nothing else happen in it. That is exact to some 0.1
- * ms, and leaves the processor to the server, which a loop that looks at the clock
+ * Lets this thread sleep, and nothing else happen in it. That is rather exact,
+ * and leaves the processor to the server, which a loop that looks at the clock
  * would not: a round trip over loopback takes longer beside one.
  *
  * @param ms How long, in milliseconds.

@@ -88,8 +88,10 @@ export class PlayedClients {
       localAddr: { ...LOCAL, port: 50_000 + client },
       remoteAddr: REMOTE,
       echo: async (message) => {
-        const durationMs = await call("echo", { message: message.slice() });
-        return { bytes: message.length, durationMs: durationMs ?? 1 };
+        const startedAt = performance.now();
+        const said = await call("echo", { message: message.slice() });
+        const tookMs = performance.now() - startedAt;
+        return { bytes: message.length, durationMs: said ?? (tookMs || 1) };
       },
       expectSilence: async () => void await call("expectSilence"),
       end: async () => void await call("end"),
@@ -180,15 +182,19 @@ export async function passUntil<T>(
   throw new Error(`no end after 100,000 steps of ${stepMs} ms`);
 }
 
+/** How long a played look at the sockets takes, in milliseconds. */
+const POLL_MS = 0.125;
+
 /**
  * Stops the clock at 1000 ms, for probes without sockets: where one would wait until
- * the event loop has looked at them, it waits for a turn of the event loop.
+ * the event loop has looked at them, some time passes.
  *
  * @returns The clock; disposing of it brings the real one back.
  */
 export function stopProbeClock(): FakeClock {
   const clock = stopClock();
-  const polls = playPolls(async () => void await nextTurn());
+  // deno-lint-ignore require-await
+  const polls = playPolls(async () => clock.passAtOnce(POLL_MS));
   clock.passAtOnce(1000);
   const disposeClock = clock[Symbol.dispose].bind(clock);
   clock[Symbol.dispose] = () => {

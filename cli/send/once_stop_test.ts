@@ -234,6 +234,8 @@ describe("the progress of echo send", () => {
       [["-s1k", "-q"], true],
       [["-", "-q"], "stderr"],
       [["x".repeat(1024)], true],
+      [["x".repeat(1024)], "stderr"],
+      [["x".repeat(1024), "--json"], true],
     ];
     for (const [args, isTerminal] of silent) {
       using clock = stopClock();

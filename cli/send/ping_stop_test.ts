@@ -234,6 +234,19 @@ describe("echo send --count on a terminal", () => {
     assertMatch(timed, /^2001-\S+Z \x1b\[31mwrong reply .*\x1b\[39m$/);
   });
 
+  it("shows what comes after the last message in red, too", async () => {
+    using peer = startPeer(async (conn) => {
+      await writeAll(conn, await readOnce(conn));
+      await readOnce(conn);
+      await writeAll(conn, new Uint8Array(1));
+      conn.close();
+    });
+    const session = start(peer.port, ["-c1"], { isTerminal: true });
+    assertEquals(await session.status, 1);
+    const red = "\n\x1b[31mwrong reply from ";
+    assert(session.stdout.includes(red), session.stdout);
+  });
+
   it("shows no colors with --no-color", async () => {
     assertMatch(await lossOf(["--no-color"], { isTerminal: true }), plain);
   });
@@ -317,6 +330,16 @@ describe("echo send --count --fail-if", () => {
     ]);
     assertEquals(await failedOf("loss>0"), [0, []]);
     assertEquals(await failedOf(), [0, undefined]);
+  });
+
+  it("knows the rate and the longest outage", async () => {
+    await using server = serve({ port: 0 });
+    // Two messages within more than a second are fewer than two a second.
+    const slow = ["-qc2", "-i1.1s", "--fail-if=rate<2", "--fail-if=outage>0"];
+    const { stderr } = await send(server.addr.port, slow);
+    assertMatch(stderr, /^echo: rate<2: it was [\d.]+ messages\/s\n$/);
+    const out = await send(freePort(), ["-qc1", "--fail-if=outage>0ms"]);
+    assertMatch(out.stderr, /^echo: outage>0ms: it was [\d.]+ ms\n$/);
   });
 
   it("exits with 1 when something else was wrong", async () => {

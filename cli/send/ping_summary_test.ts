@@ -230,7 +230,10 @@ describe("jsonSummary()", () => {
     const summary: PingSummary = {
       ...{ sent: 3, verified: 1, lost: 2, underWay: 0, surplus: 1 },
       ...{ unsent: 4, tooLate: 5 },
-      outages: { count: 7, longestMs: 1500.1234, latest: outagesOf(1) },
+      outages: {
+        ...{ count: 7, longestMs: 1500.1234 },
+        latest: outagesOf(2).slice(1),
+      },
       ...{ durationMs: 3000.9999, rttMs: RTT_MS, jitterMs: 0.12345 },
       ...{ lateMs: RTT_MS, ends: ENDS },
     };
@@ -244,9 +247,9 @@ describe("jsonSummary()", () => {
       ...{ unsent: 9, unsent_too_many_under_way: 4, unsent_client_late: 5 },
       ...{ surplus: 1, outages: 7, longest_outage_ms: 1500.123 },
       latest_outages: [{
-        start: "1970-01-01T00:00:00.000Z",
-        end: "1970-01-01T00:00:00.100Z",
-        ...{ duration_ms: 100, messages: 1, reason: "refused" },
+        start: "1970-01-01T00:00:01.000Z",
+        end: "1970-01-01T00:00:01.100Z",
+        ...{ duration_ms: 100, messages: 2, reason: "refused" },
       }],
       ...{ duration_ms: 3001, rtt_ms: times, jitter_ms: 0.123, late_ms: times },
     });

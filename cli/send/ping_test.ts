@@ -142,6 +142,28 @@ describe("echo send --count", () => {
     );
   });
 
+  it("exits with 1 when too much was under way", async () => {
+    const released = Promise.withResolvers<void>();
+    using peer = startPeer(async (conn) => {
+      await released.promise;
+      await changing((bytes) => bytes)(conn);
+    });
+    // At most 16 MiB are under way at once.
+    const args = ["-c3", "-i1ms", "-s10M", "-t1h"];
+    const session = run(["send", `-p${peer.port}`, ...args]);
+    await session.listeningForStatus;
+    while (!session.stderr.includes(", 2 not sent: ")) {
+      session.askStatus();
+      await delay(1);
+    }
+    released.resolve();
+    assertEquals(await session.status, 1);
+    assertMatch(
+      session.stdout,
+      /^1 sent, 1 verified, 0 lost, 2 not sent: too many were under way, in /m,
+    );
+  });
+
   it("shows what a server of another protocol says", async () => {
     using peer = startPeer(async (conn) => {
       await readOnce(conn);
