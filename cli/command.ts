@@ -147,6 +147,9 @@ export class StoppedError extends Error {
   }
 }
 
+/** How long work may take to end after its deadline, in milliseconds. */
+const ENDING_MS = 3000;
+
 /** The exit status after a signal, as a shell has it for SIGINT. */
 const SIGNAL_STATUS = 130;
 
@@ -171,6 +174,8 @@ export async function untilStopped(
   let isPressed = false;
   using _signals = terminal.onStopSignal(() => {
     if (isPressed) again.resolve(SIGNAL_STATUS);
+    // What the terminal shows of Ctrl-C does not share a line with what follows.
+    else if (terminal.isStderrTerminal) printLine(terminal.stderr, "");
     isPressed = true;
     stop.abort(new StoppedError("interrupted", SIGNAL_STATUS));
   });
@@ -178,5 +183,7 @@ export async function untilStopped(
     const why = `the deadline of ${formatTime(deadlineMs)} is over`;
     stop.abort(new StoppedError(why, 1));
   });
+  // The reader of the output may stall for longer than the work takes to end.
+  using _end = startTimer(deadlineMs + ENDING_MS, () => again.resolve(1));
   return await Promise.race([work(stop.signal), again.promise]);
 }

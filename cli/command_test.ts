@@ -191,8 +191,20 @@ describe("untilStopped()", () => {
     using clock = stopClock();
     const { terminal } = testTerminal();
     const work = () => Promise.resolve(clock.timers);
-    assertEquals(await untilStopped(terminal, 1000, work), 1);
+    assertEquals(await untilStopped(terminal, 1000, work), 2);
     assertEquals(clock.timers, 0);
+  });
+
+  it("ends some seconds after the deadline when the work does not", async () => {
+    using clock = stopClock();
+    const { terminal } = testTerminal();
+    const result = untilStopped(terminal, 1000, () => new Promise(() => {}));
+    let isOver = false;
+    result.then(() => isOver = true);
+    await clock.pass(3999);
+    assertEquals(isOver, false);
+    await clock.pass(1);
+    assertEquals(await result, 1);
   });
 
   it("tells which of Ctrl-C and the deadline came first", async () => {

@@ -73,6 +73,9 @@ export interface CommandLine<F extends Flags> {
   readonly afterDashes: readonly string[];
 }
 
+/** Stands before the name of each flag for the standard library's parser. */
+const PREFIX = "flag-";
+
 /**
  * Takes the arguments of a command apart.
  *
@@ -89,7 +92,8 @@ export function parseCommandLine<F extends Flags>(
   flags: F,
   operand?: string,
 ): CommandLine<F> {
-  const names = Object.keys(flags);
+  // The parser takes a bare name that begins with "no-" for a negation.
+  const names = Object.keys(flags).map((name) => PREFIX + name);
   const parsed = parseArgs(canonical(args, flags, operand), {
     "--": true,
     string: ["_", ...names],
@@ -98,7 +102,7 @@ export function parseCommandLine<F extends Flags>(
   const values: Record<string, unknown> = {};
   const given = new Set<keyof F>();
   for (const [name, flag] of Object.entries(flags)) {
-    const texts = parsed[name] ?? [];
+    const texts = parsed[PREFIX + name] ?? [];
     if (texts.length > 1 && !flag.isRepeatable) {
       throw new UsageError(`--${name} is given twice`);
     }
@@ -139,7 +143,7 @@ function canonical(
       if (attached !== undefined) {
         throw new UsageError(`${shown} takes no value`);
       }
-      result.push(`--${name}=true`);
+      result.push(`--${PREFIX}${name}=true`);
     } else {
       const value = attached ?? queue.shift();
       if (value === undefined) {
@@ -147,7 +151,7 @@ function canonical(
           `${shown} needs a value: ${shown} <${placeholder}>`,
         );
       }
-      result.push(`--${name}=${value}`);
+      result.push(`--${PREFIX}${name}=${value}`);
     }
   };
 

@@ -15,7 +15,7 @@ import { format as stdFormatDuration } from "@std/fmt/duration";
  */
 export function formatBytes(bytes: number): string {
   // The standard library rounds whatever it renders to three digits.
-  if (Math.round(bytes) < 1024) return `${Math.round(bytes)} B`;
+  if (bytes < 1024) return `${Math.min(1023, Math.round(bytes))} B`;
   // IEC 80000-13 writes Ki with a capital; the standard library does not.
   return stdFormatBytes(bytes, { binary: true }).replace("kiB", "KiB");
 }
@@ -77,7 +77,7 @@ export function formatPercent(part: number, whole: number): string {
 export function percentOf(part: number, whole: number): number {
   if (part === 0) return 0;
   const percent = part * 100 / whole;
-  if (percent < 0.01) return Number(percent.toPrecision(1));
+  if (percent < 0.01) return Math.max(1e-6, Number(percent.toPrecision(1)));
   const rounded = Math.round(percent * 100) / 100;
   return part < whole ? Math.min(rounded, 99.99) : rounded;
 }

@@ -18,6 +18,7 @@ const [LINE_START, TO_LINE_END] = ["\r", "\x1b[K"];
 export class StatusLine implements AsyncDisposable {
   readonly #terminal: Terminal;
   #timer: ReturnType<typeof setInterval> | undefined;
+  #render = () => "";
 
   /**
    * Makes a line that does not show yet.
@@ -35,9 +36,9 @@ export class StatusLine implements AsyncDisposable {
    */
   show(render: () => string): void {
     if (!this.#terminal.isStderrTerminal) return;
-    clearInterval(this.#timer);
-    this.#timer = setInterval(() => {
-      const text = render().slice(0, this.#terminal.columns - 1);
+    this.#render = render;
+    this.#timer ??= setInterval(() => {
+      const text = this.#render().slice(0, this.#terminal.columns - 1);
       const line = encode(`${LINE_START}${text}${TO_LINE_END}`);
       writeAll(this.#terminal.stderr, line);
     }, PERIOD_MS);

@@ -177,19 +177,22 @@ describe("./echo", () => {
     assertEquals(echoed, (2 + messages) * 64);
   });
 
-  itRuns("shows the summary so far on SIGQUIT, and ends on SIGINT", async () => {
-    const [server, port] = await startServe("--quiet", "--port", "0");
-    await using _ = server;
-    await using ping = start("send", "-p", port, "-c0", "-i20ms");
-    await ping.untilStdout(/seq=2 /);
-    ping.kill("SIGQUIT");
-    await ping.untilStderr(/^\d+ sent, \d+ verified, 0 lost/m);
-    const seen = ping.stdout.match(/seq=/g)!.length;
-    await ping.untilStdout(new RegExp(`seq=${seen + 2} `));
-    ping.kill("SIGINT");
-    assertEquals(await ping.status, 0);
-    assertMatch(ping.stdout, /^\d+ sent, \d+ verified, 0 lost/m);
-  });
+  itRuns(
+    "shows the summary so far on SIGQUIT, and ends on SIGINT",
+    async () => {
+      const [server, port] = await startServe("--quiet", "--port", "0");
+      await using _ = server;
+      await using ping = start("send", "-p", port, "-c0", "-i20ms");
+      await ping.untilStdout(/seq=2 /);
+      ping.kill("SIGQUIT");
+      await ping.untilStderr(/^\d+ sent, \d+ verified, 0 lost/m);
+      const seen = ping.stdout.match(/seq=/g)!.length;
+      await ping.untilStdout(new RegExp(`seq=${seen + 2} `));
+      ping.kill("SIGINT");
+      assertEquals(await ping.status, 0);
+      assertMatch(ping.stdout, /^\d+ sent, \d+ verified, 0 lost/m);
+    },
+  );
 
   itRuns("serves in several threads that share a port", async () => {
     const [server, port] = await startServe("--workers", "3");

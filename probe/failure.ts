@@ -4,7 +4,12 @@
  * @module
  */
 
-import { type Reason, reasonOf } from "../net/errors.ts";
+import {
+  describeError,
+  isNetworkError,
+  type Reason,
+  reasonOf,
+} from "../net/errors.ts";
 
 /** The reasons that reports tell apart. */
 const FAILURE_REASONS = [
@@ -35,7 +40,7 @@ export class UnansweredError extends Error {
 
   /** Makes the error and its message. */
   constructor() {
-    super("No reply when the run ended");
+    super("No answer when the run ended");
   }
 }
 
@@ -49,4 +54,14 @@ export function failureReason(error: unknown): FailureReason {
   if (error instanceof UnansweredError) return "unanswered";
   const reason = reasonOf(error);
   return FAILURE_REASONS.find((known) => known === reason) ?? "error";
+}
+
+/**
+ * Says why a message was lost, for a report that names the address already.
+ *
+ * @param error What sending it threw.
+ * @returns Why, in words.
+ */
+export function detailOf(error: unknown): string {
+  return isNetworkError(error) ? error.detail : describeError(error);
 }

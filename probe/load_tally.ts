@@ -4,8 +4,7 @@
  * @module
  */
 
-import { describeError } from "../net/errors.ts";
-import { type FailureReason, failureReason } from "./failure.ts";
+import { detailOf, type FailureReason, failureReason } from "./failure.ts";
 import { type Bucket, Latencies, type LatencySummary } from "./latency.ts";
 import { endsOf } from "./link.ts";
 import type { Sent } from "./open_loop.ts";
@@ -221,7 +220,7 @@ export class LoadTally implements LoadProgress {
   ): void {
     const reason = failureReason(error);
     this.#failures[reason] = (this.#failures[reason] ?? 0) + 1;
-    this.#firstErrors[reason] ??= why ?? describeError(error);
+    this.#firstErrors[reason] ??= why ?? detailOf(error);
     this.failed++;
     this.#timeline.addFailed(performance.now());
     // Where others came back meanwhile, the server was not out.

@@ -4,10 +4,9 @@
  * @module
  */
 
-import { describeError, isNetworkError } from "../net/errors.ts";
 import { DEFAULT_INTERVAL_MS } from "./defaults.ts";
 import { Ending } from "./ending.ts";
-import { failureReason } from "./failure.ts";
+import { detailOf, failureReason } from "./failure.ts";
 import { type Connection, endsOf, Link } from "./link.ts";
 import { Messages } from "./messages.ts";
 import { OpenLoop, type Sent } from "./open_loop.ts";
@@ -277,9 +276,4 @@ class Ping {
     this.#told.catch((error) => this.#failed.abort(error));
     return this.#told.catch(() => {});
   }
-}
-
-/** Says why a message was lost, for a line that names the address already. */
-function detailOf(error: unknown): string {
-  return isNetworkError(error) ? error.detail : describeError(error);
 }

@@ -38,6 +38,8 @@ export interface Process extends AsyncDisposable {
   kill(signal: Deno.Signal): void;
   /** Waits until stdout holds a match, and returns it. Throws if there is none. */
   untilStdout(pattern: RegExp): Promise<RegExpMatchArray>;
+  /** Waits until stderr holds a match, and returns it. Throws if there is none. */
+  untilStderr(pattern: RegExp): Promise<RegExpMatchArray>;
 }
 
 /**
@@ -185,7 +187,9 @@ function watch(child: Deno.ChildProcess): Process {
   const status = collected.then(async () => {
     const { code } = await child.status;
     clearTimeout(timer);
-    stdout.ended(`the process ended with ${code}\n${stderr.text}`);
+    const why = `the process ended with ${code}\n${stderr.text}`;
+    stdout.ended(why);
+    stderr.ended(why);
     return code;
   });
   return {
@@ -199,6 +203,7 @@ function watch(child: Deno.ChildProcess): Process {
     status,
     kill: (signal) => child.kill(signal),
     untilStdout: (pattern) => stdout.untilMatch(pattern),
+    untilStderr: (pattern) => stderr.untilMatch(pattern),
     async [Symbol.asyncDispose]() {
       try {
         child.kill("SIGKILL");

@@ -48,21 +48,21 @@ const OLD_MS = 100;
  * @returns The exit status.
  * @throws What made the first connection impossible.
  */
-export function runLoad(
+export async function runLoad(
   options: Omit<SendOptions, "task">,
   task: LoadTask,
   terminal: Terminal,
 ): Promise<number> {
   const { target, style, conditions, deadlineMs } = options;
-  return untilStopped(terminal, deadlineMs, async (signal) => {
-    const { ratePerSecond } = task;
-    const isWarm = await warmUp((connect) =>
-      load({
-        ...WARM_UP,
-        ...(ratePerSecond && { ratePerSecond: 1000 }),
-        connect,
-      })
-    );
+  const { ratePerSecond } = task;
+  const isWarm = await warmUp((connect) =>
+    load({
+      ...WARM_UP,
+      ...(ratePerSecond && { ratePerSecond: 1000 }),
+      connect,
+    })
+  );
+  return await untilStopped(terminal, deadlineMs, async (signal) => {
     const address = formatAddress(target);
     const context: ReportContext = { ...task, address, isWarm };
     const print = (report: string) =>

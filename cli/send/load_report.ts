@@ -118,7 +118,8 @@ function renderAfterEnd(
 ): string[] {
   const after = messages - messagesInTime;
   // Without a rate each connection has a message under way at the end.
-  if (after === 0 || lastAfterMs < LATE_REPLY_MS) return [];
+  const isUsual = messagesInTime > 0 && lastAfterMs < LATE_REPLY_MS;
+  if (after === 0 || isUsual) return [];
   return [
     `${formatCount(after, "message")} came back after that time, ` +
     `the last ${formatDuration(lastAfterMs)} after it`,
@@ -168,8 +169,8 @@ export function clientLimit(
     return `it was busy for all of the time${advice}`;
   }
   if (tooLate > 0 || (lateMs && lateMs.p99 >= LATE_MS)) {
-    return "it sent messages late; ask for a lower rate, or for fewer " +
-      "connections";
+    const fewer = connections > 1 ? ", or for fewer connections" : "";
+    return `it sent messages late; ask for a lower rate${fewer}`;
   }
   return undefined;
 }
@@ -217,7 +218,9 @@ export function renderTimeline(rows: readonly TimelineRow[]): string[] {
   return [
     `rate ${sparkline(rates)} up to ${formatRate(Math.max(...rates))}/s, ` +
     `each mark is ${formatDuration(eachMs)}`,
-    `p99  ${sparkline(p99s)} up to ${knownMs(Math.max(...known))} ms`,
+    ...(known.length > 0
+      ? [`p99  ${sparkline(p99s)} up to ${roundMs(Math.max(...known))} ms`]
+      : []),
   ];
 }
 

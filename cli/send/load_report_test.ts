@@ -74,7 +74,7 @@ describe("renderLoad()", () => {
       "607 messages/s, 37.9 KiB/s each way",
       "failed: 1 refused, the first: cannot connect",
       "failed: 2,000 timeout, the first: no reply",
-      "latency p50/p90/p99/p99.9/max = 0.15/0.18/0.19/0.5/1.000 ms",
+      "latency p50/p90/p99/p99.9/max = 0.150/0.180/0.190/0.500/1.000 ms",
       ...renderHistogram(HISTOGRAM, 40),
     ]);
   });
@@ -144,7 +144,7 @@ describe("renderLoad()", () => {
   it("tells how late messages left, and what it did over the time", () => {
     const timeline = rowsOf([10, 1], [20, 2]);
     assertEquals(render({ ...GOOD, lateMs: TIMES, timeline }).slice(4), [
-      "sent late: p99 0.19 ms, max 1.000 ms",
+      "sent late: p99 0.190 ms, max 1.000 ms",
       ...renderTimeline(timeline),
     ]);
   });

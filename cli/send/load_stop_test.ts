@@ -133,7 +133,7 @@ describe("the progress of a load", () => {
     );
     session.interrupt();
     const { stderr } = await outcome(session);
-    assert(stderr.endsWith("\x1b[K\r\x1b[K"));
+    assert(stderr.endsWith("\x1b[K\n\r\x1b[K"));
   });
 
   it("tells what is out, and for how long", async () => {

@@ -165,7 +165,7 @@ class Exchange {
 
   /** How far a stream came, for a sentence. */
   #howFar(): string {
-    if (this.#payload.kind === "message") return "";
+    if (this.#payload.kind === "message" || !this.#client) return "";
     return `, ${formatBytes(this.#verified)} of the ` +
       `${formatBytes(this.#sent)} sent so far came back, all verified`;
   }

@@ -50,14 +50,14 @@ const SLOW_END_MS = 900;
  * @param terminal Where it is printed.
  * @returns The exit status.
  */
-export function runPing(
+export async function runPing(
   options: Omit<SendOptions, "task">,
   task: PingTask,
   terminal: Terminal,
 ): Promise<number> {
-  const { deadlineMs } = options;
-  return untilStopped(terminal, deadlineMs, (stop) => {
-    return new PingRun(options, task, terminal, stop).run();
+  const isWarm = await warmUp((connect) => ping({ ...WARM_UP, connect }));
+  return await untilStopped(terminal, options.deadlineMs, (stop) => {
+    return new PingRun(options, task, terminal, stop).run(isWarm);
   });
 }
 
@@ -90,9 +90,8 @@ class PingRun {
     };
   }
 
-  async run(): Promise<number> {
+  async run(isWarm: boolean): Promise<number> {
     const { target, style, conditions } = this.#options;
-    const isWarm = await warmUp((connect) => ping({ ...WARM_UP, connect }));
     let soFar = (): PingSummary | undefined => undefined;
     using _ = this.#terminal.onStatusSignal(() => {
       const summary = soFar();
@@ -114,9 +113,6 @@ class PingRun {
       ...{ sent, lost, latencyMs: rttMs, longestOutageMs: outages.longestMs },
       ratePerSecond: verified / summary.durationMs * 1000,
     };
-    // What the terminal shows of Ctrl-C does not share a line with the summary.
-    const isInterrupted = this.#stop.aborted && this.#terminal.isStdoutTerminal;
-    if (isInterrupted && !style.json) await this.#print("");
     if (style.json) {
       const verdict = await judge(isGood, conditions, measured, this.#terminal);
       const object = jsonSummary(summary, this.#context);

@@ -181,10 +181,10 @@ describe("renderSummary()", () => {
     });
     assertEquals(counts, "3 sent, 3 verified, 0 lost, in 3.00 s");
     const rtt = "rtt min/mean/p50/p90/p99/max/stddev = " +
-      "1.000/2.000/3/4.5/5/7.123/8.000 ms";
+      "1.000/2.000/3.00/4.50/5.00/7.123/8.000 ms";
     assertEquals(times, [
       `${rtt}, jitter 0.500 ms`,
-      "sent late: p99 5 ms, max 7.123 ms",
+      "sent late: p99 5.00 ms, max 7.123 ms",
     ]);
     // One round trip has no jitter.
     assertEquals(render({ rttMs: RTT_MS }).slice(2), [rtt]);

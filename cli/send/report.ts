@@ -89,13 +89,15 @@ export function exactMs(ms: number): string {
 }
 
 /**
- * Renders a time whose digits are known already, as those of a percentile.
+ * Renders a time of which three digits are known, as of a percentile. One with more
+ * digits is exact: it is the least or the greatest.
  *
  * @param ms The time, in milliseconds.
  * @returns It with at most three decimals.
  */
 export function knownMs(ms: number): string {
-  return `${roundMs(ms)}`;
+  if (Number(ms.toPrecision(3)) !== ms) return exactMs(ms);
+  return ms.toFixed(ms < 1 ? 3 : ms < 10 ? 2 : ms < 100 ? 1 : 0);
 }
 
 /**
