@@ -180,7 +180,7 @@ describe("./echo", () => {
   itRuns(
     "shows the summary so far on SIGQUIT, and ends on SIGINT",
     async () => {
-      const [server, port] = await startServe("--quiet", "--port", "0");
+      const [server, port] = await startServe();
       await using _ = server;
       await using ping = start("send", "-p", port, "-c0", "-i20ms");
       await ping.untilStdout(/seq=2 /);
