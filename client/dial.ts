@@ -25,12 +25,14 @@ export interface Dialed {
   readonly connectMs: number;
 }
 
-/** Turns off Nagle's algorithm. */
+/** Turns off Nagle's algorithm, which fails for a connection that broke by now. */
 function setNoDelay(conn: Deno.TcpConn): void {
   try {
     conn.setNoDelay();
-  } catch {
-    // The server reset the connection already: reading finds out.
+  } catch (cause) {
+    throw new Deno.errors.ConnectionReset("Connection reset by peer", {
+      cause,
+    });
   }
 }
 
@@ -46,6 +48,7 @@ function addressOf({ hostname, port }: Deno.NetAddr): Address {
  * @param cancel Gives up when it is aborted.
  * @returns The connection.
  * @throws {Deno.errors.TimedOut} If it took longer.
+ * @throws {Deno.errors.ConnectionReset} If the server reset the connection at once.
  * @throws {Error} What `Deno.connect` throws, or the reason of the abort.
  */
 export async function dial(

@@ -60,7 +60,7 @@ describe("failureReason()", () => {
     const error = new UnansweredError();
     assertEquals(failureReason(error), "unanswered");
     assertEquals(error.name, "UnansweredError");
-    assertEquals(error.message, "No reply when the run ended");
+    assertEquals(error.message, "No answer when the run ended");
   });
 
   it("has one word for all that no report tells apart", () => {

@@ -68,7 +68,7 @@ const BARRIER_PAUSE_MS = 2;
 /**
  * Loads a server: sends messages over many connections and verifies each. A
  * connection that fails is counted and replaced, and the load goes on. If the very
- * first cannot be made, the load ends with that.
+ * first cannot be made, the load ends with that, unless the server reset it.
  *
  * @param options What to send, where and how much.
  * @returns What it found.
@@ -142,7 +142,9 @@ class Load {
         tally.addConnected(client);
       } catch (error) {
         tally.addFailed(error, askedAt);
-        if (opened === 0) tally.error = error;
+        // A server that resets its connections is there.
+        const isThere = reasonOf(error) === "reset";
+        if (opened === 0 && !isThere) tally.error = error;
       }
       opened++;
       onOpening?.(opened);

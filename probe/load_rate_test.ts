@@ -288,7 +288,7 @@ describe("load() at a rate, with a signal", () => {
     );
     assertEquals([summary.messages, summary.failures], [2, { unanswered: 4 }]);
     assertEquals(summary.firstErrors, {
-      unanswered: "no reply when the run ended",
+      unanswered: "no answer when the run ended",
     });
     assertEquals([summary.durationMs, tookMs, timers], [55, 155, 0]);
   });

@@ -71,8 +71,8 @@ describe("LoadTally", () => {
     assertEquals([failed, tally.failed], [4, 4]);
     assertEquals(failures, { timeout: 2, mismatch: 1, unanswered: 1 });
     assertEquals(firstErrors, {
-      ...{ timeout: "it took too long", mismatch: "message 3 again" },
-      unanswered: "no reply when the run ended",
+      ...{ timeout: "It took too long", mismatch: "message 3 again" },
+      unanswered: "no answer when the run ended",
     });
   });
 

@@ -121,12 +121,21 @@ describe("load()", () => {
       });
       assertEquals(summary.error, error);
       assertEquals([summary.failed, summary.failures], [1, { refused: 1 }]);
-      assertEquals(summary.firstErrors, { refused: "nothing is there" });
+      assertEquals(summary.firstErrors, { refused: "Nothing is there" });
       assertEquals([summary.messages, summary.durationMs], [0, 0]);
       assertEquals([summary.ends, hasStarted, timers], [undefined, false, 0]);
       assertEquals(clients.story, ["1 connect"]);
       assertEquals(clients.calls[0]!.retryMs, 0);
     }
+  });
+
+  it("goes on when the server resets the first connection", async () => {
+    const { summary } = await playLoad({}, async ({ method, nth }) => {
+      if (method === "connect" && nth === 1) throw failure("reset");
+      if (method === "echo") await delay(10);
+    });
+    assertEquals([summary.error, summary.failures], [undefined, { reset: 1 }]);
+    assertEquals(summary.messages, 10);
   });
 
   it("counts a connection that cannot be made, and goes on", async () => {
@@ -170,7 +179,7 @@ describe("load()", () => {
     );
     assertEquals(summary.failures, { mismatch: 2, reset: 1, error: 1 });
     assertEquals(summary.firstErrors, {
-      ...{ mismatch: "one byte differs", reset: "it broke", error: "no idea" },
+      ...{ mismatch: "One byte differs", reset: "it broke", error: "no idea" },
     });
     // Each failure took 10 ms and a pause of 100 ms: 60 ms are left.
     assertEquals([summary.messages, summary.failed], [6, 4]);
@@ -251,7 +260,7 @@ describe("load()", () => {
     );
     assertEquals([summary.messages, summary.failed], [3, 1]);
     assertEquals(summary.failures, { mismatch: 1 });
-    assertEquals(summary.firstErrors, { mismatch: "one byte too many" });
+    assertEquals(summary.firstErrors, { mismatch: "One byte too many" });
     // Taking leave is no part of the load.
     assertEquals([summary.durationMs, summary.busyShare], [10, 1]);
   });
@@ -296,7 +305,7 @@ describe("load() with a signal", () => {
     );
     assertEquals([summary.messages, summary.failures], [7, { unanswered: 2 }]);
     assertEquals(summary.firstErrors, {
-      unanswered: "no reply when the run ended",
+      unanswered: "no answer when the run ended",
     });
     assertEquals([summary.durationMs, tookMs, timers], [350, 500, 0]);
     assertEquals(clients.story.slice(-1), ["3 end"]);

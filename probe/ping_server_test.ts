@@ -215,7 +215,7 @@ describe("ping() of a server", () => {
     const { counts, story, details } = await pingServer(peer.port, { signal });
     assertEquals(story, ["connected", "reply", "reply", "unanswered"]);
     assertEquals(counts, [3, 2, 1]);
-    assertEquals(details, ["no reply when the run ended"]);
+    assertEquals(details, ["no answer when the run ended"]);
   });
 
   it("looks for a second reply also after Ctrl-C", async () => {

@@ -69,7 +69,7 @@ describe("ping() with a signal", () => {
       ...[[3, 350], [4, 250], [5, 150]],
     ]);
     assert(lost.every(({ error }) => error instanceof UnansweredError));
-    assertEquals(lost[0]!.detail, "no reply when the run ended");
+    assertEquals(lost[0]!.detail, "no answer when the run ended");
     assertEquals([counts, summary.underWay], [[5, 2, 3], 0]);
     assertEquals([summary.durationMs, timers], [550, 0]);
     assertEquals(summary.outages.longestMs, 350);
