@@ -87,7 +87,8 @@ export interface EchoClient extends Disposable {
    * @returns How many bytes came back, and how long that took from this call on.
    * @throws {MismatchError} If other bytes came back than were sent.
    * @throws {ShortEchoError} If the connection ended before all came back.
-   * @throws {Deno.errors.TimedOut} If no byte of it came back for the timeout.
+   * @throws {Deno.errors.TimedOut} If no byte of it came back for the timeout, or,
+   * while other messages wait behind it, not all of it within the timeout.
    * @throws {TypeError} If the message is no `Uint8Array`; nothing is sent.
    * @throws {Error} If an exchange of another kind is under way, if an earlier
    * message on the connection got a wrong reply, or if the connection is closed.

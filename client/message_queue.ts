@@ -59,6 +59,12 @@ export class MessageQueue {
     return this.#oldestAwaited() !== undefined;
   }
 
+  /** Whether no more than one message is waited for. */
+  get isOneAwaited(): boolean {
+    const pending = this.#pending.length - this.#givenUp;
+    return pending + this.#answered.length === 1;
+  }
+
   /** How many bytes may come back, at most. */
   get outstandingBytes(): number {
     const { isComplete, verified } = this.#comparison;
@@ -184,9 +190,8 @@ export class MessageQueue {
   /**
    * Gives up all messages.
    *
-   * @param error What the promise of the message rejects with whose reply is next,
-   * or was the last one if none is next.
-   * @param following Makes the error of each other one.
+   * @param error For the message whose reply was being read, or was read last.
+   * @param following Makes the error of each other message.
    */
   giveUpAll(
     error: unknown,

@@ -413,19 +413,23 @@ describe("EchoClient.echo() of several messages with a timeout", () => {
     client.close();
   });
 
-  it("waits for each byte of the oldest anew, and for what comes with it", async () => {
-    for (const isWhole of [true, false]) {
-      using clock = stopClock();
-      const { conn, client, outcomes, a, b, c } = await startTimed(clock);
-      conn.reply(a.subarray(0, 2));
-      await clock.pass(499);
-      assertEquals(outcomes, []);
-      if (isWhole) conn.reply(joined([a.subarray(2), b, c]));
-      await clock.pass(50);
-      if (isWhole) assertEquals(outcomes, [5, 7, 9]);
-      else assertEquals(timeoutOf(outcomes[0]), noReply("2 of 5 B"));
-      client.close();
-    }
+  it("gives a reply that began no more time while others wait", async () => {
+    using clock = stopClock();
+    const { conn, client, outcomes, a } = await startTimed(clock);
+    conn.reply(a.subarray(0, 2));
+    await clock.pass(499);
+    assertEquals(timeoutOf(outcomes[0]), noReply("2 of 5 B"));
+    client.close();
+  });
+
+  it("gives up at once all whose time is over", async () => {
+    using clock = stopClock();
+    const conn = new MemoryConn();
+    const { outcomes } = echoAll(clientOn(conn, 500), messagesOf(5, 7, 9));
+    await clock.pass(505);
+    const told = ["0 of 5 B", "0 of 7 B", "0 of 9 B"].map(noReply);
+    assertEquals(outcomes.map(timeoutOf), told);
+    assertEquals([conn.closed, clock.timers], [1, 0]);
   });
 
   it("finds that a late reply is wrong", async () => {

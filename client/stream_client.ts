@@ -271,8 +271,9 @@ export class StreamClient implements EchoClient {
       if (this.#state.is === "failed") this.#close(this.#state.why);
       return;
     }
-    // A reply of which something came gets its time anew.
-    const hasBegun = messages.awaitedProgress.received > 0;
+    // A reply of which something came gets its time anew, unless others wait for it.
+    const hasBegun = messages.isOneAwaited &&
+      messages.awaitedProgress.received > 0;
     const sinceMs = hasBegun ? 0 : performance.now() - messages.awaitedSince!;
     this.#deadline.start(Math.max(0, this.#timeoutMs - sinceMs));
   }
@@ -409,6 +410,12 @@ export class StreamClient implements EchoClient {
     // The later messages have time left, and a late reply is told from theirs.
     messages.giveUpOldest(error);
     if (this.#state.is !== "failed") this.#state = { is: "failed", why: error };
+    const dueSince = performance.now() - this.#timeoutMs;
+    while (messages.isAwaited && messages.awaitedSince! <= dueSince) {
+      const progress = messages.awaitedProgress;
+      const next = noReplyError(this.remoteAddr, this.#timeoutMs, progress);
+      messages.giveUpOldest(next);
+    }
     this.#awaitMessages();
   }
 }

@@ -188,13 +188,17 @@ class Load {
       if (this.#stop.aborted || sentAt >= tally.endsAt) return;
       tally.begin(index, sentAt);
       let connection = link.open;
+      let waitedMs = 0;
       try {
-        connection ??= await link.connect();
+        if (!connection) {
+          connection = await link.connect();
+          waitedMs = performance.now() - sentAt;
+        }
         const { client, messages } = connection;
         const message = messages.take(number);
         const { durationMs } = await client.echo(message);
         messages.giveBack(message);
-        sentAt = tally.addVerified(index, durationMs);
+        sentAt = tally.addVerified(index, waitedMs + durationMs);
         if (barrier.addRead(bytes)) {
           await barrier.pass();
           sentAt = performance.now();

@@ -20,8 +20,8 @@ export interface LoadProgress {
   readonly endsAt: number;
   /** How many messages or connections failed so far. */
   readonly failed: number;
-  /** The latest row of the timeline that is over, or the first one. */
-  lastRow(): TimelineRow;
+  /** The latest second that is over, or the first one. */
+  lastSecond(): TimelineRow;
   /** How many messages are under way, and when the oldest of them was sent. */
   underWayNow(): { messages: number; sinceAt: number | undefined };
   /** What the load found so far. */
@@ -44,6 +44,10 @@ export interface LoadSummary {
   firstErrors: Partial<Record<FailureReason, string>>;
   /** What made the first connection impossible, if anything did. */
   error: unknown;
+  /** How many messages are under way, before the end. */
+  underWay: number;
+  /** How long ago the oldest of them was sent, in milliseconds, 0 without any. */
+  oldestMs: number;
   /** For how long messages were sent, in milliseconds: as asked, or until a stop. */
   durationMs: number;
   /** How many messages were due and not sent, as too many were under way. */
@@ -108,6 +112,8 @@ export class LoadTally implements LoadProgress {
 
   startedAt: number = performance.now();
   endsAt: number = this.startedAt;
+  /** Whether the clock was started. */
+  #isStarted = false;
   failed = 0;
   /** What made the first connection impossible. */
   error: unknown;
@@ -135,6 +141,7 @@ export class LoadTally implements LoadProgress {
    * @param durationMs For how long messages will be sent, in milliseconds.
    */
   start(durationMs: number): void {
+    this.#isStarted = true;
     this.startedAt = performance.now();
     this.endsAt = this.startedAt + durationMs;
     this.#timeline = new Timeline(this.startedAt);
@@ -223,8 +230,10 @@ export class LoadTally implements LoadProgress {
     this.#firstErrors[reason] ??= why ?? detailOf(error);
     this.failed++;
     this.#timeline.addFailed(performance.now());
-    // Where others came back meanwhile, the server was not out.
-    if (repliedAt === undefined && this.#lastVerifiedAt < sentAt) {
+    // Where others came back meanwhile, the server was not out. Before the start
+    // nothing could.
+    const isOut = repliedAt === undefined && this.#lastVerifiedAt < sentAt;
+    if (isOut && this.#isStarted) {
       this.#outages.addLost(sentAt, reason);
     }
   }
@@ -252,8 +261,8 @@ export class LoadTally implements LoadProgress {
     this.#tooLate += messages;
   }
 
-  lastRow(): TimelineRow {
-    return this.#timeline.lastRow(performance.now());
+  lastSecond(): TimelineRow {
+    return this.#timeline.lastSecond(performance.now());
   }
 
   underWayNow(): { messages: number; sinceAt: number | undefined } {
@@ -278,6 +287,7 @@ export class LoadTally implements LoadProgress {
     const durationMs = end - this.startedAt;
     const latencyMs = this.#latencies.summary();
     const { connections, isOpenLoop } = this.#options;
+    const { messages: underWay, sinceAt = now } = this.underWayNow();
     const isKnown = this.#endedAt !== undefined && !isOpenLoop;
     const elapsedMs = now - this.startedAt;
     return {
@@ -288,6 +298,7 @@ export class LoadTally implements LoadProgress {
       failures: this.#failures,
       firstErrors: this.#firstErrors,
       error: this.error,
+      ...{ underWay, oldestMs: now - sinceAt },
       durationMs,
       unsent: this.#unsent,
       tooLate: this.#tooLate,

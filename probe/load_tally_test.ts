@@ -154,10 +154,10 @@ describe("LoadTally", () => {
     const tally = start(clock);
     clock.passAtOnce(500);
     tally.addVerified(0, 7);
-    assertEquals(tally.lastRow().durationMs, 500);
+    assertEquals(tally.lastSecond().durationMs, 500);
     clock.passAtOnce(700);
     tally.addFailed(failure("reset"), 1600);
-    const { durationMs, messages } = tally.lastRow();
+    const { durationMs, messages } = tally.lastSecond();
     assertEquals([durationMs, messages], [1000, 1]);
     const { timeline } = tally.summary();
     const rows = timeline.map((row) => [row.messages, row.failed]);

@@ -41,6 +41,7 @@ describe("load()", () => {
       ...{ messages: 15, failed: 0, failures: {}, firstErrors: {}, unsent: 0 },
       // The last two come at the very end.
       ...{ messagesInTime: 13, lastAfterMs: 0, tooLate: 0, error: undefined },
+      ...{ underWay: 0, oldestMs: 0 },
       ...{ durationMs: 100, longestOutageMs: 0, lateMs: undefined },
       ...{ busyShare: 1 },
       ends: { local: { ...LOCAL, port: 50_001 }, remote: REMOTE },

@@ -8,7 +8,7 @@ import type { FailureReason } from "./failure.ts";
 
 /**
  * A time during which nothing came back: from the sending of the first message that
- * was lost until a reply came to this message or a later one.
+ * was lost until a reply to any message came.
  */
 export interface Outage {
   /** When its first message was sent, as `performance.now()`. */
@@ -36,12 +36,13 @@ const MOST_KEPT = 20;
 
 /** Finds outages in what becomes of messages. */
 export class Outages {
+  /** In the order of their beginnings. */
   readonly #latest: Outage[] = [];
   #count = 0;
   /** The longest of those that are over. */
   #longestMs = 0;
-  /** Whether the last one goes on. */
-  #isOut = false;
+  /** The one that goes on. */
+  #open: Outage | undefined;
 
   /**
    * Counts a message that was lost.
@@ -51,24 +52,26 @@ export class Outages {
    * @param repliedAt When the first reply came after that, if one came before the
    * message was found to be lost.
    */
-  addLost(sentAt: number, reason: FailureReason, repliedAt?: number): void {
-    const last = this.#latest.at(-1);
-    if (last && (this.#isOut || sentAt <= last.endedAt)) {
-      last.messages++;
-      if (repliedAt === undefined) {
-        last.startedAt = Math.min(last.startedAt, sentAt);
-      }
-      if (repliedAt !== undefined && !this.#isOut) this.#end(last, repliedAt);
-      return;
+  addLost(sentAt: number, reason: FailureReason, repliedAt = Infinity): void {
+    let outage = this.#latest.find(({ startedAt, endedAt }) =>
+      sentAt <= endedAt && startedAt <= repliedAt
+    );
+    if (!outage) {
+      outage = { startedAt: sentAt, endedAt: repliedAt, messages: 0, reason };
+      this.#count++;
+      this.#latest.push(outage);
     }
-    const outage = {
-      ...{ startedAt: sentAt, endedAt: Infinity, messages: 1, reason },
-    };
-    this.#count++;
-    this.#latest.push(outage);
+    outage.messages++;
+    if (sentAt < outage.startedAt) {
+      outage.startedAt = sentAt;
+      outage.reason = reason;
+    }
+    outage.endedAt = Math.max(outage.endedAt, repliedAt);
+    // Messages are found to be lost in another order than they were sent.
+    this.#latest.sort((one, other) => one.startedAt - other.startedAt);
     if (this.#latest.length > MOST_KEPT) this.#latest.shift();
-    if (repliedAt === undefined) this.#isOut = true;
-    else this.#end(outage, repliedAt);
+    if (outage.endedAt === Infinity) this.#open = outage;
+    else this.#addLength(outage);
   }
 
   /**
@@ -77,14 +80,10 @@ export class Outages {
    * @param now The time, as `performance.now()`.
    */
   addVerified(now: number): void {
-    if (!this.#isOut) return;
-    this.#isOut = false;
-    this.#end(this.#latest.at(-1)!, now);
-  }
-
-  /** When the outage that goes on began, as `performance.now()`. */
-  get since(): number | undefined {
-    return this.#isOut ? this.#latest.at(-1)!.startedAt : undefined;
+    if (!this.#open) return;
+    this.#open.endedAt = now;
+    this.#addLength(this.#open);
+    this.#open = undefined;
   }
 
   /**
@@ -93,8 +92,7 @@ export class Outages {
    * @param now The time, as `performance.now()`, which ends the outage that goes on.
    */
   summary(now: number): OutageSummary {
-    const { since } = this;
-    const lastMs = since === undefined ? 0 : now - since;
+    const lastMs = this.#open ? now - this.#open.startedAt : 0;
     return {
       count: this.#count,
       longestMs: Math.max(this.#longestMs, lastMs),
@@ -105,11 +103,7 @@ export class Outages {
     };
   }
 
-  #end(outage: Outage, endedAt: number): void {
-    outage.endedAt = Number.isFinite(outage.endedAt)
-      ? Math.max(outage.endedAt, endedAt)
-      : endedAt;
-    const lastedMs = outage.endedAt - outage.startedAt;
-    this.#longestMs = Math.max(this.#longestMs, lastedMs);
+  #addLength({ startedAt, endedAt }: Outage): void {
+    this.#longestMs = Math.max(this.#longestMs, endedAt - startedAt);
   }
 }

@@ -8,16 +8,13 @@ describe("Outages", () => {
     outages.addVerified(100);
     const none = { count: 0, longestMs: 0, latest: [] };
     assertEquals(outages.summary(1000), none);
-    assertEquals(outages.since, undefined);
   });
 
   it("lasts from the first lost message until a reply comes", () => {
     const outages = new Outages();
     outages.addLost(100, "refused");
     outages.addLost(200, "timeout");
-    assertEquals(outages.since, 100);
     outages.addVerified(350);
-    assertEquals(outages.since, undefined);
     // A later reply does not make it longer.
     outages.addVerified(900);
     assertEquals(outages.summary(1000), {
@@ -61,7 +58,6 @@ describe("Outages", () => {
     outages.addVerified(150);
     // Sent at 100, given up at 5100. Others came back from 150 on.
     outages.addLost(100, "timeout", 150);
-    assertEquals(outages.since, undefined);
     outages.addVerified(5200);
     const { count, longestMs, latest } = outages.summary(9000);
     assertEquals([count, longestMs, latest[0]!.endedAt], [1, 50, 150]);
@@ -92,8 +88,24 @@ describe("Outages", () => {
     const outages = new Outages();
     outages.addLost(100, "refused");
     outages.addLost(50, "timeout", 60);
-    assertEquals(outages.since !== undefined, true);
-    assertEquals(outages.summary(500).latest[0]!.endedAt, 500);
+    assertEquals(outages.summary(500).latest.at(-1)!.endedAt, 500);
+  });
+
+  it("is apart from one that is found later and lies before", () => {
+    const outages = new Outages();
+    outages.addLost(10_000, "refused");
+    outages.addLost(6000, "timeout", 9000);
+    outages.addVerified(10_200);
+    const { count, longestMs, latest } = outages.summary(20_000);
+    assertEquals([count, longestMs], [2, 3000]);
+    assertEquals(
+      latest.map(({ startedAt, endedAt, messages }) => [
+        startedAt,
+        endedAt,
+        messages,
+      ]),
+      [[6000, 9000, 1], [10_000, 10_200, 1]],
+    );
   });
 
   it("begins with the message that was sent first", () => {

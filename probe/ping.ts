@@ -4,6 +4,7 @@
  * @module
  */
 
+import { sleep } from "../net/time.ts";
 import { DEFAULT_INTERVAL_MS } from "./defaults.ts";
 import { Ending } from "./ending.ts";
 import { detailOf, failureReason } from "./failure.ts";
@@ -70,6 +71,9 @@ export async function ping(options: PingOptions): Promise<PingSummary> {
  */
 const MOST_LATE_MS = 1000;
 
+/** The pause after a connection that could not be made, without an interval. */
+const FAILURE_PAUSE_MS = 100;
+
 class Ping {
   readonly #options: PingOptions;
   readonly #count: number;
@@ -105,6 +109,7 @@ class Ping {
     const ending = this.#ending;
     try {
       await ending.wait(this.#sendAll());
+      this.#tally.end();
       await ending.wait(this.#expectEnd());
       await this.#told;
     } finally {
@@ -130,7 +135,7 @@ class Ping {
         if (sent.number < first) return Promise.resolve();
         const settled = this.#exchange(sent);
         this.#tally.addLate(lateMs);
-        return settled;
+        return settled.then(() => {});
       },
     });
     this.#loop = loop;
@@ -143,7 +148,10 @@ class Ping {
     for (let number = first; number <= this.#count; number++) {
       if (this.#stop.aborted) return;
       const sentAt = performance.now();
-      await this.#exchange({ number, sentAt, repliedAt: undefined });
+      const sent = { number, sentAt, repliedAt: undefined };
+      const hadConnection = await this.#exchange(sent);
+      // A server that is not there must not make this spin.
+      if (!hadConnection) await sleep(FAILURE_PAUSE_MS, this.#stop);
     }
   }
 
@@ -154,6 +162,7 @@ class Ping {
     const sentAt = performance.now();
     try {
       await this.#link.connect(retryMs);
+      this.#tally.start();
       return true;
     } catch (error) {
       this.#tally.addSent();
@@ -173,8 +182,12 @@ class Ping {
     }
   }
 
-  /** Sends a message, and tells what became of it. */
-  async #exchange(sent: Sent): Promise<void> {
+  /**
+   * Sends a message, and tells what became of it.
+   *
+   * @returns Whether there was a connection for it.
+   */
+  async #exchange(sent: Sent): Promise<boolean> {
     this.#tally.addSent();
     const link = this.#options.reconnect ? this.#linkFor(sent) : this.#link;
     // Only a message that asks for a connection does not wait for it.
@@ -193,6 +206,7 @@ class Ping {
       link.drop(connection);
       await this.#lose(sent, connection, error);
     }
+    return connection !== undefined;
   }
 
   async #echo(

@@ -17,6 +17,8 @@ export interface PingSummary {
   verified: number;
   /** How many did not. */
   lost: number;
+  /** How many of those had a wrong reply. */
+  wrong: number;
   /** How many are under way, before the end. */
   underWay: number;
   /** How many were due and not sent, as too many were under way. */
@@ -27,7 +29,7 @@ export interface PingSummary {
   surplus: number;
   /** The times during which nothing came back. */
   outages: OutageSummary;
-  /** How long all of it took, in milliseconds. */
+  /** From the first connection until the last message was settled, in milliseconds. */
   durationMs: number;
   /** How the round trips are spread, if any message came back. */
   rttMs: LatencySummary | undefined;
@@ -47,13 +49,15 @@ export interface PingSummary {
 
 /** Sums up what became of messages. */
 export class PingTally {
-  readonly #startedAt = performance.now();
+  #startedAt = performance.now();
+  #endedAt: number | undefined;
   readonly #rtts = new Latencies();
   readonly #late = new Latencies();
   readonly #outages = new Outages();
   #sent = 0;
   #verified = 0;
   #lost = 0;
+  #wrong = 0;
   #unsent = 0;
   #tooLate = 0;
   #surplus = 0;
@@ -66,6 +70,16 @@ export class PingTally {
   /** The longest round trip, in milliseconds. */
   get longestMs(): number {
     return this.#rtts.longestMs;
+  }
+
+  /** Starts the clock: the first connection is made. */
+  start(): void {
+    this.#startedAt = performance.now();
+  }
+
+  /** Stops the clock: the last message is settled. */
+  end(): void {
+    this.#endedAt = performance.now();
   }
 
   /** Counts a message that is sent, or cannot be for want of a connection. */
@@ -113,14 +127,16 @@ export class PingTally {
    */
   addLost(sentAt: number, reason: FailureReason, repliedAt?: number): void {
     this.#lost++;
+    if (reason === "mismatch") this.#wrong++;
     this.#outages.addLost(sentAt, reason, repliedAt);
   }
 
   /** Sums up what was found so far. */
   summary(): PingSummary {
-    const now = performance.now();
+    const now = this.#endedAt ?? performance.now();
     return {
       ...{ sent: this.#sent, verified: this.#verified, lost: this.#lost },
+      wrong: this.#wrong,
       underWay: this.#sent - this.#verified - this.#lost,
       ...{ unsent: this.#unsent, tooLate: this.#tooLate },
       surplus: this.#surplus,

@@ -34,6 +34,9 @@ const NS_PER_MS = 1e6;
 /** The significant digits of a row's percentiles. A histogram of two takes 14 KB. */
 const DIGITS = 2;
 
+/** Seconds add up to more than a whole number of rows, or less, by this much. */
+const ROUNDING = 1e-9;
+
 interface Row {
   messages: number;
   failed: number;
@@ -46,10 +49,13 @@ interface Row {
  */
 export class Timeline {
   readonly #startedAt: number;
-  readonly #rows: Row[] = [newRow()];
+  readonly #rows: Row[] = [];
   #rowMs = ROW_MS;
-  /** When the last row ends, as `performance.now()`. */
-  #endsAt: number;
+  /** What happens in the second that is not over, which is in no row yet. */
+  #second = newRow();
+  #secondAt: number;
+  /** The latest second that is over. */
+  #lastSecond: TimelineRow | undefined;
 
   /**
    * Begins a timeline.
@@ -58,7 +64,7 @@ export class Timeline {
    */
   constructor(startedAt: number) {
     this.#startedAt = startedAt;
-    this.#endsAt = startedAt + ROW_MS;
+    this.#secondAt = startedAt;
   }
 
   /**
@@ -68,9 +74,10 @@ export class Timeline {
    * @param latencyMs The message's latency, in milliseconds.
    */
   addVerified(now: number, latencyMs: number): void {
-    const row = this.#rowAt(now);
-    row.messages++;
-    row.histogram.recordValue(Math.max(1, Math.round(latencyMs * NS_PER_MS)));
+    this.#advance(now);
+    this.#second.messages++;
+    const ns = Math.max(1, Math.round(latencyMs * NS_PER_MS));
+    this.#second.histogram.recordValue(ns);
   }
 
   /**
@@ -79,7 +86,8 @@ export class Timeline {
    * @param now The time, as `performance.now()`, not before that of an earlier call.
    */
   addFailed(now: number): void {
-    this.#rowAt(now).failed++;
+    this.#advance(now);
+    this.#second.failed++;
   }
 
   /**
@@ -89,60 +97,64 @@ export class Timeline {
    * old.
    */
   rows(now: number): TimelineRow[] {
-    this.#rowAt(now);
-    return this.#rows.map((_, index) => this.#summary(index, now))
-      .filter(({ durationMs, messages, failed }) =>
-        durationMs > 0 || messages + failed > 0
-      );
+    this.#advance(now);
+    const last = this.#rowAt(this.#secondAt);
+    const rows = this.#rows.map((row, index) =>
+      index === last ? merged(row, this.#second) : row
+    );
+    return rows.map((row, index) => {
+      const startMs = index * this.#rowMs;
+      const endMs = Math.min(startMs + this.#rowMs, now - this.#startedAt);
+      return summaryOf(row, startMs, endMs - startMs);
+    }).filter(({ durationMs, messages, failed }) =>
+      durationMs > 0 || messages + failed > 0
+    );
   }
 
   /**
-   * Returns the latest row that is over, or the first one.
+   * Returns the latest second that is over, or the first one.
    *
    * @param now The time, as `performance.now()`.
    */
-  lastRow(now: number): TimelineRow {
-    this.#rowAt(now);
-    return this.#summary(Math.max(0, this.#rows.length - 2), now);
+  lastSecond(now: number): TimelineRow {
+    this.#advance(now);
+    const first = summaryOf(this.#second, 0, now - this.#startedAt);
+    return this.#lastSecond ?? first;
   }
 
-  #summary(index: number, now: number): TimelineRow {
-    const { messages, failed, histogram } = this.#rows[index]!;
-    const startMs = index * this.#rowMs;
-    const percentile = (p: number) => {
-      if (messages === 0) return undefined;
-      const ms = histogram.getValueAtPercentile(p) / NS_PER_MS;
-      return Number(ms.toPrecision(DIGITS));
-    };
-    return {
-      startMs,
-      durationMs: Math.min(this.#rowMs, now - this.#startedAt - startMs),
-      ...{ messages, failed, p50Ms: percentile(50), p99Ms: percentile(99) },
-    };
+  /** Puts the second into its row if it is over. */
+  #advance(now: number): void {
+    const over = Math.floor((now - this.#secondAt) / ROW_MS);
+    if (over < 1) return;
+    const at = this.#rowAt(this.#secondAt);
+    this.#rows[at] = merged(this.#rows[at]!, this.#second);
+    const startMs = this.#secondAt - this.#startedAt;
+    const isLast = over === 1;
+    this.#lastSecond = summaryOf(
+      isLast ? this.#second : newRow(),
+      startMs + (over - 1) * ROW_MS,
+      ROW_MS,
+    );
+    this.#second = newRow();
+    this.#secondAt += over * ROW_MS;
   }
 
-  #rowAt(now: number): Row {
-    while (now >= this.#endsAt) {
-      if (this.#rows.length === MOST_ROWS) this.#merge();
-      else {
-        this.#rows.push(newRow());
-        this.#endsAt += this.#rowMs;
-      }
+  /** Returns which row a moment belongs to; makes it, and those before it. */
+  #rowAt(moment: number): number {
+    const indexOf = () =>
+      Math.floor((moment - this.#startedAt) / this.#rowMs + ROUNDING);
+    while (indexOf() >= MOST_ROWS) this.#halve();
+    while (this.#rows.length <= indexOf()) this.#rows.push(newRow());
+    return indexOf();
+  }
+
+  /** Makes one row of each two. */
+  #halve(): void {
+    const rows = this.#rows.splice(0);
+    for (let index = 0; index < rows.length; index += 2) {
+      const second = rows[index + 1];
+      this.#rows.push(second ? merged(rows[index]!, second) : rows[index]!);
     }
-    return this.#rows.at(-1)!;
-  }
-
-  /** Makes one row of each two. The last row is full by now. */
-  #merge(): void {
-    for (let index = 0; index < MOST_ROWS / 2; index++) {
-      const row = this.#rows[2 * index]!;
-      const { messages, failed, histogram } = this.#rows[2 * index + 1]!;
-      row.messages += messages;
-      row.failed += failed;
-      row.histogram.add(histogram);
-      this.#rows[index] = row;
-    }
-    this.#rows.length = MOST_ROWS / 2;
     this.#rowMs *= 2;
   }
 }
@@ -150,4 +162,30 @@ export class Timeline {
 function newRow(): Row {
   const histogram = build({ numberOfSignificantValueDigits: DIGITS });
   return { messages: 0, failed: 0, histogram };
+}
+
+function merged(one: Row, other: Row): Row {
+  const row = newRow();
+  for (const { messages, failed, histogram } of [one, other]) {
+    row.messages += messages;
+    row.failed += failed;
+    row.histogram.add(histogram);
+  }
+  return row;
+}
+
+function summaryOf(
+  { messages, failed, histogram }: Row,
+  startMs: number,
+  durationMs: number,
+): TimelineRow {
+  const percentile = (p: number) => {
+    if (messages === 0) return undefined;
+    const ms = histogram.getValueAtPercentile(p) / NS_PER_MS;
+    return Number(ms.toPrecision(DIGITS));
+  };
+  return {
+    ...{ startMs, durationMs, messages, failed },
+    ...{ p50Ms: percentile(50), p99Ms: percentile(99) },
+  };
 }

@@ -134,22 +134,22 @@ describe("Timeline", () => {
   });
 });
 
-describe("Timeline.lastRow()", () => {
-  it("is the latest row that is over, or the first one", () => {
+describe("Timeline.lastSecond()", () => {
+  it("is the latest second that is over, or the first one", () => {
     const timeline = filled(3);
-    const first = filled(1).lastRow(START + 400);
+    const first = filled(1).lastSecond(START + 400);
     assertEquals([first.startMs, first.durationMs, first.messages], [
       0,
       400,
       1,
     ]);
-    assertEquals(filled(1).lastRow(START + 1100).durationMs, 1000);
-    assertEquals(timeline.lastRow(START + 2999).startMs, 1000);
-    const last = timeline.lastRow(START + 3000);
+    assertEquals(filled(1).lastSecond(START + 1100).durationMs, 1000);
+    assertEquals(timeline.lastSecond(START + 2999).startMs, 1000);
+    const last = timeline.lastSecond(START + 3000);
     assertEquals([last.startMs, last.durationMs], [2000, 1000]);
     assertEquals([last.messages, last.p50Ms], [1, 3]);
-    const long = filled(60).lastRow(START + 60_100);
-    assertEquals([long.startMs, long.durationMs], [58_000, 2000]);
-    assertEquals([long.messages, long.p99Ms], [2, 60]);
+    const long = filled(60).lastSecond(START + 60_100);
+    assertEquals([long.startMs, long.durationMs], [59_000, 1000]);
+    assertEquals([long.messages, long.p99Ms], [1, 60]);
   });
 });

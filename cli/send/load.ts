@@ -18,7 +18,7 @@ import {
   type ReportContext,
 } from "./load_report.ts";
 import type { SendOptions } from "./options.ts";
-import { judge, printApart } from "./report.ts";
+import { areLossesGood, judge, printApart } from "./report.ts";
 import { warmUp } from "./warm_up.ts";
 
 /** What is sent, over how many connections and for how long. */
@@ -93,7 +93,9 @@ export async function runLoad(
     );
 
     const { messages, failed, unsent, tooLate, longestOutageMs } = summary;
-    const isGood = failed + unsent + tooLate === 0 && messages > 0;
+    const losses = { lost: failed, wrong: summary.failures.mismatch ?? 0 };
+    const isGood = unsent + tooLate === 0 && messages > 0 &&
+      areLossesGood(losses, conditions);
     const measured = {
       ...{ sent: messages + failed, lost: failed, longestOutageMs },
       ...{ ratePerSecond: rateOf(summary), latencyMs: summary.latencyMs },
@@ -140,7 +142,7 @@ function renderOpening(opened: number, { connections }: LoadTask): string {
  */
 export function renderProgress(progress: LoadProgress, now: number): string {
   const { startedAt, endsAt, failed } = progress;
-  const row = progress.lastRow();
+  const row = progress.lastSecond();
   const perSecond = row.messages / row.durationMs * 1000;
   const parts = [`${formatRate(perSecond)} messages/s`];
   if (row.p99Ms !== undefined) parts.push(`p99 ${row.p99Ms} ms`);

@@ -95,6 +95,12 @@ export function renderLoad(
     ...renderAfterEnd(summary),
     ...renderRate(summary, context),
   ];
+  if (summary.underWay > 0) {
+    lines.push(
+      `${formatCount(summary.underWay, "message")} under way, the oldest for ` +
+        formatDuration(summary.oldestMs),
+    );
+  }
   for (const [reason, times] of Object.entries(summary.failures)) {
     const first = summary.firstErrors[reason as FailureReason];
     lines.push(`failed: ${formatNumber(times)} ${reason}, the first: ${first}`);
@@ -155,6 +161,7 @@ export function clientLimit(
   { connections }: Pick<ReportContext, "connections">,
 ): string | undefined {
   const { busyShare, processorShare, failed, lateMs, tooLate } = summary;
+  if (summary.underWay > 0) return undefined;
   const advice = connections > 1
     ? "; load from several machines, or with fewer connections"
     : "";

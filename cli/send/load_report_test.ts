@@ -33,6 +33,7 @@ const SUMMARY: LoadSummary = {
   ...{ durationMs: 2000, unsent: 0, tooLate: 0, longestOutageMs: 12.34567 },
   ...{ latencyMs: TIMES, histogram: HISTOGRAM, lateMs: undefined },
   ...{ timeline: [], busyShare: 1, processorShare: 0.5 },
+  ...{ underWay: 0, oldestMs: 0 },
   ends: { local: LOCAL, remote: REMOTE },
 };
 

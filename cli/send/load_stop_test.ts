@@ -196,7 +196,7 @@ describe("renderProgress()", () => {
     renderProgress(
       {
         ...{ startedAt: 1000, endsAt: 11_000, failed },
-        lastRow: () => ({ ...ROW, ...row }),
+        lastSecond: () => ({ ...ROW, ...row }),
         underWayNow: () => underWay,
         summary: () => {
           throw new Error("not needed");

@@ -6,6 +6,7 @@
 
 import { connect, MismatchError, ShortEchoError } from "../../client.ts";
 import { formatAddress } from "../../net/address.ts";
+import { isNetworkError } from "../../net/errors.ts";
 import {
   ping,
   type PingEvent,
@@ -22,7 +23,7 @@ import {
   renderSummary,
   type SummaryContext,
 } from "./ping_summary.ts";
-import { judge, printApart } from "./report.ts";
+import { areLossesGood, judge, printApart } from "./report.ts";
 import { warmUp } from "./warm_up.ts";
 
 /** What is sent, and how often. */
@@ -108,7 +109,8 @@ class PingRun {
     });
     const { sent, lost, verified, surplus, rttMs, outages } = summary;
     const unsent = summary.unsent + summary.tooLate;
-    const isGood = lost + surplus + unsent === 0 && verified > 0;
+    const isGood = surplus + unsent === 0 && verified > 0 &&
+      areLossesGood(summary, conditions);
     const measured = {
       ...{ sent, lost, latencyMs: rttMs, longestOutageMs: outages.longestMs },
       ratePerSecond: verified / summary.durationMs * 1000,
@@ -212,7 +214,11 @@ function describeLoss(
   { reason, error, detail, ageMs }: Extract<PingEvent, { type: "lost" }>,
   timeoutMs: number,
 ): string {
-  if (reason === "timeout") return `timed out after ${formatTime(timeoutMs)}`;
+  if (reason === "timeout") {
+    const isConnect = isNetworkError(error) && error.operation === "connect";
+    const what = isConnect ? "connecting timed out" : "timed out";
+    return `${what} after ${formatTime(timeoutMs)}`;
+  }
   if (reason === "unanswered") {
     return `unanswered after ${formatDuration(ageMs)}`;
   }

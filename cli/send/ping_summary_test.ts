@@ -110,7 +110,7 @@ const NO_OUTAGES = { count: 0, longestMs: 0, latest: [] };
 
 const SUMMARY: PingSummary = {
   ...{ sent: 3, verified: 3, lost: 0, underWay: 0, surplus: 0 },
-  ...{ unsent: 0, tooLate: 0 },
+  ...{ unsent: 0, tooLate: 0, wrong: 0 },
   ...{ outages: NO_OUTAGES, durationMs: 3000, rttMs: undefined },
   ...{ jitterMs: undefined, lateMs: undefined, ends: ENDS },
 };
@@ -229,7 +229,7 @@ describe("jsonSummary()", () => {
   it("tells all of it", () => {
     const summary: PingSummary = {
       ...{ sent: 3, verified: 1, lost: 2, underWay: 0, surplus: 1 },
-      ...{ unsent: 4, tooLate: 5 },
+      ...{ unsent: 4, tooLate: 5, wrong: 0 },
       outages: {
         ...{ count: 7, longestMs: 1500.1234 },
         latest: outagesOf(2).slice(1),

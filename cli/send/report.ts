@@ -27,6 +27,24 @@ export interface Verdict {
 }
 
 /**
+ * Tells whether losses leave a run in good order. With a condition on the loss or on
+ * outages that condition judges them, but for wrong replies.
+ *
+ * @param losses How many messages were lost, and how many of them had a wrong reply.
+ * @param conditions On what the command fails besides.
+ * @returns Whether they do.
+ */
+export function areLossesGood(
+  { lost, wrong }: { readonly lost: number; readonly wrong: number },
+  conditions: readonly Condition[],
+): boolean {
+  const areJudged = conditions.some(({ metric }) =>
+    metric === "loss" || metric === "outage"
+  );
+  return areJudged ? wrong === 0 : lost === 0;
+}
+
+/**
  * Judges a run, and tells which conditions held, a line each on stderr.
  *
  * @param isGood Whether all was in order but for the conditions.
