@@ -34,6 +34,9 @@ export interface LoadTask extends
 /** What is sent to a server of our own first. */
 const WARM_UP = { message: 64, connections: 2, durationMs: 10 };
 
+/** What is sent then, if the load has a rate. */
+const WARM_UP_AT_A_RATE = { message: 64, durationMs: 30, ratePerSecond: 1000 };
+
 /** An age from which on what is under way is worth telling, in milliseconds. */
 const OLD_MS = 100;
 
@@ -55,13 +58,10 @@ export async function runLoad(
 ): Promise<number> {
   const { target, style, conditions, deadlineMs } = options;
   const { ratePerSecond } = task;
-  const isWarm = await warmUp((connect) =>
-    load({
-      ...WARM_UP,
-      ...(ratePerSecond && { ratePerSecond: 1000 }),
-      connect,
-    })
-  );
+  const isWarm = await warmUp(async (connect) => {
+    await load({ ...WARM_UP, connect });
+    if (ratePerSecond) await load({ ...WARM_UP_AT_A_RATE, connect });
+  });
   return await untilStopped(terminal, deadlineMs, async (signal) => {
     const address = formatAddress(target);
     const context: ReportContext = { ...task, address, isWarm };

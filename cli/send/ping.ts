@@ -35,8 +35,8 @@ export type PingTask = Pick<
 /** Red, and back to the terminal's own color. */
 const [RED, PLAIN] = ["\x1b[31m", "\x1b[39m"];
 
-/** What is sent to a server of our own first, some of it over a new connection. */
-const WARM_UP = { message: 64, count: 10, intervalMs: 2, onEvent() {} };
+/** What is sent to a server of our own first: without an interval, and with one. */
+const WARM_UP = { message: 64, onEvent() {} };
 
 /** A connection whose end took this long was kept open by the server. */
 const SLOW_END_MS = 900;
@@ -56,7 +56,10 @@ export async function runPing(
   task: PingTask,
   terminal: Terminal,
 ): Promise<number> {
-  const isWarm = await warmUp((connect) => ping({ ...WARM_UP, connect }));
+  const isWarm = await warmUp(async (connect) => {
+    await ping({ ...WARM_UP, connect, count: 200, intervalMs: 0 });
+    await ping({ ...WARM_UP, connect, count: 10, intervalMs: 2 });
+  });
   return await untilStopped(terminal, options.deadlineMs, (stop) => {
     return new PingRun(options, task, terminal, stop).run(isWarm);
   });
