@@ -68,6 +68,12 @@ const MOST_A_POLL = 32;
  */
 const LOOKING_MS = 0.375;
 
+/**
+ * What is due before the end leaves until so long after it, in milliseconds: a client
+ * that is a little late is no reason not to send it.
+ */
+const LATE_END_MS = 100;
+
 /** How much time what is done in an idle time may take, in milliseconds. */
 const IDLE_MS = 1;
 
@@ -128,11 +134,13 @@ export class OpenLoop {
         sentAtOnce = 0;
       }
       const now = performance.now();
-      if (stop.aborted || now >= endsAt) break;
+      if (stop.aborted || now >= endsAt + LATE_END_MS) break;
       if (now - due <= mostLateMs) this.#send(number, now, now - due);
       else onTooLate?.();
     }
-    const end = Math.min(performance.now(), endsAt, stoppedAt);
+    // What was due just before a stop would have left a moment later.
+    const lastDue = stoppedAt - LATE_END_MS;
+    const end = Math.min(performance.now(), endsAt, lastDue);
     stop.removeEventListener("abort", onStop);
     clearTimeout(this.#alarm);
     await this.#poll.close();
