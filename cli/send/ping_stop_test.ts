@@ -277,7 +277,9 @@ describe("echo send --count --reconnect", () => {
   it("says once why it is slow", async () => {
     // It keeps its side open, as a server does that does not know half-close.
     using peer = startPeer(async (conn) => {
-      while (true) await writeAll(conn, await readOnce(conn));
+      for (let bytes; (bytes = await readOnce(conn)).length > 0;) {
+        await writeAll(conn, bytes);
+      }
     });
     const why = "echo: the server keeps its side of a connection open: " +
       "the client waits a second for the end of each\n";
