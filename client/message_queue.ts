@@ -33,11 +33,11 @@ export class MessageQueue {
   /** Messages that came back while they were being written, the oldest first. */
   readonly #answered: (Pending & EchoResult)[] = [];
   /**
-   * How many of them, from the oldest on, were given up. Their replies may still
-   * come, and are compared.
+   * How many of `#pending`, from the oldest on, were given up. Their replies may
+   * still come, and are compared.
    */
   #givenUp = 0;
-  /** How many bytes all of them have. */
+  /** How many bytes all of `#pending` have. */
   #bytes = 0;
 
   /**

@@ -57,8 +57,6 @@ export class StreamClient implements EchoClient {
   readonly #onAbort = () => this.#close(this.#signal?.reason);
   readonly #comparison = new Comparison();
   readonly #deadline = new Deadline(() => this.#expired());
-  /** Rejects when the client is closed. */
-  readonly #closing = Promise.withResolvers<never>();
   #state: State = IDLE;
   /** What the client's side of the connection does. */
   #output: "ready" | "writing" | "ended" = "ready";
@@ -94,8 +92,6 @@ export class StreamClient implements EchoClient {
     this.#timeoutMs = timeoutMs;
     this.#signal = signal;
     signal?.addEventListener("abort", this.#onAbort);
-    // Closing rejects it, whether or not anything waits.
-    this.#closing.promise.catch(() => {});
     if (signal?.aborted) this.#onAbort();
   }
 
@@ -193,7 +189,6 @@ export class StreamClient implements EchoClient {
     this.#signal?.removeEventListener("abort", this.#onAbort);
     this.#deadline.stop();
     this.#conn[Symbol.dispose]();
-    this.#closing.reject(why);
     this.#messages.giveUpAll(why, (message) => this.#followUp(why, message));
   }
 
@@ -402,20 +397,16 @@ export class StreamClient implements EchoClient {
   #expired(): void {
     if (this.#isDone) return this.close();
     const messages = this.#messages;
-    const progress = messages.isAwaited
-      ? messages.awaitedProgress
-      : this.#progress;
-    const error = noReplyError(this.remoteAddr, this.#timeoutMs, progress);
-    if (!messages.isAwaited) return this.#close(error);
-    // The later messages have time left, and a late reply is told from theirs.
-    messages.giveUpOldest(error);
-    if (this.#state.is !== "failed") this.#state = { is: "failed", why: error };
+    const noReply = (progress: Progress) =>
+      noReplyError(this.remoteAddr, this.#timeoutMs, progress);
+    if (!messages.isAwaited) return this.#close(noReply(this.#progress));
     const dueSince = performance.now() - this.#timeoutMs;
-    while (messages.isAwaited && messages.awaitedSince! <= dueSince) {
-      const progress = messages.awaitedProgress;
-      const next = noReplyError(this.remoteAddr, this.#timeoutMs, progress);
-      messages.giveUpOldest(next);
-    }
+    // Later messages have time left, and a late reply is told from theirs.
+    do {
+      const why = noReply(messages.awaitedProgress);
+      messages.giveUpOldest(why);
+      if (this.#state.is !== "failed") this.#state = { is: "failed", why };
+    } while (messages.isAwaited && messages.awaitedSince! <= dueSince);
     this.#awaitMessages();
   }
 }

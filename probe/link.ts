@@ -8,6 +8,9 @@ import { sleep } from "../net/time.ts";
 import type { ConnectionMessages, Messages } from "./messages.ts";
 import type { ConnectProbe, Ends, ProbeClient } from "./probe_client.ts";
 
+/** The pause before a connection that failed is replaced, in milliseconds. */
+export const FAILURE_PAUSE_MS = 100;
+
 /** A client, and what it sends. */
 export interface Connection {
   /** The client. */

@@ -10,7 +10,7 @@ import { FairnessBarrier } from "../net/fairness.ts";
 import { sleep } from "../net/time.ts";
 import { DEFAULT_CONNECTIONS, DEFAULT_DURATION_MS } from "./defaults.ts";
 import { Ending } from "./ending.ts";
-import { Link } from "./link.ts";
+import { FAILURE_PAUSE_MS, Link } from "./link.ts";
 import {
   type LoadProgress,
   type LoadSummary,
@@ -56,9 +56,6 @@ export interface LoadOptions extends ProbeOptions {
 /** How many connections are made at once, before the clock starts. */
 const CONNECTS_AT_ONCE = 16;
 
-/** The pause before a connection that failed is replaced. */
-const FAILURE_PAUSE_MS = 100;
-
 /**
  * The pause between two closings of the barrier at which connections wait for each
  * other. It is short, as a latency should be the server's doing, not the client's.
@@ -94,7 +91,6 @@ class Load {
     this.#messages = new Messages(options.message);
     this.#tally = new LoadTally({
       connections,
-      messageBytes: this.#messages.bytes,
       isOpenLoop: ratePerSecond !== undefined,
     });
     this.#ending = new Ending(this.#stop, () => this.#tally.longestMs);

@@ -82,8 +82,6 @@ const MOST_BUCKETS = 12;
 export interface LoadTallyOptions {
   /** How many connections there are. */
   readonly connections: number;
-  /** How many bytes a message has. */
-  readonly messageBytes: number;
   /** Whether messages are due at times. */
   readonly isOpenLoop: boolean;
 }

@@ -9,7 +9,7 @@ import { LoadTally } from "./load_tally.ts";
 function start(clock: FakeClock, options = {}) {
   clock.passAtOnce(1000);
   const tally = new LoadTally({
-    ...{ connections: 2, messageBytes: 5, isOpenLoop: false },
+    ...{ connections: 2, isOpenLoop: false },
     ...options,
   });
   tally.start(1000);
@@ -86,7 +86,7 @@ describe("LoadTally", () => {
     assertEquals(tally.summary().busyShare, 0.3);
     assertEquals(tally.summary().processorShare, 0.25);
     const open = new LoadTally({
-      ...{ connections: 2, messageBytes: 5, isOpenLoop: true },
+      ...{ connections: 2, isOpenLoop: true },
     });
     assertEquals(open.summary().busyShare, undefined);
   });

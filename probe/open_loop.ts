@@ -54,7 +54,7 @@ export interface OpenLoopOptions {
    *
    * @returns Settles, without an error, when the message is settled.
    */
-  readonly send: (sent: Sent, lateMs: number) => Promise<void>;
+  readonly send: (sent: Sent, lateMs: number) => Promise<unknown>;
 }
 
 /** How many messages may leave before the event loop looks for replies. */

@@ -8,7 +8,7 @@ import { sleep } from "../net/time.ts";
 import { DEFAULT_INTERVAL_MS } from "./defaults.ts";
 import { Ending } from "./ending.ts";
 import { detailOf, failureReason } from "./failure.ts";
-import { type Connection, endsOf, Link } from "./link.ts";
+import { type Connection, endsOf, FAILURE_PAUSE_MS, Link } from "./link.ts";
 import { Messages } from "./messages.ts";
 import { OpenLoop, type Sent } from "./open_loop.ts";
 import type { PingEvent } from "./ping_events.ts";
@@ -71,9 +71,6 @@ export async function ping(options: PingOptions): Promise<PingSummary> {
  */
 const MOST_LATE_MS = 1000;
 
-/** The pause after a connection that could not be made, without an interval. */
-const FAILURE_PAUSE_MS = 100;
-
 class Ping {
   readonly #options: PingOptions;
   readonly #count: number;
@@ -135,7 +132,7 @@ class Ping {
         if (sent.number < first) return Promise.resolve();
         const settled = this.#exchange(sent);
         this.#tally.addLate(lateMs);
-        return settled.then(() => {});
+        return settled;
       },
     });
     this.#loop = loop;

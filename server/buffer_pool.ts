@@ -22,8 +22,8 @@ const SLAB_BYTES = 33 << 20;
 const KEPT = { bytes: 1 << 20, buffers: 8 };
 
 /**
- * How long more memory is kept at most when no connection uses it, in milliseconds. In a
- * worker of Deno 2.6 a longer timer once in a while keeps the event loop from
+ * How long more memory is kept at most when no connection uses it, in milliseconds.
+ * In a worker of Deno 2.6 a longer timer once in a while keeps the event loop from
  * accepting a connection until it fires.
  */
 const KEPT_MS = 20;

@@ -7,6 +7,7 @@
 import { connect, type EchoClient, type EchoResult } from "../../client.ts";
 import { formatAddress } from "../../net/address.ts";
 import { type Reader, writeAll, type Writer } from "../../net/streams.ts";
+import { endsOf } from "../../probe/link.ts";
 import { encode, printLine, StoppedError, untilStopped } from "../command.ts";
 import { formatBytes, formatDuration, roundMs } from "../format.ts";
 import { StatusLine } from "../status_line.ts";
@@ -206,12 +207,10 @@ class Exchange {
 
   async #printJson(fields: Record<string, unknown>): Promise<void> {
     const client = this.#client;
-    const ends = client &&
-      { local: client.localAddr, remote: client.remoteAddr };
     const object = {
       time: this.#terminal.now().toISOString(),
       address: formatAddress(this.#options.target),
-      ...jsonEnds(ends),
+      ...jsonEnds(client && endsOf(client)),
       ...fields,
     };
     await printLine(this.#terminal.stdout, JSON.stringify(object));
