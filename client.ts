@@ -1,6 +1,6 @@
 /**
- * A TCP client that sends bytes to an echo server and compares every byte that
- * comes back with the one that was sent.
+ * A client that sends bytes to an echo server, over TCP or UDP, and compares every
+ * byte that comes back with the one that was sent.
  *
  * @example One verified round trip
  * ```ts
@@ -21,10 +21,13 @@ import {
   type ConnectOptions,
   DEFAULT_TIMEOUT_MS,
   type EchoClient,
+  type UdpClient,
+  type UdpConnectOptions,
 } from "./client/api.ts";
-import { dial } from "./client/dial.ts";
+import { DatagramClient } from "./client/datagram_client.ts";
+import { dial, openUdp } from "./client/dial.ts";
 import { StreamClient } from "./client/stream_client.ts";
-import type { Address } from "./net/address.ts";
+import type { Address, TcpAddress } from "./net/address.ts";
 import { DEFAULT_HOSTNAME, DEFAULT_PORT } from "./net/defaults.ts";
 import { networkError } from "./net/errors.ts";
 import { checkPort, checkTime } from "./net/options.ts";
@@ -35,14 +38,18 @@ export {
   DEFAULT_TIMEOUT_MS,
   type EchoClient,
   type EchoResult,
+  type UdpClient,
+  type UdpConnectOptions,
 } from "./client/api.ts";
+export { MAX_DATAGRAM_BYTES } from "./client/datagram_client.ts";
+export type { Irregularity, IrregularKind } from "./client/datagram_queue.ts";
 export type { Difference } from "./client/comparison.ts";
 export {
   MismatchError,
   type Progress,
   ShortEchoError,
 } from "./client/errors.ts";
-export type { Address, TcpAddress } from "./net/address.ts";
+export type { Address, TcpAddress, UdpAddress } from "./net/address.ts";
 export {
   type Failure,
   isNetworkError,
@@ -88,7 +95,7 @@ export async function connect(
   checkPort(port);
   checkTime("timeoutMs", timeoutMs);
   checkTime("retryMs", retryMs);
-  const address: Address = { transport: "tcp", hostname, port };
+  const address: TcpAddress = { transport: "tcp", hostname, port };
 
   const lastAttemptAt = performance.now() + retryMs;
   let pauseMs = RETRY_PAUSE_MS.first;
@@ -106,6 +113,47 @@ export async function connect(
       await sleep(Math.min(pauseMs, leftMs), signal);
       pauseMs = Math.min(pauseMs * 2, RETRY_PAUSE_MS.last);
     }
+  }
+}
+
+/**
+ * Opens a UDP socket that sends to an echo server. There is no connection, so this
+ * does not tell whether the server is there.
+ *
+ * @example One verified round trip
+ * ```ts
+ * import { connectUdp } from "@echo/echo/client";
+ * import { serve } from "@echo/echo/server";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using server = serve({ port: 0, udp: true });
+ * using client = await connectUdp({ port: server.addr.port });
+ * const { bytes } = await client.echo(new TextEncoder().encode("hello"));
+ * assertEquals(bytes, 5);
+ * ```
+ *
+ * @param options Where to send to, a timeout and a signal.
+ * @returns The client. Its name was looked up, once.
+ * @throws {Deno.errors.TimedOut} If the look-up took longer than the timeout.
+ * @throws {Deno.errors.NotCapable} If Deno may not use the network.
+ * @throws {RangeError} If an option is no time or no port.
+ * @throws {Error} If the name does not resolve, or for other network errors.
+ */
+export async function connectUdp(
+  options: UdpConnectOptions = {},
+): Promise<UdpClient> {
+  const { hostname = DEFAULT_HOSTNAME, port = DEFAULT_PORT } = options;
+  const { timeoutMs = DEFAULT_TIMEOUT_MS, signal, onIrregular } = options;
+  checkPort(port);
+  checkTime("timeoutMs", timeoutMs);
+  const address: Address = { transport: "udp", hostname, port };
+  signal?.throwIfAborted();
+  try {
+    const opened = await openUdp(address, timeoutMs, signal);
+    return new DatagramClient({ ...opened, timeoutMs, signal, onIrregular });
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw networkError("connect", address, error);
   }
 }
 

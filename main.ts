@@ -31,7 +31,7 @@ export type { Terminal };
 const COMMANDS: readonly Command[] = [serveCommand, sendCommand];
 
 const ABOUT = `\
-echo sends bytes to a TCP server that sends them back, and proves that it did.
+echo sends bytes to a server that sends them back, and proves that it did.
 
 Usage: echo <COMMAND> [OPTIONS]
 

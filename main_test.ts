@@ -25,7 +25,7 @@ describe("main()", () => {
       const { status, stdout, stderr } = await outcome(run([flag]));
       assertEquals([status, stderr], [0, ""]);
       assertMatch(stdout, /^Usage: echo <COMMAND> \[OPTIONS\]$/m);
-      assertMatch(stdout, /^ {2}serve {2}Accept TCP connections .*$/m);
+      assertMatch(stdout, /^ {2}serve {2}Send back every byte .*$/m);
       assertMatch(stdout, /^ {2}send {2}Send bytes .*$/m);
       assertMatch(stdout, /^ {2}-h, --help {5}print this help$/m);
       assertMatch(stdout, /^ {2}-V, --version {2}print the version$/m);

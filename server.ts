@@ -1,7 +1,7 @@
 /**
  * A TCP server that sends back every byte it gets, in order, until the client
  * ends its stream, as {@link https://www.rfc-editor.org/rfc/rfc862 | RFC 862}
- * asks.
+ * asks. It may do so with UDP datagrams, too.
  *
  * @example In a test
  * ```ts
@@ -19,14 +19,14 @@
  * @module
  */
 
-import type { Address } from "./net/address.ts";
+import type { TcpAddress } from "./net/address.ts";
 import { DEFAULT_HOSTNAME, DEFAULT_PORT } from "./net/defaults.ts";
 import { isReset } from "./net/errors.ts";
 import { FairnessBarrier } from "./net/fairness.ts";
 import { checkCount, checkPort, checkTime } from "./net/options.ts";
 import { startTimer } from "./net/time.ts";
 import { BufferPool } from "./server/buffer_pool.ts";
-import { Acceptor, listen } from "./server/accepting.ts";
+import { Acceptor } from "./server/accepting.ts";
 import {
   DEFAULT_DRAIN_TIMEOUT_MS,
   type EchoServer,
@@ -46,9 +46,11 @@ import {
   type ServeEvent,
 } from "./server/events.ts";
 import { sweepIdle } from "./server/idle.ts";
+import { listenOn } from "./server/listening.ts";
 import { releaseSlots, type SharedCounts, Slots } from "./server/slots.ts";
+import { UdpServer } from "./server/udp.ts";
 
-export type { Address, TcpAddress } from "./net/address.ts";
+export type { Address, TcpAddress, UdpAddress } from "./net/address.ts";
 export {
   type Failure,
   isNetworkError,
@@ -57,6 +59,7 @@ export {
   type Reason,
 } from "./net/errors.ts";
 export {
+  type DatagramStats,
   DEFAULT_DRAIN_TIMEOUT_MS,
   type EchoServer,
   type ServeOptions,
@@ -67,13 +70,17 @@ export {
   type AcceptFailedEvent,
   type CloseEvent,
   type CloseReason,
+  type CrowdEvent,
   type DataEvent,
+  type DropEvent,
   type FullEvent,
   type OpenEvent,
   PREVIEW_BYTES,
   type ResetEvent,
   type ServeEvent,
 } from "./server/events.ts";
+export type { DropReason } from "./server/datagram_limits.ts";
+export { DEFAULT_UDP_RATE } from "./server/datagrams.ts";
 export { releaseSlots, type SharedCounts };
 
 /**
@@ -99,10 +106,12 @@ class Server implements EchoServer {
   readonly #listener: Deno.TcpListener;
   readonly #acceptor: Acceptor;
   readonly #slots: Slots;
+  readonly #udp: UdpServer | undefined;
   readonly #loop: ConnectionLoop = echoLoop;
   readonly #connections = new Set<Connection>();
   readonly #barrier = new FairnessBarrier({
-    countOpen: () => this.#connections.size,
+    // Datagrams are read, too, as those of one more connection.
+    countOpen: () => this.#connections.size + (this.#udp ? 1 : 0),
     pauseMs: BARRIER_PAUSE_MS,
   });
   readonly #pool = new BufferPool();
@@ -132,16 +141,25 @@ class Server implements EchoServer {
     this.#drainTimeoutMs = checkTime("drainTimeoutMs", drainTimeoutMs);
     this.#idleTimeoutMs = checkTime("idleTimeoutMs", idleTimeoutMs);
     checkCount("maxConnections", maxConnections);
+    checkCount("udpRatePerSecond", options.udpRatePerSecond ?? Infinity);
     checkPort(port);
-    const address: Address = { transport: "tcp", hostname, port };
-    this.#listener = listen(address, options.reusePort ?? false);
-    this.addr = this.#listener.addr;
+    const address: TcpAddress = { transport: "tcp", hostname, port };
+    const { listener, socket } = listenOn(address, options);
+    this.#listener = listener;
+    this.addr = listener.addr;
     try {
       options.onListen?.(this.addr);
     } catch (error) {
-      this.#listener.close();
+      listener.close();
+      socket?.close();
       throw error;
     }
+    this.#udp = socket && new UdpServer(socket, {
+      ...options,
+      barrier: this.#barrier,
+      countOpen: () => this.#slots.taken,
+      emit: options.onEvent && ((event) => this.#emit(event)),
+    });
     this.#slots = new Slots(once ? 1 : maxConnections, options.shared);
     this.#acceptor = new Acceptor(this.#listener, {
       address: {
@@ -160,10 +178,12 @@ class Server implements EchoServer {
   }
 
   get stats(): ServeStats {
-    let bytes = this.#bytes;
+    const udp = this.#udp?.stats;
+    let bytes = this.#bytes + (udp?.bytes ?? 0);
     for (const connection of this.#connections) bytes += connection.bytes;
     const { accepted } = this.#acceptor;
-    return { accepted, open: this.#connections.size, bytes };
+    const open = this.#connections.size;
+    return { ...{ accepted, open, bytes }, ...(udp && { udp }) };
   }
 
   shutdown(options: ShutdownOptions = {}): Promise<void> {
@@ -178,6 +198,7 @@ class Server implements EchoServer {
     if (this.#state === "listening") {
       this.#state = "accepting queue";
       this.#acceptor.acceptQueue();
+      this.#udp?.answerQueue();
     }
     if (timeoutMs === 0) this.#closeNow();
     return this.finished;
@@ -199,6 +220,7 @@ class Server implements EchoServer {
     this.#isRef = isRef;
     const method = isRef ? "ref" : "unref";
     this.#listener[method]();
+    this.#udp?.[method]();
     for (const { conn } of this.#connections) conn[method]();
   }
 
@@ -213,7 +235,7 @@ class Server implements EchoServer {
       end: (connection) => this.#close(connection, "idle"),
     });
 
-    await this.#acceptor.run();
+    await Promise.all([this.#runAcceptor(), this.#runUdp()]);
     this.#state = "draining";
     if (this.#connections.size > 0) await this.#allEnded.promise;
     this.#state = "finished";
@@ -223,6 +245,17 @@ class Server implements EchoServer {
     this.#pool[Symbol.dispose]();
     signal?.removeEventListener("abort", abort);
     if (this.#onEventError) throw this.#onEventError.error;
+  }
+
+  async #runAcceptor(): Promise<void> {
+    await this.#acceptor.run();
+    // The one that it served was a connection.
+    if (this.#options.once) this.#udp?.stop();
+  }
+
+  async #runUdp(): Promise<void> {
+    await this.#udp?.run();
+    if (this.#udp && this.#options.once) this.#acceptor.stop();
   }
 
   #open(conn: Deno.TcpConn): void {
@@ -289,6 +322,7 @@ class Server implements EchoServer {
 
   #closeNow(): void {
     this.#acceptor.stop();
+    this.#udp?.stop();
     for (const connection of this.#connections) {
       this.#close(connection, "shutdown");
     }

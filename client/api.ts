@@ -6,6 +6,7 @@
 
 import type { Address } from "../net/address.ts";
 import type { Reader, Writer } from "../net/streams.ts";
+import type { Irregularity } from "./datagram_queue.ts";
 
 /** The default of {@linkcode ConnectOptions.timeoutMs}. */
 export const DEFAULT_TIMEOUT_MS = 5000;
@@ -73,6 +74,9 @@ export interface EchoClient extends Disposable {
   /** The address of the server. */
   readonly remoteAddr: Address;
 
+  /** Whether the client takes messages: nothing failed, and it was not closed. */
+  readonly isOpen: boolean;
+
   /**
    * Sends a message and reads until all of it came back, at the same time, so that
    * a message of any size passes. It may be called again before its promise
@@ -134,5 +138,92 @@ export interface EchoClient extends Disposable {
   end(): Promise<void>;
 
   /** Closes the connection at once, also in the midst of an exchange. */
+  close(): void;
+}
+
+/**
+ * Options for {@linkcode connectUdp}. A time is in milliseconds, 0 or more;
+ * `Infinity` is never.
+ */
+export interface UdpConnectOptions extends Pick<ConnectOptions, "hostname"> {
+  /**
+   * Send to this UDP port.
+   *
+   * @default {12345}
+   */
+  port?: number | undefined;
+
+  /**
+   * The longest wait for the look-up of the name, and for each reply.
+   *
+   * @default {5000}
+   */
+  timeoutMs?: number | undefined;
+
+  /** Closes the client when it is aborted. */
+  signal?: AbortSignal | undefined;
+
+  /** Called for each datagram that came and should not have, or not then. */
+  onIrregular?: ((irregularity: Irregularity) => void) | undefined;
+}
+
+/**
+ * A UDP socket that sends to one echo server, as {@linkcode connectUdp} returns it.
+ * Any number of messages may be under way at once. A reply is told from others by
+ * its length and its first 64 bytes, so messages under way at once should differ
+ * there; then all of its bytes are compared. A message that fails fails alone.
+ */
+export interface UdpClient extends Disposable {
+  /** How long the look-up of the name and opening the socket took, in milliseconds. */
+  readonly connectMs: number;
+
+  /** The address of the client's socket. */
+  readonly localAddr: Address;
+
+  /** The address of the server. */
+  readonly remoteAddr: Address;
+
+  /** Whether the client takes messages: it was not closed. */
+  readonly isOpen: boolean;
+
+  /**
+   * Sends a message as one datagram and waits for its reply.
+   *
+   * @param message The bytes to send, 65,507 at most. They are not copied: a change
+   * before the promise settles shows as a mismatch, or goes unnoticed.
+   * @returns How many bytes came back, and how long that took from this call on.
+   * @throws {MismatchError} If the reply has other bytes.
+   * @throws {Deno.errors.TimedOut} If no reply came within the timeout. UDP does not
+   * tell whether the message or its reply was lost, or whether nobody is there.
+   * @throws {Deno.errors.ConnectionRefused} If nobody is there and the system tells
+   * it: Windows does, Linux does not.
+   * @throws {TypeError} If the message is no `Uint8Array`; nothing is sent.
+   * @throws {RangeError} If the message is too long; nothing is sent.
+   * @throws {Error} If it cannot be sent, or if the client is closed.
+   */
+  echo(message: Uint8Array): Promise<EchoResult>;
+
+  /**
+   * Sends a message again and again, a second apart at last, until a reply comes.
+   *
+   * @param message The bytes to send, as for {@linkcode UdpClient.echo}.
+   * @param retryMs For how long it is sent, in milliseconds. The last one is sent at
+   * the end of that time, and waited for.
+   * @returns How many bytes came back, and how long that took from the first sending
+   * on whose wait was not over.
+   * @throws What {@linkcode UdpClient.echo} throws for the last one.
+   */
+  echoUntilReply(message: Uint8Array, retryMs: number): Promise<EchoResult>;
+
+  /** Does nothing: what comes unasked is told to `onIrregular` at once. */
+  expectSilence(): Promise<void>;
+
+  /**
+   * Waits a little for second and late replies, twice as long as the longest round
+   * trip, but 20 ms at least and half a second at most. Then closes the socket.
+   */
+  end(): Promise<void>;
+
+  /** Closes the socket at once. Messages under way fail. */
   close(): void;
 }

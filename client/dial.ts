@@ -4,8 +4,9 @@
  * @module
  */
 
-import type { Address } from "../net/address.ts";
+import type { Address, TcpAddress, UdpAddress } from "../net/address.ts";
 import { startTimer } from "../net/time.ts";
+import { resolveHost } from "./resolve.ts";
 
 /** What an echo client needs of a connection. */
 export type EchoConn = Pick<
@@ -52,10 +53,85 @@ function addressOf({ hostname, port }: Deno.NetAddr): Address {
  * @throws {Error} What `Deno.connect` throws, or the reason of the abort.
  */
 export async function dial(
-  { hostname, port }: Address,
+  { hostname, port }: TcpAddress,
   timeoutMs: number,
   cancel: AbortSignal | undefined,
 ): Promise<Dialed> {
+  return await within(timeoutMs, cancel, async (signal, orAborted) => {
+    const startedAt = performance.now();
+    const connecting = Deno.connect({ hostname, port, signal });
+    try {
+      const conn = await orAborted(connecting);
+      const connectMs = performance.now() - startedAt;
+      // A message must not wait for the acknowledgement of the one before it.
+      setNoDelay(conn);
+      const local = addressOf(conn.localAddr);
+      return { conn, local, remote: addressOf(conn.remoteAddr), connectMs };
+    } catch (error) {
+      // A connection that is made after all is not wanted any more.
+      connecting.then((conn) => conn.close(), () => {});
+      throw error;
+    }
+  });
+}
+
+/** A new socket for datagrams. */
+export interface OpenedUdp {
+  /** The socket. */
+  readonly socket: Deno.DatagramConn;
+  /** Where it sends to: an address, no name. */
+  readonly remote: UdpAddress;
+  /** How long the look-up and opening the socket took, in milliseconds. */
+  readonly connectMs: number;
+}
+
+/** Addresses of the machine itself. */
+const LOOPBACK = /^127\.|^::1$/;
+
+/**
+ * Opens a socket for datagrams to one address.
+ *
+ * @param address Where to send to.
+ * @param timeoutMs How long the look-up of its name may take, in milliseconds.
+ * @param cancel Gives up when it is aborted.
+ * @returns The socket.
+ * @throws {Deno.errors.TimedOut} If the look-up took longer.
+ * @throws {Error} If the name does not resolve, what `Deno.listenDatagram` throws, or
+ * the reason of the abort.
+ */
+export async function openUdp(
+  { hostname, port }: UdpAddress,
+  timeoutMs: number,
+  cancel: AbortSignal | undefined,
+): Promise<OpenedUdp> {
+  const startedAt = performance.now();
+  const resolved = await within(
+    timeoutMs,
+    cancel,
+    (_, orAborted) => orAborted(resolveHost(hostname)),
+  );
+  const [any, own] = resolved.includes(":")
+    ? ["::", "::1"]
+    : ["0.0.0.0", "127.0.0.1"];
+  const socket = Deno.listenDatagram({
+    transport: "udp",
+    // From elsewhere nothing should reach a socket that talks to its own machine.
+    hostname: LOOPBACK.test(resolved) ? own : any,
+    port: 0,
+  });
+  const remote = { transport: "udp", hostname: resolved, port } as const;
+  return { socket, remote, connectMs: performance.now() - startedAt };
+}
+
+/** Fails with the reason of an abort, if that comes before a promise settles. */
+type OrAborted = <T>(promise: Promise<T>) => Promise<T>;
+
+/** Runs what may take some time, and can be given up. */
+async function within<T>(
+  timeoutMs: number,
+  cancel: AbortSignal | undefined,
+  run: (signal: AbortSignal, orAborted: OrAborted) => Promise<T>,
+): Promise<T> {
   const timeout = new AbortController();
   using _timer = startTimer(timeoutMs, () => {
     const why = `timed out after ${timeoutMs / 1000} s`;
@@ -64,23 +140,15 @@ export async function dial(
   const signal = cancel
     ? AbortSignal.any([cancel, timeout.signal])
     : timeout.signal;
-  // The signal given to Deno.connect does not interrupt a name look-up.
+  // A signal does not interrupt the look-up of a name.
   const aborted = Promise.withResolvers<never>();
   const onAbort = () => aborted.reject(signal.reason);
   signal.addEventListener("abort", onAbort);
-  const startedAt = performance.now();
-  const connecting = Deno.connect({ hostname, port, signal });
   try {
-    const conn = await Promise.race([connecting, aborted.promise]);
-    const connectMs = performance.now() - startedAt;
-    // A message must not wait for the acknowledgement of the one before it.
-    setNoDelay(conn);
-    const local = addressOf(conn.localAddr);
-    return { conn, local, remote: addressOf(conn.remoteAddr), connectMs };
-  } catch (error) {
-    // A connection that is made after all is not wanted any more.
-    connecting.then((conn) => conn.close(), () => {});
-    throw error;
+    return await run(
+      signal,
+      (promise) => Promise.race([promise, aborted.promise]),
+    );
   } finally {
     signal.removeEventListener("abort", onAbort);
   }

@@ -9,7 +9,7 @@ import {
 import { deadline } from "@std/async/deadline";
 import { describe, it } from "@std/testing/bdd";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { Address } from "../net/address.ts";
+import type { TcpAddress } from "../net/address.ts";
 import { stopClock } from "../testing/clock.ts";
 import { replace } from "../testing/replace.ts";
 import { deadEnd, ListenerCount, readOnce } from "../testing/socket.ts";
@@ -17,13 +17,13 @@ import { freePort, startPeer } from "../testing/peer.ts";
 import { readExactly, readToEnd } from "../testing/visitor.ts";
 import { dial } from "./dial.ts";
 
-function at(port: number, hostname = "127.0.0.1"): Address {
+function at(port: number, hostname = "127.0.0.1"): TcpAddress {
   return { transport: "tcp", hostname, port };
 }
 
 describe("dial()", () => {
   it("connects, and tells to what and how long it took", async () => {
-    const locals: Address[] = [];
+    const locals: TcpAddress[] = [];
     using peer = startPeer(async (conn) => {
       const { hostname, port } = conn.remoteAddr as Deno.NetAddr;
       locals.push(at(port, hostname));

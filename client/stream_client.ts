@@ -95,6 +95,10 @@ export class StreamClient implements EchoClient {
     if (signal?.aborted) this.#onAbort();
   }
 
+  get isOpen(): boolean {
+    return !("why" in this.#state);
+  }
+
   echo(message: Uint8Array): Promise<EchoResult> {
     if (!(message instanceof Uint8Array)) {
       const why = "Cannot echo a message that is no Uint8Array";

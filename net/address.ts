@@ -14,8 +14,35 @@ export interface TcpAddress {
   readonly port: number;
 }
 
+/** Where a UDP socket sends and receives datagrams. */
+export interface UdpAddress {
+  /** Which kind of socket this is. */
+  readonly transport: "udp";
+  /** An IPv4 or IPv6 address or a name. */
+  readonly hostname: string;
+  /** The port, from 0 to 65,535. */
+  readonly port: number;
+}
+
 /** Where a socket listens or connects, by its transport. */
-export type Address = TcpAddress;
+export type Address = TcpAddress | UdpAddress;
+
+/** What carries bytes from one end to the other. */
+export type Transport = Address["transport"];
+
+/**
+ * Renders an address for a person: as {@linkcode formatHostPort} does, with `/udp`
+ * behind it where datagrams are meant.
+ *
+ * @param address The address.
+ * @returns For example `127.0.0.1:12345`, `[::1]:12345` or `127.0.0.1:12345/udp`.
+ */
+export function formatAddress(
+  address: Pick<Address, "hostname" | "port" | "transport">,
+): string {
+  const text = formatHostPort(address);
+  return address.transport === "udp" ? `${text}/udp` : text;
+}
 
 /**
  * Renders an address as `host:port`, an IPv6 address in brackets
@@ -24,7 +51,7 @@ export type Address = TcpAddress;
  * @param address The address; brackets around its host name are not doubled.
  * @returns For example `127.0.0.1:12345` or `[::1]:12345`.
  */
-export function formatAddress(
+export function formatHostPort(
   { hostname, port }: Pick<Address, "hostname" | "port">,
 ): string {
   const bare = hostname.replace(/^\[(.*)\]$/, "$1");

@@ -1,8 +1,8 @@
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { formatAddress } from "./address.ts";
+import { formatAddress, formatHostPort } from "./address.ts";
 
-describe("formatAddress()", () => {
+describe("formatHostPort()", () => {
   const renderings: [hostname: string, rendered: string][] = [
     ["127.0.0.1", "127.0.0.1:12345"],
     ["example.com", "example.com:12345"],
@@ -16,7 +16,15 @@ describe("formatAddress()", () => {
   ];
   for (const [hostname, rendered] of renderings) {
     it(`renders ${hostname} as ${rendered}`, () => {
-      assertEquals(formatAddress({ hostname, port: 12345 }), rendered);
+      assertEquals(formatHostPort({ hostname, port: 12345 }), rendered);
     });
   }
+});
+
+describe("formatAddress()", () => {
+  it("tells datagrams from connections", () => {
+    const at = { hostname: "::1", port: 7 };
+    assertEquals(formatAddress({ transport: "tcp", ...at }), "[::1]:7");
+    assertEquals(formatAddress({ transport: "udp", ...at }), "[::1]:7/udp");
+  });
 });

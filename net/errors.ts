@@ -8,7 +8,13 @@
 import { type Address, formatAddress } from "./address.ts";
 
 /** What was attempted when an error was thrown. */
-export type Operation = "listen" | "accept" | "connect" | "echo";
+export type Operation =
+  | "listen"
+  | "accept"
+  | "receive"
+  | "connect"
+  | "send"
+  | "echo";
 
 /** Why an operation failed, for a program. */
 export type Reason =
@@ -109,7 +115,9 @@ export function isReset(error: unknown): boolean {
 const BEGINNINGS: Record<Exclude<Operation, "echo">, string> = {
   listen: "Cannot listen on",
   accept: "Cannot accept a connection on",
+  receive: "Cannot receive datagrams on",
   connect: "Cannot connect to",
+  send: "Cannot send to",
 };
 
 /**

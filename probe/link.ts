@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Irregularity } from "../client.ts";
 import { sleep } from "../net/time.ts";
 import type { ConnectionMessages, Messages } from "./messages.ts";
 import type { ConnectProbe, Ends, ProbeClient } from "./probe_client.ts";
@@ -31,6 +32,11 @@ export interface LinkOptions {
   readonly pauseMs: number;
   /** Called for each connection that is made. */
   readonly onConnected?: (client: ProbeClient) => void;
+  /** Takes note of a reply that should not have come, with its number if it has one. */
+  readonly onIrregular: (
+    irregularity: Irregularity,
+    number: number | undefined,
+  ) => void;
 }
 
 /** One connection at a time, which messages share. */
@@ -75,12 +81,13 @@ export class Link {
   }
 
   /**
-   * Gives a connection up that failed: the next message makes another one.
+   * Gives a connection up that failed: the next message makes another one. One that
+   * takes further messages after a failure is kept.
    *
    * @param connection The connection, `undefined` if it could not be made.
    */
   drop(connection: Connection | undefined): void {
-    if (connection !== this.#connection) return;
+    if (connection !== this.#connection || connection?.client.isOpen) return;
     this.#failedAt = performance.now();
     this.#connection = undefined;
   }
@@ -97,12 +104,17 @@ export class Link {
   }
 
   async #connect(retryMs: number): Promise<Connection> {
-    const { connect, messages, giveUp, pauseMs } = this.#options;
+    const { connect, messages, giveUp, pauseMs, onIrregular } = this.#options;
     const leftMs = this.#failedAt + pauseMs - performance.now();
     if (leftMs > 0) await sleep(leftMs, giveUp);
     try {
-      const client = await connect({ retryMs, signal: giveUp });
-      const connection = { client, messages: messages.forNextConnection() };
+      let own: ConnectionMessages | undefined = undefined;
+      const client = await connect({
+        ...{ retryMs, signal: giveUp },
+        onIrregular: (it) => onIrregular(it, own?.numberOf(it.reply)),
+      });
+      own = messages.forNextConnection();
+      const connection = { client, messages: own };
       this.#connection = connection;
       this.#options.onConnected?.(client);
       return connection;
@@ -119,6 +131,8 @@ export class Link {
  * @param client The client.
  * @returns Its two ends.
  */
-export function endsOf({ localAddr, remoteAddr }: ProbeClient): Ends {
+export function endsOf(
+  { localAddr, remoteAddr }: Pick<ProbeClient, "localAddr" | "remoteAddr">,
+): Ends {
   return { local: localAddr, remote: remoteAddr };
 }

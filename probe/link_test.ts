@@ -17,6 +17,7 @@ function play(answer?: Answer, options: Partial<LinkOptions> = {}) {
     ...{ connect: clients.connect, messages: new Messages(64) },
     ...{ giveUp: giveUp.signal, pauseMs: 0 },
     onConnected: (client) => connected.push(client),
+    onIrregular() {},
     ...options,
   });
   return { link, clients, giveUp, connected };

@@ -5,6 +5,7 @@
  */
 
 import process from "node:process";
+import type { Irregularity } from "../client.ts";
 import { reasonOf } from "../net/errors.ts";
 import { FairnessBarrier } from "../net/fairness.ts";
 import { sleep } from "../net/time.ts";
@@ -97,6 +98,7 @@ class Load {
     const shared = {
       ...{ connect: options.connect, messages: this.#messages },
       giveUp: this.#ending.giveUp,
+      onIrregular: ({ kind }: Irregularity) => this.#tally.addIrregular(kind),
       // Without a rate each connection makes its own pause.
       pauseMs: ratePerSecond === undefined ? 0 : FAILURE_PAUSE_MS,
     };
@@ -204,7 +206,10 @@ class Load {
         tally.settle(index);
         const why = connection?.messages.explain(error, number);
         tally.addFailed(error, sentAt, why);
-        if (performance.now() < tally.endsAt) {
+        if (connection) tally.addLoss(number, index);
+        // A datagram that was lost is waited for already.
+        const isOver = performance.now() >= tally.endsAt;
+        if (!connection?.client.isOpen && !isOver) {
           await sleep(FAILURE_PAUSE_MS, this.#stop);
         }
         sentAt = performance.now();
@@ -250,6 +255,7 @@ class Load {
       link.drop(connection);
       const why = connection?.messages.explain(error, number);
       this.#tally.addFailed(error, sentAt, why, sent.repliedAt);
+      this.#tally.addLoss(number);
     }
   }
 

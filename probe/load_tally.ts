@@ -4,7 +4,15 @@
  * @module
  */
 
+import type { IrregularKind } from "../client.ts";
 import { detailOf, type FailureReason, failureReason } from "./failure.ts";
+import {
+  type IrregularCounts,
+  type LossRun,
+  LossRuns,
+  noIrregularities,
+  sumOfRuns,
+} from "./irregularities.ts";
 import { type Bucket, Latencies, type LatencySummary } from "./latency.ts";
 import { endsOf } from "./link.ts";
 import type { Sent } from "./open_loop.ts";
@@ -42,6 +50,10 @@ export interface LoadSummary {
   failures: Partial<Record<FailureReason, number>>;
   /** What the first failure of each reason said. */
   firstErrors: Partial<Record<FailureReason, string>>;
+  /** How many replies were irregular, by kind. */
+  irregular: IrregularCounts;
+  /** How many messages were lost in a row, on one connection or on a schedule. */
+  lossRuns: LossRun[];
   /** What made the first connection impossible, if anything did. */
   error: unknown;
   /** How many messages are under way, before the end. */
@@ -94,6 +106,9 @@ export class LoadTally implements LoadProgress {
   readonly #latencies = new Latencies();
   readonly #late = new Latencies();
   readonly #outages = new Outages();
+  readonly #irregular = noIrregularities();
+  /** With a rate one for all, else one for each connection that lost a message. */
+  readonly #lossRuns = new Map<number, LossRuns>();
   /** When each connection's message was sent; 0 if none is under way. */
   readonly #sentAt: Float64Array;
   #timeline = new Timeline(performance.now());
@@ -237,6 +252,27 @@ export class LoadTally implements LoadProgress {
   }
 
   /**
+   * Counts a message that was lost, among those before and after it.
+   *
+   * @param number The message's number.
+   * @param connection The number of the connection if it has numbers of its own.
+   */
+  addLoss(number: number, connection = 0): void {
+    let runs = this.#lossRuns.get(connection);
+    if (!runs) this.#lossRuns.set(connection, runs = new LossRuns());
+    runs.add(number);
+  }
+
+  /**
+   * Counts a reply that is irregular.
+   *
+   * @param kind What is wrong with it.
+   */
+  addIrregular(kind: IrregularKind): void {
+    this.#irregular[kind]++;
+  }
+
+  /**
    * Counts how late a message left.
    *
    * @param ms How late, in milliseconds.
@@ -295,6 +331,8 @@ export class LoadTally implements LoadProgress {
       failed: this.failed,
       failures: this.#failures,
       firstErrors: this.#firstErrors,
+      irregular: { ...this.#irregular },
+      lossRuns: sumOfRuns(this.#lossRuns.values()),
       error: this.error,
       ...{ underWay, oldestMs: now - sinceAt },
       durationMs,

@@ -177,7 +177,8 @@ describe("LoadTally", () => {
     const { connect } = new PlayedClients();
     const { signal } = new AbortController();
     for (let client = 0; client < 2; client++) {
-      tally.addConnected(await connect({ retryMs: 0, signal }));
+      const options = { retryMs: 0, signal, onIrregular() {} };
+      tally.addConnected(await connect(options));
     }
     // The first connection's.
     assertEquals(tally.summary().ends!.local.port, 50_001);

@@ -4,6 +4,7 @@ import { describe, it } from "@std/testing/bdd";
 import { type Answer, failure, mismatch, playLoad } from "../testing/probe.ts";
 import { LOCAL, REMOTE } from "../testing/socket.ts";
 import { UnansweredError } from "./failure.ts";
+import { noIrregularities } from "./irregularities.ts";
 import type { LoadOptions, LoadProgress } from "./load.ts";
 
 /** Lets each round trip take some time, and say so. */
@@ -43,7 +44,7 @@ describe("load()", () => {
       ...{ messagesInTime: 13, lastAfterMs: 0, tooLate: 0, error: undefined },
       ...{ underWay: 0, oldestMs: 0 },
       ...{ durationMs: 100, longestOutageMs: 0, lateMs: undefined },
-      ...{ busyShare: 1 },
+      ...{ busyShare: 1, irregular: noIrregularities(), lossRuns: [] },
       ends: { local: { ...LOCAL, port: 50_001 }, remote: REMOTE },
       histogram: [{ uptoMs: 10, count: 10 }, { uptoMs: 20, count: 5 }],
     });

@@ -93,6 +93,15 @@ export interface ConnectionMessages {
    * the reply is no message's of this tool.
    */
   explain(error: unknown, number?: number): string | undefined;
+
+  /**
+   * Tells which message a reply is to.
+   *
+   * @param reply How the reply begins: 64 bytes, or all of a shorter one.
+   * @returns The message's number, or `undefined` if the reply is no message's of
+   * this connection, or too short to have a whole number.
+   */
+  numberOf(reply: Uint8Array): number | undefined;
 }
 
 /** The user's own message, as it is. A reply to another one looks the same. */
@@ -110,6 +119,8 @@ class GivenMessages implements ConnectionMessages {
   giveBack(): void {}
 
   explain(): undefined {}
+
+  numberOf(): undefined {}
 }
 
 /**
@@ -197,6 +208,17 @@ class NumberedMessages implements ConnectionMessages {
     return other < number
       ? `the reply to message ${other} came again`
       : `the reply to message ${other} came in place of that to ${number}`;
+  }
+
+  numberOf(reply: Uint8Array): number | undefined {
+    const came = String.fromCharCode(...reply.subarray(0, HEAD_BYTES.whole));
+    const [, run, connection, digits, check] = came.trim().match(HEAD) ?? [];
+    const isOwn = run === this.#run && Number(connection) === this.#connection;
+    const number = Number(digits);
+    if (!isOwn || check !== hex(checksum(this.#seed, number), 5)) {
+      return undefined;
+    }
+    return number;
   }
 
   #make(): Uint8Array {

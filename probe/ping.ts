@@ -231,12 +231,13 @@ class Ping {
   }
 
   async #lose(
-    { number, sentAt, repliedAt }: Sent,
+    sent: Sent,
     connection: Connection | undefined,
     error: unknown,
   ): Promise<void> {
+    const { number, sentAt } = sent;
     const reason = failureReason(error);
-    this.#tally.addLost(sentAt, reason, repliedAt);
+    this.#tally.addLost(sent, reason);
     await this.#tell({
       ...{ type: "lost", seq: number, reason, error },
       detail: connection?.messages.explain(error, number) ?? detailOf(error),
@@ -271,6 +272,13 @@ class Ping {
         const ends = endsOf(client);
         this.#tally.ends = ends;
         if (!reconnect) this.#tell({ type: "connected", connectMs, ends });
+      },
+      onIrregular: ({ kind, ageMs, from }, seq) => {
+        this.#tally.addIrregular(kind);
+        // A reply that is in good order but for its place is told as any other.
+        if (kind === "reordered") return;
+        const { ends } = this.#tally;
+        this.#tell({ type: "irregular", kind, seq, ageMs, from, ends });
       },
     });
   }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Address, IrregularKind } from "../client.ts";
 import type { FailureReason } from "./failure.ts";
 import type { Ends } from "./probe_client.ts";
 
@@ -68,5 +69,26 @@ export interface SurplusEvent {
   ends: Ends;
 }
 
+/** A datagram came that should not have, or not then. */
+export interface IrregularEvent {
+  /** The kind of event. */
+  type: "irregular";
+  /** What is wrong with it. */
+  kind: IrregularKind;
+  /** The number of the message that it is the reply to, if that is known. */
+  seq: number | undefined;
+  /** How long ago that was sent, in milliseconds, if the reply is late. */
+  ageMs: number | undefined;
+  /** The sender of a stray. */
+  from: Address | undefined;
+  /** The connection, if there still is one. */
+  ends: Ends | undefined;
+}
+
 /** Any event of a ping. */
-export type PingEvent = ConnectedEvent | ReplyEvent | LostEvent | SurplusEvent;
+export type PingEvent =
+  | ConnectedEvent
+  | ReplyEvent
+  | LostEvent
+  | SurplusEvent
+  | IrregularEvent;

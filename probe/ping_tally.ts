@@ -4,8 +4,17 @@
  * @module
  */
 
+import type { IrregularKind } from "../client.ts";
 import type { FailureReason } from "./failure.ts";
+import {
+  type IrregularCounts,
+  type LossRun,
+  LossRuns,
+  noIrregularities,
+  sumOfRuns,
+} from "./irregularities.ts";
 import { Latencies, type LatencySummary } from "./latency.ts";
+import type { Sent } from "./open_loop.ts";
 import { Outages, type OutageSummary } from "./outages.ts";
 import type { Ends } from "./probe_client.ts";
 
@@ -27,6 +36,10 @@ export interface PingSummary {
   tooLate: number;
   /** How often more came back than was sent, after the last message. */
   surplus: number;
+  /** How many replies were irregular, by kind. */
+  irregular: IrregularCounts;
+  /** How many messages were lost in a row. */
+  lossRuns: LossRun[];
   /** The times during which nothing came back. */
   outages: OutageSummary;
   /** From the first connection until the last message was settled, in milliseconds. */
@@ -61,6 +74,8 @@ export class PingTally {
   #unsent = 0;
   #tooLate = 0;
   #surplus = 0;
+  readonly #irregular = noIrregularities();
+  readonly #lossRuns = new LossRuns();
   #lastRttMs: number | undefined;
   /** The sum of the differences between neighbouring round trips. */
   #differencesMs = 0;
@@ -119,14 +134,23 @@ export class PingTally {
   }
 
   /**
+   * Counts a reply that is irregular.
+   *
+   * @param kind What is wrong with it.
+   */
+  addIrregular(kind: IrregularKind): void {
+    this.#irregular[kind]++;
+  }
+
+  /**
    * Counts a message that was lost.
    *
-   * @param sentAt When it was sent, as `performance.now()`.
+   * @param sent The message.
    * @param reason Why it was lost.
-   * @param repliedAt When the first reply came after that, if one did.
    */
-  addLost(sentAt: number, reason: FailureReason, repliedAt?: number): void {
+  addLost({ number, sentAt, repliedAt }: Sent, reason: FailureReason): void {
     this.#lost++;
+    this.#lossRuns.add(number);
     if (reason === "mismatch") this.#wrong++;
     this.#outages.addLost(sentAt, reason, repliedAt);
   }
@@ -140,6 +164,8 @@ export class PingTally {
       underWay: this.#sent - this.#verified - this.#lost,
       ...{ unsent: this.#unsent, tooLate: this.#tooLate },
       surplus: this.#surplus,
+      irregular: { ...this.#irregular },
+      lossRuns: sumOfRuns([this.#lossRuns]),
       outages: this.#outages.summary(now),
       durationMs: now - this.#startedAt,
       rttMs: this.#rtts.summary(),

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Address, EchoResult } from "../client.ts";
+import type { Address, EchoResult, Irregularity } from "../client.ts";
 import type { ProbeMessage } from "./messages.ts";
 
 /** A client that a probe measures with. */
@@ -19,8 +19,14 @@ export interface ProbeClient {
   readonly remoteAddr: Address;
 
   /**
+   * Whether it takes messages. A client over a stream takes none after a failure:
+   * the rest of the stream belongs to the message that failed.
+   */
+  readonly isOpen: boolean;
+
+  /**
    * Sends a message and waits until all of it came back, verified. Several messages
-   * may be under way at once. After a failure the client takes no more of them.
+   * may be under way at once.
    */
   echo(message: Uint8Array): Promise<EchoResult>;
 
@@ -41,6 +47,9 @@ export interface ConnectProbeOptions {
 
   /** Gives up connecting, or closes the client, when it is aborted. */
   signal: AbortSignal;
+
+  /** Takes note of what came and should not have, or not then. */
+  onIrregular: (irregularity: Irregularity) => void;
 }
 
 /** Makes a client, connected where the probe was asked to measure. */

@@ -6,7 +6,9 @@
 
 import type { Address } from "../net/address.ts";
 import { type NetworkError, networkError } from "../net/errors.ts";
-import { sleep, startTimer } from "../net/time.ts";
+import { startTimer } from "../net/time.ts";
+import { News } from "./news.ts";
+import { untilQueueIsEmpty } from "./queue.ts";
 import type { Slots } from "./slots.ts";
 
 /**
@@ -36,18 +38,8 @@ const CLIENT_ERRORS = new Set([
 /** The pause after a failed accept: doubled for each further failure in a row. */
 const FAILURE_PAUSE_MS = { first: 5, last: 500 };
 
-/** What happened is told again only after it did not happen for this long. */
-const QUIET_MS = 10_000;
-
 /** How often a server looks for a slot that a server in another thread gave back. */
 const SHARED_SLOTS_INTERVAL_MS = 5;
-
-/**
- * On shutdown, the server keeps accepting queued clients until this many pauses in
- * a row bring none, for `mostMs` at most. A pause lets the event loop look for new
- * clients.
- */
-const ACCEPT_QUEUE = { quietPauses: 3, pauseMs: 1, mostMs: 1000 };
 
 /**
  * Listens on an address.
@@ -101,8 +93,7 @@ export class Acceptor {
   readonly #listener: AcceptListener;
   readonly #options: AcceptorOptions;
   readonly #stopped = new AbortController();
-  /** When something happened last, by what it is. */
-  readonly #lastTimes = new Map<string, number>();
+  readonly #news = new News();
   #accepted = 0;
   #wake: () => void = () => {};
 
@@ -139,7 +130,7 @@ export class Acceptor {
         if (signal.aborted) return;
         // A client that left before its turn must not hold up the next one.
         if (CLIENT_ERRORS.has((error as { code?: string }).code ?? "")) {
-          if (this.#isNews("reset")) this.#options.onReset();
+          if (this.#news.has("reset")) this.#options.onReset();
           continue;
         }
         this.#tellFailure(error);
@@ -172,15 +163,7 @@ export class Acceptor {
    * may have sent a message, which closing the listener would throw away.
    */
   async acceptQueue(): Promise<void> {
-    const { quietPauses, pauseMs, mostMs } = ACCEPT_QUEUE;
-    const endsAt = performance.now() + mostMs;
-    let quiet = 0;
-    while (quiet < quietPauses && performance.now() < endsAt) {
-      const before = this.#accepted;
-      await sleep(pauseMs, this.#stopped.signal);
-      if (this.#stopped.signal.aborted) return;
-      quiet = this.#accepted === before ? quiet + 1 : 0;
-    }
+    await untilQueueIsEmpty(() => this.#accepted, this.#stopped.signal);
     this.stop();
   }
 
@@ -210,18 +193,11 @@ export class Acceptor {
     this.#accepted++;
     if (once) this.stop();
     onConnection(conn);
-    if (!once && !slots.hasFree && this.#isNews("full")) onFull();
+    if (!once && !slots.hasFree && this.#news.has("full")) onFull();
   }
 
   #tellFailure(cause: unknown): void {
     const error = networkError("accept", this.#options.address, cause);
-    if (this.#isNews(error.detail)) this.#options.onFailure(error);
-  }
-
-  #isNews(what: string): boolean {
-    const now = performance.now();
-    const before = this.#lastTimes.get(what) ?? -Infinity;
-    this.#lastTimes.set(what, now);
-    return now - before >= QUIET_MS;
+    if (this.#news.has(error.detail)) this.#options.onFailure(error);
   }
 }

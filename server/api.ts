@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { DropReason } from "./datagram_limits.ts";
 import type { ServeEvent } from "./events.ts";
 import type { SharedCounts } from "./slots.ts";
 
@@ -23,7 +24,7 @@ export interface ServeOptions {
   hostname?: string | undefined;
 
   /**
-   * Listen on this TCP port. With 0 the system chooses a free one, which
+   * Listen on this port. With 0 the system chooses a free one, which
    * {@linkcode EchoServer.addr} tells.
    *
    * @default {12345}
@@ -31,7 +32,8 @@ export interface ServeOptions {
   port?: number | undefined;
 
   /**
-   * Serve the first connection only, and finish when it ends.
+   * Serve the first connection only, and finish when it ends; or with `udp` the
+   * first datagram, whichever comes first.
    *
    * @default {false}
    */
@@ -56,9 +58,9 @@ export interface ServeOptions {
   /**
    * Close a connection on which no byte moved in either direction for this long.
    * Connections are looked at four times in that span, so one ends up to a quarter
-   * later.
+   * later. With `udp` an address is forgotten that sent nothing for this long.
    *
-   * @default {Infinity}
+   * @default {Infinity, and 30 seconds for an address that sends datagrams}
    */
   idleTimeoutMs?: number | undefined;
 
@@ -78,6 +80,27 @@ export interface ServeOptions {
    * @default {5000}
    */
   drainTimeoutMs?: number | undefined;
+
+  /**
+   * Echo datagrams, too, on the UDP port of the same number. Needs Deno's
+   * `--unstable-net`.
+   *
+   * A datagram from a port below 1024, from port 2049 or from the server's own port
+   * is not answered, nor one from a multicast, broadcast or unspecified address: its
+   * sender may be forged, to make servers answer each other.
+   *
+   * @default {false}
+   */
+  udp?: boolean | undefined;
+
+  /**
+   * Send at most this many datagrams in each second to one address, or to one
+   * network of 64 bits of IPv6; 1 or more.
+   *
+   * @default {1000, and no limit if it listens on a loopback address: there at most
+   * 1,000 a second are answered that are just what their sender was sent last}
+   */
+  udpRatePerSecond?: number | undefined;
 
   /** Closes the server and all its connections at once when it is aborted. */
   signal?: AbortSignal | undefined;
@@ -102,8 +125,20 @@ export interface ServeStats {
   accepted: number;
   /** Connections that are open now. */
   open: number;
-  /** Bytes that were echoed. */
+  /** Bytes that were echoed, over TCP and UDP. */
   bytes: number;
+  /** What became of datagrams, with {@linkcode ServeOptions.udp}. */
+  udp?: DatagramStats | undefined;
+}
+
+/** Totals of datagrams since the server started. */
+export interface DatagramStats {
+  /** Datagrams that were echoed. */
+  datagrams: number;
+  /** Bytes that they had. */
+  bytes: number;
+  /** How many were not answered, by reason. */
+  dropped: Partial<Record<DropReason, number>>;
 }
 
 /** Options for {@linkcode EchoServer.shutdown}. */

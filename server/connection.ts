@@ -6,17 +6,16 @@
 
 import type { Barrier } from "../net/fairness.ts";
 import type { BufferPool } from "./buffer_pool.ts";
+import type { Swept } from "./idle.ts";
 
 /** A connection that a server accepted. */
-export interface Connection {
+export interface Connection extends Swept {
   /** The socket. */
   readonly conn: Deno.Conn;
   /** When it was accepted, as `performance.now()`. */
   readonly openedAt: number;
   /** How many bytes were written back. */
   bytes: number;
-  /** How many idle sweeps passed since a byte moved; a loop sets it to 0. */
-  idleSweeps: number;
 }
 
 /** What a loop needs of its server. */

@@ -5,6 +5,7 @@
  */
 
 import type { NetworkError } from "../net/errors.ts";
+import type { DropReason } from "./datagram_limits.ts";
 
 /**
  * Why a connection ended: `eof` when the client ended its stream and got
@@ -14,7 +15,10 @@ import type { NetworkError } from "../net/errors.ts";
  */
 export type CloseReason = "eof" | "idle" | "reset" | "shutdown" | "error";
 
-/** A connection was accepted. */
+/**
+ * A connection was accepted, or a datagram came from an address that is not
+ * remembered: the `transport` of its address tells which.
+ */
 export interface OpenEvent {
   /** The kind of event. */
   type: "open";
@@ -22,7 +26,10 @@ export interface OpenEvent {
   remote: Deno.NetAddr;
 }
 
-/** The first bytes of a connection arrived; later bytes have no event. */
+/**
+ * The first bytes of a connection arrived, or the first datagram of an address;
+ * later ones have no event.
+ */
 export interface DataEvent {
   /** The kind of event. */
   type: "data";
@@ -30,16 +37,19 @@ export interface DataEvent {
   remote: Deno.NetAddr;
   /** A copy of the first bytes, at most {@linkcode PREVIEW_BYTES}. */
   preview: Uint8Array<ArrayBuffer>;
-  /** How many bytes the first read brought. */
+  /** How many bytes the first read brought, or the datagram has. */
   bytes: number;
   /**
    * How many connections are open, this one included, in all servers that share
-   * their counters.
+   * their counters, and how many addresses are remembered that sent datagrams.
    */
   open: number;
 }
 
-/** A connection ended. */
+/**
+ * A connection ended, or an address is forgotten that sent datagrams: nothing came
+ * from it for the idle timeout, or the server stopped.
+ */
 export interface CloseEvent {
   /** The kind of event. */
   type: "close";
@@ -47,7 +57,12 @@ export interface CloseEvent {
   remote: Deno.NetAddr;
   /** How many bytes were echoed. */
   bytes: number;
-  /** How long the connection was open, in milliseconds. */
+  /** How many datagrams were echoed, if it sent datagrams. */
+  datagrams?: number;
+  /**
+   * How long the connection was open, or from the first datagram to the last one, in
+   * milliseconds.
+   */
   durationMs: number;
   /** Why it ended. */
   reason: CloseReason;
@@ -56,7 +71,7 @@ export interface CloseEvent {
 }
 
 /**
- * A connection could not be accepted. The server goes on. A failure of the same
+ * A connection could not be accepted, or no datagram received. The server goes on. A failure of the same
  * kind is told again only after ten seconds without one.
  */
 export interface AcceptFailedEvent {
@@ -88,6 +103,33 @@ export interface FullEvent {
   open: number;
 }
 
+/**
+ * A datagram was not answered. Told again for the same reason only after ten seconds
+ * without one; {@linkcode ServeStats.udp} counts them all.
+ */
+export interface DropEvent {
+  /** The kind of event. */
+  type: "drop";
+  /** The sender's address, which may be forged. */
+  remote: Deno.NetAddr;
+  /** Why it was not answered. */
+  reason: DropReason;
+  /** Why its reply could not be sent, in words, where the reason is `failed`. */
+  detail?: string;
+}
+
+/**
+ * As many addresses are remembered that sent datagrams as the server has room for:
+ * further ones are answered without an event. Told again only after ten seconds in
+ * which no further one came.
+ */
+export interface CrowdEvent {
+  /** The kind of event. */
+  type: "crowd";
+  /** How many addresses are remembered. */
+  addresses: number;
+}
+
 /** Any event of a server. */
 export type ServeEvent =
   | OpenEvent
@@ -95,7 +137,9 @@ export type ServeEvent =
   | CloseEvent
   | AcceptFailedEvent
   | ResetEvent
-  | FullEvent;
+  | FullEvent
+  | DropEvent
+  | CrowdEvent;
 
 /** The most of a connection's first bytes that a {@linkcode DataEvent} holds. */
 export const PREVIEW_BYTES = 512;

@@ -5,13 +5,18 @@
  */
 
 import { startTimer } from "../net/time.ts";
-import type { Connection } from "./connection.ts";
+
+/** What is looked at. */
+export interface Swept {
+  /** How many idle sweeps passed since a byte moved; whoever moves one sets it to 0. */
+  idleSweeps: number;
+}
 
 /** How often connections are looked at within the idle timeout. */
 const SWEEPS_PER_TIMEOUT = 4;
 
 /** What {@linkcode sweepIdle} needs of its server. */
-export interface SweepOptions {
+export interface SweepOptions<T extends Swept> {
   /**
    * How long a connection may move no byte, in milliseconds; with `Infinity` for
    * ever.
@@ -26,7 +31,7 @@ export interface SweepOptions {
   untilAllRead(): Promise<void>;
 
   /** Ends a connection that was idle for the timeout, up to a quarter of it later. */
-  end(connection: Connection): void;
+  end(connection: T): void;
 }
 
 /**
@@ -37,9 +42,9 @@ export interface SweepOptions {
  * @param options The timeout, and what the sweeps need of their server.
  * @returns Disposing of it ends the sweeps.
  */
-export function sweepIdle(
-  connections: Iterable<Connection>,
-  { idleTimeoutMs, untilAllRead, end }: SweepOptions,
+export function sweepIdle<T extends Swept>(
+  connections: Iterable<T>,
+  { idleTimeoutMs, untilAllRead, end }: SweepOptions<T>,
 ): Disposable {
   let timer: Disposable;
   let isOver = false;

@@ -26,7 +26,7 @@ import { LOCAL, REMOTE } from "./socket.ts";
  * @returns The connector.
  */
 export function connectTo(options: ConnectOptions): ConnectProbe {
-  return (given) => connect({ ...options, ...given });
+  return ({ retryMs, signal }) => connect({ ...options, retryMs, signal });
 }
 
 /** A call that a probe made: of its connector, or of a client. */
@@ -36,7 +36,10 @@ export interface ProbeCall {
   /** Which method. */
   readonly method:
     | "connect"
-    | Exclude<keyof ProbeClient, "connectMs" | "localAddr" | "remoteAddr">;
+    | Exclude<
+      keyof ProbeClient,
+      "connectMs" | "localAddr" | "remoteAddr" | "isOpen"
+    >;
   /** How often the method was called on any client, this call included. */
   readonly nth: number;
   /** When it was called, as `performance.now()`. */
@@ -87,6 +90,8 @@ export class PlayedClients {
       connectMs,
       localAddr: { ...LOCAL, port: 50_000 + client },
       remoteAddr: REMOTE,
+      // As a stream has it: what fails is given up.
+      isOpen: false,
       echo: async (message) => {
         const startedAt = performance.now();
         const said = await call("echo", { message: message.slice() });

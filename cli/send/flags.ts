@@ -42,13 +42,17 @@ export const FLAGS = {
     default: DEFAULT_PORT,
     parse: (text: string) => parseWhole(text, 1, 65535),
   },
+  udp: switchFlag("datagrams"),
   timeout: timeFlag({
     short: "t",
-    help: "wait this long for the connection, and for the next byte",
+    help: "wait this long for the connection, and for each reply",
     default: DEFAULT_TIMEOUT_MS,
     min: 1,
   }),
-  retry: timeFlag({ help: "keep trying to connect for TIME", default: 0 }),
+  retry: timeFlag({
+    help: "keep trying to connect for TIME; send again, with --udp",
+    default: 0,
+  }),
   size: {
     short: "s",
     value: "SIZE",

@@ -4,13 +4,12 @@
  * @module
  */
 
-import { connect } from "../../client.ts";
-import { formatAddress } from "../../net/address.ts";
 import { load, type LoadOptions, type LoadProgress } from "../../probe/load.ts";
 import { printLine, untilStopped } from "../command.ts";
 import { formatDuration, formatNumber, formatRate } from "../format.ts";
 import { StatusLine } from "../status_line.ts";
 import { OutputClosedError, type Terminal } from "../terminal.ts";
+import { connectorTo } from "./connector.ts";
 import {
   jsonLoad,
   rateOf,
@@ -58,13 +57,12 @@ export async function runLoad(
 ): Promise<number> {
   const { target, style, conditions, deadlineMs } = options;
   const { ratePerSecond } = task;
-  const isWarm = await warmUp(async (connect) => {
+  const isWarm = await warmUp(target.transport, async (connect) => {
     await load({ ...WARM_UP, connect });
     if (ratePerSecond) await load({ ...WARM_UP_AT_A_RATE, connect });
   });
   return await untilStopped(terminal, deadlineMs, async (signal) => {
-    const address = formatAddress(target);
-    const context: ReportContext = { ...task, address, isWarm };
+    const context: ReportContext = { ...task, target, isWarm };
     const print = (report: string) =>
       printLine(terminal.stdout, report).catch((error) => {
         if (!(error instanceof OutputClosedError)) throw error;
@@ -83,7 +81,7 @@ export async function runLoad(
           ...task,
           retryMs: target.retryMs,
           signal,
-          connect: (given) => connect({ ...target, ...given }),
+          connect: connectorTo(target),
           onOpening: (opened) => show(() => renderOpening(opened, task)),
           onStart(given) {
             progress = given;
@@ -93,8 +91,9 @@ export async function runLoad(
     );
 
     const { messages, failed, unsent, tooLate, longestOutageMs } = summary;
+    const { corrupt } = summary.irregular;
     const losses = { lost: failed, wrong: summary.failures.mismatch ?? 0 };
-    const isGood = unsent + tooLate === 0 && messages > 0 &&
+    const isGood = unsent + tooLate + corrupt === 0 && messages > 0 &&
       areLossesGood(losses, conditions);
     const measured = {
       ...{ sent: messages + failed, lost: failed, longestOutageMs },

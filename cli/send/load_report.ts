@@ -4,6 +4,7 @@
  * @module
  */
 
+import { type Address, formatAddress } from "../../net/address.ts";
 import type { FailureReason } from "../../probe/failure.ts";
 import type { Bucket } from "../../probe/latency.ts";
 import type { LoadSummary } from "../../probe/load.ts";
@@ -18,17 +19,20 @@ import {
   roundMs,
 } from "../format.ts";
 import {
+  type DatagramCounts,
   exactMs,
-  jsonEnds,
+  jsonDatagrams,
   jsonLatency,
+  jsonWhere,
   knownMs,
+  renderDatagrams,
   renderLate,
 } from "./report.ts";
 
 /** What a report needs to know besides the numbers. */
 export interface ReportContext {
-  /** The server's address, as it was asked for. */
-  readonly address: string;
+  /** The server, as it was asked for. */
+  readonly target: Address;
   /** How many connections there were. */
   readonly connections: number;
   /** What was sent. */
@@ -85,10 +89,10 @@ export function renderLoad(
   const bytes = bytesOf(context);
   const rate = rateOf(summary);
   const lines = [
-    `--- ${context.address} echo load ---`,
+    `--- ${formatAddress(context.target)} echo load ---`,
     `${formatCount(messages, "message")} of ${formatBytes(bytes)} ` +
     `verified, ${formatNumber(failed)} failed, over ` +
-    `${formatCount(context.connections, "connection")} in ${
+    `${formatCount(context.connections, nounOf(context))} in ${
       formatDuration(durationMs)
     }`,
     `${formatRate(rate)} messages/s, ${formatBytes(rate * bytes)}/s each way`,
@@ -105,6 +109,9 @@ export function renderLoad(
     const first = summary.firstErrors[reason as FailureReason];
     lines.push(`failed: ${formatNumber(times)} ${reason}, the first: ${first}`);
   }
+  if (context.target.transport === "udp") {
+    lines.push(...renderDatagrams(datagramCounts(summary)));
+  }
   if (latencyMs) {
     const { p50, p90, p99, p99_9, max } = latencyMs;
     const times = [...[p50, p90, p99, p99_9].map(knownMs), exactMs(max)];
@@ -117,6 +124,16 @@ export function renderLoad(
   if (limit) lines.push(`the client was the limit: ${limit}`);
   if (!context.isWarm) lines.push("the first calls of the client are in this");
   return lines.join("\n");
+}
+
+/** What messages go over. */
+function nounOf({ target }: ReportContext): string {
+  return target.transport === "udp" ? "socket" : "connection";
+}
+
+function datagramCounts(summary: LoadSummary): DatagramCounts {
+  const { irregular, lossRuns, failures } = summary;
+  return { irregular, lossRuns, wrong: failures.mismatch ?? 0 };
 }
 
 function renderAfterEnd(
@@ -258,12 +275,11 @@ export function jsonLoad(
   context: ReportContext,
 ): Record<string, unknown> {
   const { messages, messagesInTime, failed, durationMs, error } = summary;
-  const { address, connections, ratePerSecond, isWarm } = context;
+  const { target, connections, ratePerSecond, isWarm } = context;
   const bytes = bytesOf(context);
   const rate = rateOf(summary);
   return {
-    address,
-    ...jsonEnds(summary.ends),
+    ...jsonWhere(target, summary.ends),
     ...{ messages, failed },
     messages_per_second: roundMs(rate),
     bytes_per_second: Math.round(rate * bytes),
@@ -280,6 +296,7 @@ export function jsonLoad(
     failures: summary.failures,
     first_errors: summary.firstErrors,
     longest_outage_ms: roundMs(summary.longestOutageMs),
+    ...(target.transport === "udp" && jsonDatagrams(datagramCounts(summary))),
     timeline: summary.timeline.map(jsonRow),
     client_limit: clientLimit(summary, context) ?? null,
     warmed_up: isWarm,

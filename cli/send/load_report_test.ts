@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { noIrregularities } from "../../probe/irregularities.ts";
 import type { LoadSummary } from "../../probe/load.ts";
 import type { TimelineRow } from "../../probe/timeline.ts";
 import { LOCAL, REMOTE } from "../../testing/socket.ts";
@@ -35,10 +36,12 @@ const SUMMARY: LoadSummary = {
   ...{ timeline: [], busyShare: 1, processorShare: 0.5 },
   ...{ underWay: 0, oldestMs: 0 },
   ends: { local: LOCAL, remote: REMOTE },
+  ...{ irregular: noIrregularities(), lossRuns: [] },
 };
 
 const CONTEXT: ReportContext = {
-  ...{ address: "[::1]:7", connections: 2, message: 64, isWarm: true },
+  ...{ connections: 2, message: 64, isWarm: true },
+  target: { transport: "tcp", hostname: "::1", port: 7 },
 };
 
 const GOOD = { failed: 0, failures: {}, firstErrors: {}, histogram: [] };
@@ -273,7 +276,8 @@ describe("jsonLoad()", () => {
     ...{ p99_9: 0.5, max: 1, stddev: 0.1 },
   };
   const json = {
-    ...{ address: "[::1]:7", peer: "192.0.2.1:7", local_port: 50_712 },
+    ...{ address: "[::1]:7", transport: "tcp", peer: "192.0.2.1:7" },
+    local_port: 50_712,
     ...{ messages: 1214, failed: 3, messages_per_second: 606.5 },
     ...{ bytes_per_second: 38_816, message_bytes: 64, duration_ms: 2000 },
     ...{ after_end: 1, last_after_end_ms: 99, connections: 2 },

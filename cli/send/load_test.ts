@@ -62,7 +62,11 @@ describe("echo send with load flags", () => {
     const { after_end, last_after_end_ms } = rest;
     assertEquals(rest, {
       time: "2001-02-03T04:05:06.789Z",
-      ...{ address: `127.0.0.1:${port}`, peer: `127.0.0.1:${port}` },
+      ...{
+        transport: "tcp",
+        address: `127.0.0.1:${port}`,
+        peer: `127.0.0.1:${port}`,
+      },
       ...{ messages, failed: 0, connections: 2, failures: {} },
       ...{ messages_per_second, bytes_per_second, message_bytes: 1024 },
       ...{ duration_ms: 200, after_end, last_after_end_ms, first_errors: {} },

@@ -4,8 +4,13 @@
  * @module
  */
 
-import { connect, type EchoClient, type EchoResult } from "../../client.ts";
-import { formatAddress } from "../../net/address.ts";
+import {
+  connect,
+  connectUdp,
+  type EchoClient,
+  type EchoResult,
+  type UdpClient,
+} from "../../client.ts";
 import { type Reader, writeAll, type Writer } from "../../net/streams.ts";
 import { endsOf } from "../../probe/link.ts";
 import { encode, printLine, StoppedError, untilStopped } from "../command.ts";
@@ -14,7 +19,7 @@ import { StatusLine } from "../status_line.ts";
 import { OutputClosedError, type Terminal } from "../terminal.ts";
 import type { Payload, SendOptions } from "./options.ts";
 import { RandomSource } from "./random_source.ts";
-import { jsonEnds } from "./report.ts";
+import { jsonWhere } from "./report.ts";
 
 /** What every kind of `echo send` needs besides its task. */
 type OnceOptions = Pick<SendOptions, "target" | "style" | "deadlineMs">;
@@ -54,7 +59,7 @@ class Exchange {
   readonly #payload: Payload;
   readonly #terminal: Terminal;
   readonly #signal: AbortSignal;
-  #client: EchoClient | undefined;
+  #client: EchoClient | UdpClient | undefined;
   #result: EchoResult | undefined;
   #startedAt = 0;
   #sent = 0;
@@ -76,12 +81,9 @@ class Exchange {
     const { target } = this.#options;
     const signal = this.#signal;
     try {
-      await using status = new StatusLine(this.#terminal);
-      using client = await connect({ ...target, signal });
-      this.#client = client;
-      this.#startedAt = performance.now();
-      if (this.#hasProgress) status.show(() => this.#progress());
-      this.#result = await this.#exchange(client);
+      this.#result = target.transport === "udp"
+        ? await this.#exchangeDatagram()
+        : await this.#exchangeStream();
     } catch (error) {
       if (!(signal.reason instanceof StoppedError)) throw error;
       const { message, status } = signal.reason;
@@ -105,6 +107,33 @@ class Exchange {
       // Every byte came back, even if the result has no reader any more.
       if (!(error instanceof OutputClosedError)) throw error;
     }
+  }
+
+  async #exchangeDatagram(): Promise<EchoResult> {
+    const { target } = this.#options;
+    using client = await connectUdp({ ...target, signal: this.#signal });
+    this.#client = client;
+    const message = await this.#datagram();
+    return await client.echoUntilReply(message, target.retryMs);
+  }
+
+  async #datagram(): Promise<Uint8Array> {
+    const payload = this.#payload;
+    if (payload.kind === "message") return payload.bytes;
+    if (payload.kind === "stdin") throw new Error("A stream is no datagram");
+    const bytes = new Uint8Array(payload.size);
+    await new RandomSource(payload.size).read(bytes);
+    return bytes;
+  }
+
+  async #exchangeStream(): Promise<EchoResult> {
+    const { target } = this.#options;
+    await using status = new StatusLine(this.#terminal);
+    using client = await connect({ ...target, signal: this.#signal });
+    this.#client = client;
+    this.#startedAt = performance.now();
+    if (this.#hasProgress) status.show(() => this.#progress());
+    return await this.#exchange(client);
   }
 
   async #exchange(client: EchoClient): Promise<EchoResult> {
@@ -166,7 +195,9 @@ class Exchange {
 
   /** How far a stream came, for a sentence. */
   #howFar(): string {
-    if (this.#payload.kind === "message" || !this.#client) return "";
+    const isStream = this.#payload.kind !== "message" &&
+      this.#options.target.transport !== "udp";
+    if (!isStream || !this.#client) return "";
     return `, ${formatBytes(this.#verified)} of the ` +
       `${formatBytes(this.#sent)} sent so far came back, all verified`;
   }
@@ -209,8 +240,7 @@ class Exchange {
     const client = this.#client;
     const object = {
       time: this.#terminal.now().toISOString(),
-      address: formatAddress(this.#options.target),
-      ...jsonEnds(client && endsOf(client)),
+      ...jsonWhere(this.#options.target, client && endsOf(client)),
       ...fields,
     };
     await printLine(this.#terminal.stdout, JSON.stringify(object));

@@ -79,7 +79,12 @@ describe("echo send at Ctrl-C", () => {
     assertEquals([status, stderr], [130, `echo: ${error}\n`]);
     const address = `127.0.0.1:${peer.port}`;
     assertEquals(JSON.parse(stdout), {
-      ...{ time: "2001-02-03T04:05:06.789Z", address, peer: address },
+      ...{
+        time: "2001-02-03T04:05:06.789Z",
+        transport: "tcp",
+        address,
+        peer: address,
+      },
       ...{ local_port: peer.localPort, verified: false, error },
     });
   });

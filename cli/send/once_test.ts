@@ -127,7 +127,12 @@ describe("echo send", () => {
         stdout,
       );
       assertEquals(rest, {
-        ...{ time: TIME, address: `[::1]:${port}`, peer: `[::1]:${port}` },
+        ...{
+          time: TIME,
+          transport: "tcp",
+          address: `[::1]:${port}`,
+          peer: `[::1]:${port}`,
+        },
         ...{ local_port: peers.at(-1)?.port, verified: true, bytes },
       });
       assert(connect_ms > 0);
@@ -145,7 +150,7 @@ describe("echo send", () => {
     assertEquals(status, 1);
     assert(stderr.startsWith(`echo: ${message}, `));
     assertEquals(JSON.parse(stdout), {
-      ...{ time: TIME, address: `127.0.0.1:${port}` },
+      ...{ time: TIME, transport: "tcp", address: `127.0.0.1:${port}` },
       ...{ peer: null, local_port: null, verified: false, error: message },
     });
     const unread = await send(port, ["--json"], { stdout: CLOSED_STDOUT });
@@ -165,7 +170,13 @@ describe("echo send", () => {
       "0 of 2 B came back";
     assertEquals(stderr, `echo: ${error}\n`);
     assertEquals(JSON.parse(stdout), {
-      ...{ time: TIME, address, peer: address, local_port: localPort },
+      ...{
+        time: TIME,
+        transport: "tcp",
+        address,
+        peer: address,
+        local_port: localPort,
+      },
       ...{ verified: false, error },
     });
   });

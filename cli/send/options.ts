@@ -4,6 +4,8 @@
  * @module
  */
 
+import { MAX_DATAGRAM_BYTES } from "../../client.ts";
+import type { Transport } from "../../net/address.ts";
 import { type CommandLine, UsageError } from "../flags.ts";
 import { encode } from "../command.ts";
 import { formatBytes } from "../format.ts";
@@ -38,6 +40,8 @@ export type Task =
 
 /** Where a client connects, and how long it waits. */
 export interface Target {
+  /** What carries the messages. */
+  readonly transport: Transport;
   /** The server's address or name. */
   readonly hostname: string;
   /** The server's port. */
@@ -97,6 +101,7 @@ export function sendOptions(line: SendLine): SendOptions {
   const { values } = line;
   return {
     target: {
+      transport: values.udp ? "udp" : "tcp",
       hostname: values.host,
       port: values.port,
       timeoutMs: values.timeout,
@@ -126,8 +131,13 @@ function taskOf(line: SendLine): Task {
     const load = LOAD_FLAGS.map((flag) => `--${flag}`).join(", ");
     throw new UsageError(`--fail-if goes with --count, ${load}`);
   }
-  if (repeat === undefined) return { kind: "once", payload: payloadOf(line) };
+  if (repeat === undefined) {
+    const payload = payloadOf(line);
+    if (values.udp) checkDatagram(payload);
+    return { kind: "once", payload };
+  }
   const message = messageOf(line, repeat);
+  if (values.udp) checkDatagramBytes(message);
   if (repeat === "count") {
     return {
       kind: "ping",
@@ -177,6 +187,30 @@ function messageOf(line: SendLine, repeat: RepeatFlag): ProbeMessage {
           "it proves nothing",
       );
   }
+}
+
+/** A datagram has a length, and no more than so many bytes. */
+function checkDatagram(payload: Payload): void {
+  switch (payload.kind) {
+    case "stdin":
+      throw new UsageError(
+        "--udp and - exclude each other: a stream is for TCP",
+      );
+    case "generated":
+      return checkDatagramBytes(payload.size);
+    case "message":
+      return checkDatagramBytes(payload.bytes);
+  }
+}
+
+function checkDatagramBytes(message: ProbeMessage): void {
+  const isSize = typeof message === "number";
+  const bytes = isSize ? message : message.length;
+  if (bytes <= MAX_DATAGRAM_BYTES) return;
+  throw new UsageError(
+    `${isSize ? "--size" : "MESSAGE"} with --udp is at most ` +
+      `${MAX_DATAGRAM_BYTES} B, as a datagram is: it has ${bytes}`,
+  );
 }
 
 function checkSize(

@@ -23,7 +23,7 @@ describe("sendOptions()", () => {
   it("sends the example's message to the example's server by default", () => {
     assertEquals(optionsOf(), {
       target: {
-        ...{ hostname: "127.0.0.1", port: 12345 },
+        ...{ transport: "tcp", hostname: "127.0.0.1", port: 12345 },
         ...{ timeoutMs: 5000, retryMs: 0 },
       },
       task: {
@@ -42,7 +42,8 @@ describe("sendOptions()", () => {
       ...["--no-color", "-w1m30s"],
     );
     assertEquals(target, {
-      ...{ hostname: "::1", port: 7, timeoutMs: 250, retryMs: 60_000 },
+      ...{ transport: "tcp", hostname: "::1", port: 7 },
+      ...{ timeoutMs: 250, retryMs: 60_000 },
     });
     assertEquals(style, {
       ...{ json: true, quiet: true, timestamps: false, color: false },

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { connect, MismatchError, ShortEchoError } from "../../client.ts";
+import { ShortEchoError } from "../../client.ts";
 import { formatAddress } from "../../net/address.ts";
 import { isNetworkError } from "../../net/errors.ts";
 import {
@@ -16,6 +16,7 @@ import {
 import { printLine, untilStopped } from "../command.ts";
 import { formatBytes, formatDuration, formatTime } from "../format.ts";
 import { OutputClosedError, type Terminal } from "../terminal.ts";
+import { connectorTo } from "./connector.ts";
 import type { SendOptions } from "./options.ts";
 import {
   jsonEvent,
@@ -56,7 +57,8 @@ export async function runPing(
   task: PingTask,
   terminal: Terminal,
 ): Promise<number> {
-  const isWarm = await warmUp(async (connect) => {
+  const { transport } = options.target;
+  const isWarm = await warmUp(transport, async (connect) => {
     await ping({ ...WARM_UP, connect, count: 200, intervalMs: 0 });
     await ping({ ...WARM_UP, connect, count: 10, intervalMs: 2 });
   });
@@ -86,7 +88,7 @@ class PingRun {
     this.#terminal = terminal;
     this.#stop = stop;
     this.#context = {
-      address: formatAddress(options.target),
+      target: options.target,
       timeOf: (moment) => {
         const agoMs = performance.now() - moment;
         return new Date(terminal.now().getTime() - agoMs).toISOString();
@@ -106,13 +108,14 @@ class PingRun {
       ...this.#task,
       retryMs: target.retryMs,
       signal: AbortSignal.any([this.#stop, this.#outputClosed.signal]),
-      connect: (given) => connect({ ...target, ...given }),
+      connect: connectorTo(target),
       onEvent: (event) => this.#tell(event),
       onStart: (summary) => soFar = summary,
     });
-    const { sent, lost, verified, surplus, rttMs, outages } = summary;
+    const { sent, lost, verified, surplus, irregular } = summary;
+    const { rttMs, outages } = summary;
     const unsent = summary.unsent + summary.tooLate;
-    const isGood = surplus + unsent === 0 && verified > 0 &&
+    const isGood = surplus + unsent + irregular.corrupt === 0 && verified > 0 &&
       areLossesGood(summary, conditions);
     const measured = {
       ...{ sent, lost, latencyMs: rttMs, longestOutageMs: outages.longestMs },
@@ -143,11 +146,12 @@ class PingRun {
         JSON.stringify({ ...this.#jsonTime(), ...object }),
       );
     }
-    const line = renderEvent(event, this.#context.address, target.timeoutMs);
+    const address = formatAddress(target);
+    const line = renderEvent(event, address, target.timeoutMs);
     const time = style.timestamps
       ? `${this.#terminal.now().toISOString()} `
       : "";
-    const isLoss = event.type === "lost" || event.type === "surplus";
+    const isLoss = event.type !== "connected" && event.type !== "reply";
     const isRed = isLoss && style.color && this.#terminal.isStdoutTerminal;
     await this.#print(isRed ? `${time}${RED}${line}${PLAIN}` : time + line);
   }
@@ -192,6 +196,9 @@ export function renderEvent(
 ): string {
   switch (event.type) {
     case "connected":
+      if (event.ends.remote.transport === "udp") {
+        return `Datagrams to ${address} from port ${event.ends.local.port}`;
+      }
       return `Connected to ${address} in ${formatDuration(event.connectMs)}`;
     case "reply": {
       const { seq, bytes, rttMs, connectMs } = event;
@@ -202,14 +209,26 @@ export function renderEvent(
         `time=${rttMs.toFixed(3)} ms${connected}`;
     }
     case "lost": {
-      const what = event.error instanceof MismatchError ? "wrong" : "no";
+      const what = event.reason === "mismatch" ? "wrong" : "no";
       const why = describeLoss(event, timeoutMs);
       return `${what} reply from ${address}: seq=${event.seq} ${why}`;
     }
     case "surplus":
       return `wrong reply from ${address}: after the last message, ` +
         event.detail;
+    case "irregular":
+      return renderIrregular(event, address);
   }
+}
+
+function renderIrregular(
+  { kind, seq, ageMs, from }: Extract<PingEvent, { type: "irregular" }>,
+  address: string,
+): string {
+  const sender = from ? formatAddress(from) : address;
+  const number = seq === undefined ? "" : `: seq=${seq}`;
+  const age = ageMs === undefined ? "" : `, ${formatDuration(ageMs)} old`;
+  return `${kind} reply from ${sender}${number}${age}`;
 }
 
 /** Says why a message was lost; the line names the address already. */

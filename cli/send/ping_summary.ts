@@ -4,6 +4,11 @@
  * @module
  */
 
+import {
+  type Address,
+  formatAddress,
+  formatHostPort,
+} from "../../net/address.ts";
 import type { Outage } from "../../probe/outages.ts";
 import type { PingEvent, PingSummary } from "../../probe/ping.ts";
 import {
@@ -16,16 +21,18 @@ import {
 } from "../format.ts";
 import {
   exactMs,
-  jsonEnds,
+  jsonDatagrams,
   jsonLatency,
+  jsonWhere,
   knownMs,
+  renderDatagrams,
   renderLate,
 } from "./report.ts";
 
 /** What a summary needs to know besides the numbers. */
 export interface SummaryContext {
-  /** The server's address, as it was asked for. */
-  readonly address: string;
+  /** The server, as it was asked for. */
+  readonly target: Address;
   /** Turns a `performance.now()` into a time of day (ISO 8601). */
   readonly timeOf: (moment: number) => string;
 }
@@ -43,10 +50,13 @@ export function renderSummary(
 ): string {
   const { rttMs, jitterMs, lateMs } = summary;
   const lines = [
-    `--- ${context.address} echo statistics ---`,
+    `--- ${formatAddress(context.target)} echo statistics ---`,
     renderCounts(summary),
     ...renderOutages(summary, context),
   ];
+  if (context.target.transport === "udp") {
+    lines.push(...renderDatagrams(summary));
+  }
   if (rttMs) {
     const { min, mean, p50, p90, p99, max, stddev } = rttMs;
     const times = [
@@ -109,9 +119,9 @@ function renderOutages(
  */
 export function jsonEvent(
   event: Exclude<PingEvent, { type: "connected" }>,
-  { address }: SummaryContext,
+  { target }: SummaryContext,
 ): Record<string, unknown> {
-  const where = { address, ...jsonEnds(event.ends) };
+  const where = jsonWhere(target, event.ends);
   switch (event.type) {
     case "reply": {
       const { seq, bytes, rttMs, connectMs } = event;
@@ -130,6 +140,16 @@ export function jsonEvent(
     }
     case "surplus":
       return { ...where, surplus: true, error: event.detail };
+    case "irregular": {
+      const { kind, seq, ageMs, from } = event;
+      return {
+        ...where,
+        irregular: kind,
+        ...(seq !== undefined && { seq }),
+        ...(ageMs !== undefined && { age_ms: roundMs(ageMs) }),
+        ...(from && { from: formatHostPort(from) }),
+      };
+    }
   }
 }
 
@@ -142,19 +162,19 @@ export function jsonEvent(
  */
 export function jsonSummary(
   summary: PingSummary,
-  { address, timeOf }: SummaryContext,
+  { target, timeOf }: SummaryContext,
 ): Record<string, unknown> {
   const { sent, verified, lost, surplus, outages } = summary;
   const unsent = summary.unsent + summary.tooLate;
   const { durationMs, rttMs, jitterMs, lateMs, ends } = summary;
   return {
-    address,
-    ...jsonEnds(ends),
+    ...jsonWhere(target, ends),
     ...{ sent, verified, lost, loss_percent: percentOf(lost, sent) },
     unsent,
     unsent_too_many_under_way: summary.unsent,
     unsent_client_late: summary.tooLate,
     surplus,
+    ...(target.transport === "udp" && jsonDatagrams(summary)),
     outages: outages.count,
     longest_outage_ms: roundMs(outages.longestMs),
     latest_outages: outages.latest.map((outage) => jsonOutage(outage, timeOf)),

@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { noIrregularities } from "../../probe/irregularities.ts";
 import { MismatchError, ShortEchoError } from "../../client.ts";
 import { networkError } from "../../net/errors.ts";
 import type { Outage } from "../../probe/outages.ts";
@@ -17,7 +18,7 @@ const ENDS = { local: LOCAL, remote: REMOTE };
 
 /** Moments are milliseconds of the first second of 1970. */
 const CONTEXT: SummaryContext = {
-  address: "a:7",
+  target: { transport: "tcp", hostname: "a", port: 7 },
   timeOf: (moment) => new Date(moment).toISOString(),
 };
 
@@ -113,6 +114,7 @@ const SUMMARY: PingSummary = {
   ...{ unsent: 0, tooLate: 0, wrong: 0 },
   ...{ outages: NO_OUTAGES, durationMs: 3000, rttMs: undefined },
   ...{ jitterMs: undefined, lateMs: undefined, ends: ENDS },
+  ...{ irregular: noIrregularities(), lossRuns: [] },
 };
 
 const RTT_MS = {
@@ -192,7 +194,12 @@ describe("renderSummary()", () => {
 });
 
 describe("jsonEvent()", () => {
-  const where = { address: "a:7", peer: "192.0.2.1:7", local_port: 50_712 };
+  const where = {
+    address: "a:7",
+    transport: "tcp",
+    peer: "192.0.2.1:7",
+    local_port: 50_712,
+  };
 
   it("tells a reply, with connecting if that was a part of it", () => {
     const reply = { ...where, seq: 3, bytes: 5, rtt_ms: 0.123 };
@@ -211,7 +218,7 @@ describe("jsonEvent()", () => {
       age_ms: 1.235,
     });
     assertEquals(jsonEvent({ ...LOST, ends: undefined }, CONTEXT), {
-      ...{ address: "a:7", peer: null, local_port: null },
+      ...{ address: "a:7", transport: "tcp", peer: null, local_port: null },
       ...{ ...loss, age_ms: 1.235 },
     });
   });
@@ -236,13 +243,19 @@ describe("jsonSummary()", () => {
       },
       ...{ durationMs: 3000.9999, rttMs: RTT_MS, jitterMs: 0.12345 },
       ...{ lateMs: RTT_MS, ends: ENDS },
+      ...{ irregular: noIrregularities(), lossRuns: [] },
     };
     const times = {
       ...{ min: 1, mean: 2, p50: 3, p90: 4.5, p99: 5, p99_9: 6 },
       ...{ max: 7.123, stddev: 8 },
     };
     assertEquals(jsonSummary(summary, CONTEXT), {
-      ...{ address: "a:7", peer: "192.0.2.1:7", local_port: 50_712 },
+      ...{
+        address: "a:7",
+        transport: "tcp",
+        peer: "192.0.2.1:7",
+        local_port: 50_712,
+      },
       ...{ sent: 3, verified: 1, lost: 2, loss_percent: 66.67 },
       ...{ unsent: 9, unsent_too_many_under_way: 4, unsent_client_late: 5 },
       ...{ surplus: 1, outages: 7, longest_outage_ms: 1500.123 },

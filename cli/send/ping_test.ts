@@ -211,7 +211,7 @@ describe("echo send --count", () => {
     const [first, second, summary, ...others] = jsonLines(stdout);
     const address = `127.0.0.1:${port}`;
     const where = {
-      ...{ time: TIME, address, peer: address },
+      ...{ time: TIME, transport: "tcp", address, peer: address },
       local_port: first.local_port,
     };
     assertEquals(
@@ -256,7 +256,14 @@ describe("echo send --count", () => {
     const [, { age_ms, local_port, ...loss }, , summary] = jsonLines(stdout);
     const address = `127.0.0.1:${peer.port}`;
     assertEquals(loss, {
-      ...{ time: TIME, address, peer: address, seq: 2, lost: "mismatch" },
+      ...{
+        time: TIME,
+        transport: "tcp",
+        address,
+        peer: address,
+        seq: 2,
+        lost: "mismatch",
+      },
       error: "byte at offset 0 differs, sent 0x68, received 0x69",
     });
     assertEquals([typeof age_ms, typeof local_port], ["number", "number"]);
@@ -277,7 +284,12 @@ describe("echo send --count", () => {
     assertEquals(status, 1);
     const [first, second, summary] = jsonLines(stdout);
     const loss = {
-      ...{ time: TIME, address: `127.0.0.1:${port}`, peer: null },
+      ...{
+        time: TIME,
+        transport: "tcp",
+        address: `127.0.0.1:${port}`,
+        peer: null,
+      },
       ...{ local_port: null, lost: "refused", error: "connection refused" },
     };
     assertEquals(

@@ -4,11 +4,12 @@
  * @module
  */
 
-import { formatAddress } from "../../net/address.ts";
+import { type Address, formatHostPort } from "../../net/address.ts";
+import type { IrregularCounts, LossRun } from "../../probe/irregularities.ts";
 import type { LatencySummary } from "../../probe/latency.ts";
 import type { Ends } from "../../probe/probe_client.ts";
 import { printLine } from "../command.ts";
-import { roundMs } from "../format.ts";
+import { formatCount, formatNumber, roundMs } from "../format.ts";
 import type { Terminal } from "../terminal.ts";
 import {
   type Condition,
@@ -84,15 +85,76 @@ export async function printApart(
 }
 
 /**
- * Tells where a connection is, as fields of JSON.
+ * Tells where messages were sent, as fields of JSON.
  *
- * @param ends Its two ends, if there is one.
- * @returns The address of the server and the local port, `null` without one.
+ * @param target The server, as it was asked for.
+ * @param ends The two ends of the connection, if there is one.
+ * @returns The server's name and address and the local port, `null` without one.
  */
-export function jsonEnds(ends: Ends | undefined): Record<string, unknown> {
+export function jsonWhere(
+  target: Address,
+  ends: Ends | undefined,
+): Record<string, unknown> {
   return {
-    peer: ends ? formatAddress(ends.remote) : null,
+    address: formatHostPort(target),
+    transport: target.transport,
+    peer: ends ? formatHostPort(ends.remote) : null,
     local_port: ends?.local.port ?? null,
+  };
+}
+
+/** What is counted of datagrams besides. */
+export interface DatagramCounts {
+  /** How many replies were irregular, by kind. */
+  readonly irregular: IrregularCounts;
+  /** How many messages were lost in a row. */
+  readonly lossRuns: readonly LossRun[];
+  /** How many messages got a wrong reply. */
+  readonly wrong: number;
+}
+
+/**
+ * Renders what is counted of datagrams besides.
+ *
+ * @param counts The counts.
+ * @returns Some lines, none where nothing was irregular.
+ */
+export function renderDatagrams(
+  { irregular, lossRuns, wrong }: DatagramCounts,
+): string[] {
+  const { duplicated, reordered, late, stray } = irregular;
+  const corrupt = irregular.corrupt + wrong;
+  const counts = Object.entries({ duplicated, reordered, late, corrupt, stray })
+    .filter(([, count]) => count > 0)
+    .map(([kind, count]) => `${formatNumber(count)} ${kind}`);
+  const runs = lossRuns.map(({ length, count }) =>
+    `${formatNumber(length)} (${formatCount(count, "time")})`
+  );
+  const shown = runs.length > MOST_RUNS
+    ? [...runs.slice(0, MOST_RUNS - 1), "...", runs.at(-1)]
+    : runs;
+  return [
+    ...(counts.length > 0 ? [`replies: ${counts.join(", ")}`] : []),
+    ...(runs.length > 0 ? [`lost in a row: ${shown.join(", ")}`] : []),
+  ];
+}
+
+/** How many lengths of runs of losses a line has. */
+const MOST_RUNS = 10;
+
+/**
+ * Renders what is counted of datagrams for JSON.
+ *
+ * @param counts The counts.
+ * @returns The fields.
+ */
+export function jsonDatagrams(
+  { irregular, lossRuns, wrong }: DatagramCounts,
+): Record<string, unknown> {
+  return {
+    ...irregular,
+    corrupt: irregular.corrupt + wrong,
+    loss_runs: lossRuns,
   };
 }
 

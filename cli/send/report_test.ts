@@ -6,8 +6,8 @@ import { processTerminal, type Terminal } from "../terminal.ts";
 import { type Measured, parseCondition } from "./conditions.ts";
 import {
   exactMs,
-  jsonEnds,
   jsonLatency,
+  jsonWhere,
   judge,
   knownMs,
   printApart,
@@ -94,15 +94,21 @@ describe("printApart()", () => {
   });
 });
 
-describe("jsonEnds()", () => {
-  it("tells the server's address and the client's port", () => {
-    assertEquals(jsonEnds({ local: LOCAL, remote: REMOTE }), {
+describe("jsonWhere()", () => {
+  const target = { transport: "udp", hostname: "::1", port: 7 } as const;
+
+  it("tells the server's name and address and the client's port", () => {
+    assertEquals(jsonWhere(target, { local: LOCAL, remote: REMOTE }), {
+      ...{ address: "[::1]:7", transport: "udp" },
       ...{ peer: "192.0.2.1:7", local_port: 50_712 },
     });
   });
 
   it("is null without a connection", () => {
-    assertEquals(jsonEnds(undefined), { peer: null, local_port: null });
+    assertEquals(jsonWhere(target, undefined), {
+      ...{ address: "[::1]:7", transport: "udp" },
+      ...{ peer: null, local_port: null },
+    });
   });
 });
 

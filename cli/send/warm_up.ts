@@ -4,9 +4,10 @@
  * @module
  */
 
-import { connect } from "../../client.ts";
+import type { Transport } from "../../net/address.ts";
 import type { ConnectProbe } from "../../probe/probe_client.ts";
 import { serve } from "../../server.ts";
+import { connectorTo } from "./connector.ts";
 
 /** The longest wait for a reply, in milliseconds. */
 const TIMEOUT_MS = 1000;
@@ -15,20 +16,24 @@ const TIMEOUT_MS = 1000;
  * Measures a server within this process, over loopback: what the runtime loads and
  * compiles at its first use takes longer than a round trip.
  *
+ * @param transport What carries the messages.
  * @param measure Measures what a connector connects to.
  * @returns Whether that was possible: a process may have no right to listen.
  */
 export async function warmUp(
+  transport: Transport,
   measure: (connect: ConnectProbe) => Promise<unknown>,
 ): Promise<boolean> {
   // Without the right to it, listening would ask the user.
   const right = { name: "net", host: "127.0.0.1" } as const;
   if (Deno.permissions.querySync(right).state !== "granted") return false;
   try {
-    await using server = serve({ port: 0, drainTimeoutMs: 0 });
-    const target = { ...server.addr, timeoutMs: TIMEOUT_MS };
-    await measure((options) => connect({ ...target, ...options }));
-    return server.stats.accepted > 0;
+    const udp = transport === "udp";
+    await using server = serve({ port: 0, drainTimeoutMs: 0, udp });
+    const { hostname, port } = server.addr;
+    const timeoutMs = TIMEOUT_MS;
+    await measure(connectorTo({ transport, hostname, port, timeoutMs }));
+    return server.stats.bytes > 0;
   } catch {
     return false;
   }

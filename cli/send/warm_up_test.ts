@@ -5,12 +5,14 @@ import { warmUp } from "./warm_up.ts";
 
 const HELLO = new TextEncoder().encode("hello");
 
+const OPTIONS = { retryMs: 0, onIrregular() {} };
+
 describe("warmUp()", () => {
   it("measures a server of its own, which is gone then", async () => {
     let port = 0;
-    const isWarm = await warmUp(async (connect) => {
+    const isWarm = await warmUp("tcp", async (connect) => {
       const { signal } = new AbortController();
-      const client = await connect({ retryMs: 0, signal });
+      const client = await connect({ ...OPTIONS, signal });
       assertEquals((await client.echo(HELLO)).bytes, 5);
       assertEquals(client.remoteAddr.hostname, "127.0.0.1");
       port = client.remoteAddr.port;
@@ -25,8 +27,8 @@ describe("warmUp()", () => {
 
   it("does not wait for a client that stays", async () => {
     const stay = new AbortController();
-    const isWarm = await warmUp(async (connect) => {
-      const client = await connect({ retryMs: 0, signal: stay.signal });
+    const isWarm = await warmUp("tcp", async (connect) => {
+      const client = await connect({ ...OPTIONS, signal: stay.signal });
       await client.echo(HELLO);
     });
     assertEquals(isWarm, true);
@@ -35,11 +37,11 @@ describe("warmUp()", () => {
 
   it("is false when measuring fails, without an error", async () => {
     const fail = () => Promise.reject(new Error("no histogram"));
-    assertEquals(await warmUp(fail), false);
+    assertEquals(await warmUp("tcp", fail), false);
   });
 
   it("is false when nothing was measured", async () => {
-    assertEquals(await warmUp(() => Promise.resolve()), false);
+    assertEquals(await warmUp("tcp", () => Promise.resolve()), false);
   });
 
   it("does not listen without the right to, nor ask for it", async () => {
@@ -50,7 +52,7 @@ describe("warmUp()", () => {
       return status;
     });
     let isMeasured = false;
-    const isWarm = await warmUp(() => {
+    const isWarm = await warmUp("tcp", () => {
       isMeasured = true;
       return Promise.resolve();
     });

@@ -6,7 +6,7 @@
 
 import { DEFAULT_HOSTNAME, DEFAULT_PORT } from "../../net/defaults.ts";
 import { escapeText } from "../../net/text.ts";
-import { DEFAULT_DRAIN_TIMEOUT_MS } from "../../server.ts";
+import { DEFAULT_DRAIN_TIMEOUT_MS, DEFAULT_UDP_RATE } from "../../server.ts";
 import { type Command, makeCommand } from "../command.ts";
 import {
   type CommandLine,
@@ -32,6 +32,14 @@ const FLAGS = {
     help: "0 takes a free one and prints it",
     default: DEFAULT_PORT,
     parse: (text: string) => parseWhole(text, 0, 65535),
+  },
+  udp: switchFlag("echo datagrams too, on the same port"),
+  "udp-rate": {
+    value: "N",
+    help: "datagrams a second echoed to one address",
+    default: DEFAULT_UDP_RATE,
+    defaultText: `${DEFAULT_UDP_RATE}; on loopback no limit`,
+    parse: (text: string) => parseWhole(text, 1, 10_000_000),
   },
   once: switchFlag("serve one connection, then exit"),
   "max-connections": {
@@ -70,7 +78,7 @@ status 0, or 130 when a second one stops it at once.`;
 /** The command `echo serve`. */
 export const serveCommand: Command = makeCommand({
   name: "serve",
-  about: "Accept TCP connections and send back every byte",
+  about: "Send back every byte that comes over TCP, or UDP too",
   synopsis: "[OPTIONS]",
   notes: NOTES,
   flags: FLAGS,
@@ -79,9 +87,18 @@ export const serveCommand: Command = makeCommand({
 });
 
 function options(line: CommandLine<typeof FLAGS>): RunServeOptions {
-  const { values } = line;
+  const { values, given } = line;
   refuseOperands(line);
+  if (given.has("udp-rate") && !values.udp) {
+    throw new UsageError("--udp-rate goes with --udp");
+  }
   const workers = values.workers || navigator.hardwareConcurrency;
+  if (workers > 1 && values.udp) {
+    throw new UsageError(
+      "--udp and --workers exclude each other: " +
+        "only one thread can have a UDP port",
+    );
+  }
   if (workers > 1) checkWorkers();
   return {
     serve: {
@@ -89,7 +106,11 @@ function options(line: CommandLine<typeof FLAGS>): RunServeOptions {
       port: values.port,
       once: values.once,
       maxConnections: values["max-connections"],
-      idleTimeoutMs: values["idle-timeout"],
+      udp: values.udp,
+      ...(given.has("udp-rate") && { udpRatePerSecond: values["udp-rate"] }),
+      ...(given.has("idle-timeout") && {
+        idleTimeoutMs: values["idle-timeout"],
+      }),
       drainTimeoutMs: values["drain-timeout"],
     },
     workers,

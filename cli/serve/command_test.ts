@@ -22,7 +22,7 @@ describe("echo serve", () => {
     assertEquals(status, 0);
     assertMatch(
       stdout,
-      /^Usage: echo serve \[OPTIONS\]\n\nAccept TCP connections and send back every byte\.\n/,
+      /^Usage: echo serve \[OPTIONS\]\n\nSend back every byte that comes over TCP, or UDP too\.\n/,
     );
     assertMatch(
       stdout,
@@ -36,6 +36,8 @@ describe("echo serve", () => {
       [
         ["-H", "host", "127.0.0.1"],
         ["-p", "port", "12345"],
+        ["  ", "udp", undefined],
+        ["  ", "udp-rate", "1000; on loopback no limit"],
         ["  ", "once", undefined],
         ["  ", "max-connections", "no limit"],
         ["  ", "idle-timeout", "never"],

@@ -4,14 +4,22 @@
  * @module
  */
 
-import { formatAddress } from "../../net/address.ts";
+import { formatAddress, formatHostPort } from "../../net/address.ts";
 import { describeError } from "../../net/errors.ts";
 import { escapeText } from "../../net/text.ts";
-import type { CloseEvent, ServeEvent, ServeStats } from "../../server.ts";
+import type {
+  CloseEvent,
+  DatagramStats,
+  DropEvent,
+  DropReason,
+  ServeEvent,
+  ServeStats,
+} from "../../server.ts";
 import {
   formatBytes,
   formatCount,
   formatDuration,
+  formatNumber,
   formatTime,
   roundMs,
 } from "../format.ts";
@@ -19,7 +27,7 @@ import {
 /** Anything that the log tells: the server's events, its beginning and its end. */
 export type LogEvent =
   | ServeEvent
-  | { type: "listening"; addr: Deno.NetAddr }
+  | { type: "listening"; addr: Deno.NetAddr; udp: boolean }
   | { type: "shutdown"; open: number; drainTimeoutMs: number }
   | { type: "left_out"; lines: number }
   | { type: "worker_died"; worker: number; reason: string }
@@ -34,18 +42,19 @@ export type LogEvent =
 export function renderText(event: LogEvent): string {
   switch (event.type) {
     case "listening":
-      return `Server listening on ${formatAddress(event.addr)}...`;
+      return `Server listening on ${formatAddress(event.addr)}` +
+        `${event.udp ? ", over TCP and UDP" : ""}...`;
     case "open":
-      return `Connection established with ${formatAddress(event.remote)}`;
+      return event.remote.transport === "udp"
+        ? `First datagram from ${formatAddress(event.remote)}`
+        : `Connection established with ${formatAddress(event.remote)}`;
     case "data":
       return `Received${
         event.open > 1 ? ` from ${formatAddress(event.remote)}` : ""
       }: ` +
         escapeText(event.preview);
     case "close":
-      return `Connection closed with ${formatAddress(event.remote)}: ` +
-        `${formatBytes(event.bytes)} echoed in ` +
-        formatDuration(event.durationMs) + closeNote(event);
+      return closeLine(event) + closeNote(event);
     case "error":
       return `${event.error.message}, trying again`;
     case "reset":
@@ -53,6 +62,12 @@ export function renderText(event: LogEvent): string {
     case "full":
       return `${formatCount(event.open, "connection")} open, ` +
         "as many as --max-connections allows: further clients wait";
+    case "drop":
+      return `No answer to a datagram from ${formatAddress(event.remote)}: ` +
+        dropWords(event);
+    case "crowd":
+      return `Datagrams from ${formatCount(event.addresses, "address")}: ` +
+        "further ones are answered without a line";
     case "shutdown":
       return "Shutting down" + shutdownNote(event);
     case "worker_died":
@@ -61,10 +76,52 @@ export function renderText(event: LogEvent): string {
       return `${formatCount(event.lines, "line")} left out: ` +
         "the reader of this log is too slow, or its disk is full";
     case "stopped":
-      return `Served ${formatCount(event.stats.accepted, "connection")}, ` +
-        `echoed ${formatBytes(event.stats.bytes)} ` +
-        `in ${formatDuration(event.durationMs)}`;
+      return stoppedLine(event.stats, event.durationMs);
   }
+}
+
+function closeLine(
+  { remote, bytes, datagrams, durationMs }: CloseEvent,
+): string {
+  const address = formatAddress(remote);
+  const echoed = `${formatBytes(bytes)} echoed in ` +
+    formatDuration(durationMs);
+  return datagrams === undefined
+    ? `Connection closed with ${address}: ${echoed}`
+    : `Last datagram from ${address}: ` +
+      `${formatCount(datagrams, "datagram")}, ${echoed}`;
+}
+
+/** What is wrong with a sender that gets no answer. */
+const DROP_WORDS: Record<Exclude<DropReason, "failed">, string> = {
+  port: "a port below 1024, port 2049 or the server's own may be forged",
+  address: "nobody sends from such an address",
+  rate: "it sends more a second than --udp-rate allows",
+  loop: "it sends back what it was sent, as another echo server does, " +
+    "more than 1,000 times a second; set --udp-rate if it does not",
+};
+
+function dropWords({ reason, detail }: DropEvent): string {
+  return reason === "failed" ? `${detail}` : DROP_WORDS[reason];
+}
+
+function stoppedLine(
+  { accepted, bytes, udp }: ServeStats,
+  durationMs: number,
+): string {
+  const datagrams = udp ? ` and ${formatCount(udp.datagrams, "datagram")}` : "";
+  return `Served ${formatCount(accepted, "connection")}${datagrams}, ` +
+    `echoed ${formatBytes(bytes)} in ${formatDuration(durationMs)}` +
+    (udp ? droppedNote(udp) : "");
+}
+
+function droppedNote({ dropped }: DatagramStats): string {
+  const reasons = Object.entries(dropped);
+  if (reasons.length === 0) return "";
+  const counts = reasons.map(([reason, count]) =>
+    `${formatNumber(count)} ${reason}`
+  );
+  return `, not answered: ${counts.join(", ")}`;
 }
 
 function shutdownNote(
@@ -99,19 +156,23 @@ export function renderJson(event: LogEvent, time: Date): string {
 function jsonFields(event: LogEvent): Record<string, unknown> {
   switch (event.type) {
     case "listening":
-      return { address: formatAddress(event.addr) };
+      return {
+        address: formatHostPort(event.addr),
+        transports: event.udp ? ["tcp", "udp"] : ["tcp"],
+      };
     case "open":
-      return { remote: formatAddress(event.remote) };
+      return jsonRemote(event);
     case "data":
       return {
-        remote: formatAddress(event.remote),
+        ...jsonRemote(event),
         bytes: event.bytes,
         text: escapeText(event.preview),
       };
     case "close":
       return {
-        remote: formatAddress(event.remote),
+        ...jsonRemote(event),
         bytes: event.bytes,
+        ...(event.datagrams !== undefined && { datagrams: event.datagrams }),
         duration_ms: roundMs(event.durationMs),
         reason: event.reason,
       };
@@ -121,6 +182,14 @@ function jsonFields(event: LogEvent): Record<string, unknown> {
       return {};
     case "full":
       return { connections: event.open };
+    case "drop":
+      return {
+        ...jsonRemote(event),
+        reason: event.reason,
+        ...(event.detail !== undefined && { error: event.detail }),
+      };
+    case "crowd":
+      return { addresses: event.addresses };
     case "shutdown":
       return { connections: event.open };
     case "worker_died":
@@ -131,7 +200,17 @@ function jsonFields(event: LogEvent): Record<string, unknown> {
       return {
         connections: event.stats.accepted,
         bytes: event.stats.bytes,
+        ...(event.stats.udp && {
+          datagrams: event.stats.udp.datagrams,
+          dropped: event.stats.udp.dropped,
+        }),
         duration_ms: roundMs(event.durationMs),
       };
   }
+}
+
+function jsonRemote(
+  { remote }: { remote: Deno.NetAddr },
+): Record<string, unknown> {
+  return { remote: formatHostPort(remote), transport: remote.transport };
 }

@@ -18,7 +18,7 @@ const CLOSE: CloseEvent = {
 };
 const CLOSED = "Connection closed with [::1]:50712: 1.5 KiB echoed in 1.2 ms";
 const CLOSE_JSON = {
-  ...{ event: "close", remote: "[::1]:50712", bytes: 1536 },
+  ...{ event: "close", remote: "[::1]:50712", transport: "tcp", bytes: 1536 },
   ...{ duration_ms: 1.235, reason: "eof" },
 };
 const RESET = new Deno.errors.ConnectionReset("x (os error 104)");
@@ -32,14 +32,14 @@ type Case = [event: LogEvent, text: string, json: Record<string, unknown>];
 
 const EVENTS: Case[] = [
   [
-    { type: "listening", addr: { ...REMOTE, port: 7 } },
+    { type: "listening", addr: { ...REMOTE, port: 7 }, udp: false },
     "Server listening on [::1]:7...",
-    { event: "listening", address: "[::1]:7" },
+    { event: "listening", address: "[::1]:7", transports: ["tcp"] },
   ],
   [
     { type: "open", remote: REMOTE },
     "Connection established with [::1]:50712",
-    { event: "open", remote: "[::1]:50712" },
+    { event: "open", remote: "[::1]:50712", transport: "tcp" },
   ],
   [
     {
@@ -48,7 +48,7 @@ const EVENTS: Case[] = [
     },
     "Received: a\\x1b[2J\\n",
     {
-      ...{ event: "data", remote: "[::1]:50712", bytes: 9 },
+      ...{ event: "data", remote: "[::1]:50712", transport: "tcp", bytes: 9 },
       text: "a\\x1b[2J\\n",
     },
   ],
@@ -59,7 +59,7 @@ const EVENTS: Case[] = [
     },
     "Received from [::1]:50712: a\\nb",
     {
-      ...{ event: "data", remote: "[::1]:50712", bytes: 3 },
+      ...{ event: "data", remote: "[::1]:50712", transport: "tcp", bytes: 3 },
       text: "a\\nb",
     },
   ],

@@ -381,7 +381,7 @@ describe("EventLog", () => {
     const { clock, output, log } = stall;
     addTo(log, 10_001);
     const stats = { accepted: 1, open: 0, bytes: 2 };
-    log.add({ type: "listening", addr: ADDR });
+    log.add({ type: "listening", addr: ADDR, udp: false });
     log.add(OWED_EVENT);
     log.add({ type: "stopped", stats, durationMs: 3 });
     const flushed = log.flush();

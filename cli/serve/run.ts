@@ -97,7 +97,7 @@ async function start(
   if (workers === 1) {
     // Without a log the server has no events to make.
     const server = serveInThisThread(serve, style === "none" ? undefined : log);
-    log.add({ type: "listening", addr: server.addr });
+    log.add({ type: "listening", addr: server.addr, udp: serve.udp ?? false });
     return server;
   }
   // A worker may serve before the others listen, but must not log before.
@@ -112,7 +112,7 @@ async function start(
     out: workersOut,
     tell: (event) => void listening.promise.then(() => log.add(event)),
   });
-  log.add({ type: "listening", addr: server.addr });
+  log.add({ type: "listening", addr: server.addr, udp: false });
   await log.flush();
   listening.resolve();
   return server;

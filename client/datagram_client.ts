@@ -1,0 +1,260 @@
+/**
+ * An echo client over UDP: each message is a datagram, which comes back whole and
+ * alone, in any order, or not at all.
+ *
+ * @module
+ */
+
+import { type Address, formatAddress } from "../net/address.ts";
+import { isReset, networkError, withFields } from "../net/errors.ts";
+import { sleep } from "../net/time.ts";
+import type { EchoResult, UdpClient } from "./api.ts";
+import { EXCERPT_BYTES } from "./comparison.ts";
+import { DatagramQueue, type Irregularity } from "./datagram_queue.ts";
+import { Deadline } from "./deadline.ts";
+
+/** The most bytes of a datagram: 65,535 less the headers of IPv4 and UDP. */
+export const MAX_DATAGRAM_BYTES = 65_507;
+
+/** More than any datagram has: what is longer than a buffer is cut off in silence. */
+const BUFFER_BYTES = 65_536;
+
+/** The pause before a message is sent again: doubled each time. */
+const AGAIN_PAUSE_MS = { first: 250, last: 1000 };
+
+/** How long the end waits for second and late replies, in milliseconds. */
+const LINGER_MS = { least: 20, most: 500 };
+
+/** The pause after a receive that failed, in milliseconds: it must not spin. */
+const FAILURE_PAUSE_MS = 20;
+
+/** What a {@linkcode DatagramClient} is made of. */
+export interface DatagramClientOptions {
+  /** The socket, which the client closes. */
+  readonly socket: Deno.DatagramConn;
+  /** The server's address, no name. */
+  readonly remote: Address;
+  /** How long it took to look its name up and to open the socket, in milliseconds. */
+  readonly connectMs: number;
+  /** The longest wait for a reply, in milliseconds. */
+  readonly timeoutMs: number;
+  /** Closes the client when it is aborted. */
+  readonly signal: AbortSignal | undefined;
+  /** Takes note of what came and should not have. */
+  readonly onIrregular: ((irregularity: Irregularity) => void) | undefined;
+}
+
+/** An echo client with a socket of its own. */
+export class DatagramClient implements UdpClient {
+  readonly connectMs: number;
+  readonly localAddr: Address;
+  readonly remoteAddr: Address;
+  readonly #socket: Deno.DatagramConn;
+  readonly #server: Deno.NetAddr;
+  readonly #timeoutMs: number;
+  readonly #signal: AbortSignal | undefined;
+  readonly #onAbort = () => this.#close(this.#signal?.reason);
+  readonly #onIrregular: (irregularity: Irregularity) => void;
+  readonly #queue: DatagramQueue;
+  readonly #deadline = new Deadline(() => this.#expired());
+  /** Messages that are not sent yet, the oldest first. */
+  readonly #outbox: { message: Uint8Array; giveUp: (why: unknown) => void }[] =
+    [];
+  #isSending = false;
+  #isReceiving = false;
+  /** Why the client takes nothing more. */
+  #closed: { why: unknown } | undefined;
+  #longestMs = 0;
+  /** The first sender of strays. */
+  #stray: Address | undefined;
+
+  /**
+   * Takes over a socket.
+   *
+   * @param options The socket, the server, and how long to wait for it.
+   */
+  constructor(options: DatagramClientOptions) {
+    const { socket, remote, connectMs, timeoutMs, signal } = options;
+    const { hostname, port } = socket.addr as Deno.NetAddr;
+    this.connectMs = connectMs;
+    this.localAddr = { transport: "udp", hostname, port };
+    this.remoteAddr = remote;
+    this.#socket = socket;
+    this.#server = { ...remote, transport: "udp" };
+    this.#timeoutMs = timeoutMs;
+    this.#signal = signal;
+    this.#onIrregular = options.onIrregular ?? (() => {});
+    this.#queue = new DatagramQueue(remote);
+    signal?.addEventListener("abort", this.#onAbort);
+    if (signal?.aborted) this.#onAbort();
+  }
+
+  get isOpen(): boolean {
+    return this.#closed === undefined;
+  }
+
+  echo(message: Uint8Array): Promise<EchoResult> {
+    const refusal = this.#refusal(message);
+    if (refusal !== undefined) return Promise.reject(refusal);
+    const now = performance.now();
+    const { result, giveUp } = this.#queue.add(message, now);
+    this.#deadline.start(this.#timeoutMs, now);
+    this.#outbox.push({ message, giveUp });
+    if (!this.#isSending) this.#sendAll();
+    if (!this.#isReceiving) this.#receive();
+    return result;
+  }
+
+  async echoUntilReply(
+    message: Uint8Array,
+    retryMs: number,
+  ): Promise<EchoResult> {
+    const lastAt = performance.now() + retryMs;
+    const answered = new AbortController();
+    const replies: Promise<EchoResult>[] = [];
+    let last: Promise<EchoResult>;
+    let pauseMs = AGAIN_PAUSE_MS.first;
+    while (true) {
+      last = this.echo(message);
+      last.then(() => answered.abort(), () => {});
+      replies.push(last);
+      const leftMs = lastAt - performance.now();
+      if (leftMs <= 0 || !this.isOpen) break;
+      await sleep(Math.min(pauseMs, leftMs), answered.signal);
+      if (answered.signal.aborted) break;
+      pauseMs = Math.min(pauseMs * 2, AGAIN_PAUSE_MS.last);
+    }
+    // If all fail, the last one tells why.
+    return await Promise.any(replies).catch(() => last);
+  }
+
+  expectSilence(): Promise<void> {
+    // What comes unasked is told at once, and is taken for no other message's reply.
+    return Promise.resolve();
+  }
+
+  async end(): Promise<void> {
+    const { least, most } = LINGER_MS;
+    const waitMs = Math.min(most, Math.max(least, 2 * this.#longestMs));
+    if (this.isOpen && this.#isReceiving) await sleep(waitMs, this.#signal);
+    this.close();
+  }
+
+  close(): void {
+    const address = formatAddress(this.remoteAddr);
+    this.#close(new Error(`Cannot send to ${address}: the client is closed`));
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #refusal(message: Uint8Array): unknown {
+    if (!(message instanceof Uint8Array)) {
+      return new TypeError("Cannot echo a message that is no Uint8Array");
+    }
+    if (message.length > MAX_DATAGRAM_BYTES) {
+      return new RangeError(
+        `A datagram has at most ${MAX_DATAGRAM_BYTES} B: ${message.length}`,
+      );
+    }
+    return this.#closed?.why;
+  }
+
+  /** Sends one message after another: two at once may leave in the other order. */
+  async #sendAll(): Promise<void> {
+    this.#isSending = true;
+    for (let next; this.isOpen && (next = this.#outbox.shift());) {
+      try {
+        await this.#socket.send(next.message, this.#server);
+      } catch (error) {
+        next.giveUp(networkError("send", this.remoteAddr, error));
+      }
+    }
+    this.#isSending = false;
+  }
+
+  async #receive(): Promise<void> {
+    this.#isReceiving = true;
+    const buffer = new Uint8Array(BUFFER_BYTES);
+    const { hostname, port } = this.#server;
+    while (this.isOpen) {
+      try {
+        const [reply, sender] = await this.#socket.receive(buffer);
+        const from = sender as Deno.NetAddr;
+        if (from.port === port && from.hostname === hostname) this.#take(reply);
+        else this.#takeStray(reply, from);
+      } catch (error) {
+        if (!this.isOpen) return;
+        await this.#receiveFailed(error);
+      }
+    }
+  }
+
+  #take(reply: Uint8Array): void {
+    const now = performance.now();
+    const { waitingSince = now } = this.#queue;
+    const irregularity = this.#queue.take(reply, now);
+    this.#longestMs = Math.max(this.#longestMs, now - waitingSince);
+    this.#await();
+    if (irregularity) this.#onIrregular(irregularity);
+  }
+
+  #takeStray(reply: Uint8Array, { hostname, port }: Deno.NetAddr): void {
+    const from: Address = { transport: "udp", hostname, port };
+    this.#stray ??= from;
+    const excerpt = reply.slice(0, EXCERPT_BYTES);
+    this.#onIrregular({ kind: "stray", reply: excerpt, from });
+  }
+
+  async #receiveFailed(error: unknown): Promise<void> {
+    const isRefusal = isReset(error) ||
+      error instanceof Deno.errors.ConnectionRefused;
+    // ICMP says that nobody is there, which not every system tells.
+    const cause = isRefusal
+      ? new Deno.errors.ConnectionRefused("connection refused")
+      : error;
+    const why = networkError("send", this.remoteAddr, cause);
+    this.#queue.giveUpUntil(performance.now(), () => why);
+    this.#await();
+    await sleep(FAILURE_PAUSE_MS, this.#signal);
+  }
+
+  /** Lets the deadline watch the oldest message. */
+  #await(): void {
+    this.#deadline.clear();
+    const { waitingSince } = this.#queue;
+    if (waitingSince !== undefined) {
+      this.#deadline.start(this.#timeoutMs, waitingSince);
+    }
+  }
+
+  #expired(): void {
+    const dueSince = performance.now() - this.#timeoutMs;
+    this.#queue.giveUpUntil(dueSince, () => this.#noReply());
+    this.#await();
+  }
+
+  #noReply(): unknown {
+    const address = this.remoteAddr;
+    const other = this.#stray
+      ? `; a datagram came from ${formatAddress(this.#stray)}`
+      : "";
+    const detail = "lost or filtered on the way there or back, " +
+      `or nobody is there: over UDP all look alike${other}`;
+    const message = `No reply from ${formatAddress(address)} ` +
+      `within ${this.#timeoutMs / 1000} s: ${detail}`;
+    return withFields(new Deno.errors.TimedOut(message), {
+      ...{ operation: "echo", address, reason: "timeout", detail },
+    });
+  }
+
+  #close(why: unknown): void {
+    if (!this.isOpen) return;
+    this.#closed = { why };
+    this.#signal?.removeEventListener("abort", this.#onAbort);
+    this.#deadline.stop();
+    this.#socket.close();
+    this.#queue.giveUpUntil(Infinity, () => why);
+  }
+}

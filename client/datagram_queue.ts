@@ -1,0 +1,241 @@
+/**
+ * The datagrams that are under way.
+ *
+ * @module
+ */
+
+import { Buffer } from "node:buffer";
+import type { Address } from "../net/address.ts";
+import { withFields } from "../net/errors.ts";
+import { fingerprint } from "../net/fingerprint.ts";
+import type { EchoResult } from "./api.ts";
+import { Comparison, EXCERPT_BYTES } from "./comparison.ts";
+import { MismatchError } from "./errors.ts";
+
+/**
+ * What may be wrong with a reply besides that it does not come: `duplicated` if it
+ * came before, `reordered` if one to a later message came before
+ * ({@link https://www.rfc-editor.org/rfc/rfc4737#section-3.3 | RFC 4737}), `late` if
+ * it came after its timeout, `corrupt` if it is no message's and no message waits
+ * for one, `stray` if it came from another address.
+ */
+export type IrregularKind =
+  | "duplicated"
+  | "reordered"
+  | "late"
+  | "corrupt"
+  | "stray";
+
+/** A datagram that came, and should not have, or not then. */
+export interface Irregularity {
+  /** What is wrong with it. */
+  readonly kind: IrregularKind;
+  /** How it begins: 64 bytes at most. */
+  readonly reply: Uint8Array;
+  /** How long ago its message was sent, in milliseconds, if it is `late`. */
+  readonly ageMs?: number;
+  /** The sender of one that is `stray`. */
+  readonly from?: Address;
+}
+
+/** A message whose reply is waited for. */
+interface Pending extends Omit<PromiseWithResolvers<EchoResult>, "promise"> {
+  readonly message: Uint8Array;
+  /** When it was sent, as `performance.now()`. */
+  readonly sentAt: number;
+  /** Its place in the order of sending. */
+  readonly order: number;
+  /** All that is known of messages with the same bytes. */
+  readonly twins: Twins;
+}
+
+/** Messages that have the same bytes, as far as a fingerprint tells. */
+interface Twins {
+  /** Those whose reply is waited for, the oldest first. */
+  readonly pending: Pending[];
+  /** How many were given up, and may get a late reply. */
+  lost: number;
+  /** When the last one was sent, as `performance.now()`. */
+  sentAt: number;
+}
+
+/** How many messages are remembered, to know a second or a late reply. */
+const MOST_REMEMBERED = 20_000;
+
+/** With how many waiting messages a damaged reply is compared. */
+const MOST_COMPARED = 1000;
+
+/** Keeps messages until their replies came, in any order. It knows no socket. */
+export class DatagramQueue {
+  readonly #server: Address;
+  /** By fingerprint, in the order of sending. */
+  readonly #known = new Map<number, Twins>();
+  /** The oldest first. */
+  readonly #pending = new Set<Pending>();
+  #sent = 0;
+  /** The latest message, in the order of sending, that a reply came to. */
+  #latest = 0;
+
+  /**
+   * Makes an empty queue.
+   *
+   * @param server The server's address, for errors.
+   */
+  constructor(server: Address) {
+    this.#server = server;
+  }
+
+  /** When the oldest message was sent whose reply is waited for, if there is one. */
+  get waitingSince(): number | undefined {
+    for (const { sentAt } of this.#pending) return sentAt;
+    return undefined;
+  }
+
+  /**
+   * Adds a message that is about to be sent.
+   *
+   * @param message The message, which is not copied.
+   * @param now The time, as `performance.now()`.
+   * @returns What settles when the message is settled, and a function that gives it
+   * up.
+   */
+  add(
+    message: Uint8Array,
+    now: number,
+  ): { result: Promise<EchoResult>; giveUp: (error: unknown) => void } {
+    const { promise, resolve, reject } = Promise.withResolvers<EchoResult>();
+    const key = fingerprint(message);
+    let twins = this.#known.get(key);
+    if (!twins) {
+      twins = { pending: [], lost: 0, sentAt: now };
+      this.#known.set(key, twins);
+      if (this.#known.size > MOST_REMEMBERED) this.#forgetOne();
+    }
+    twins.sentAt = now;
+    const pending: Pending = {
+      ...{ message, resolve, reject, twins },
+      ...{ sentAt: now, order: ++this.#sent },
+    };
+    twins.pending.push(pending);
+    this.#pending.add(pending);
+    const giveUp = (error: unknown) => this.#giveUp(pending, error);
+    return { result: promise, giveUp };
+  }
+
+  /**
+   * Takes a datagram of the server, and settles the message that it answers.
+   *
+   * @param reply The datagram, which is valid during the call alone.
+   * @param now The time, as `performance.now()`.
+   * @returns What is wrong with it, if it settles no message, or out of order.
+   */
+  take(reply: Uint8Array, now: number): Irregularity | undefined {
+    const twins = this.#known.get(fingerprint(reply));
+    const pending = twins?.pending[0];
+    if (pending) {
+      if (Buffer.compare(pending.message, reply) === 0) {
+        return this.#verify(pending, reply, now);
+      }
+      this.#settle(pending).reject(this.#mismatch(pending, reply));
+      return undefined;
+    }
+    if (!twins) return this.#takeDamaged(reply);
+    if (twins.lost === 0) return irregular("duplicated", reply);
+    twins.lost--;
+    return { ...irregular("late", reply), ageMs: now - twins.sentAt };
+  }
+
+  /**
+   * Gives up the messages that were sent before a moment.
+   *
+   * @param moment The moment, as `performance.now()`.
+   * @param errorOf Makes the error of a message of so many bytes.
+   */
+  giveUpUntil(moment: number, errorOf: (bytes: number) => unknown): void {
+    for (const pending of this.#pending) {
+      if (pending.sentAt > moment) return;
+      this.#giveUp(pending, errorOf(pending.message.length));
+    }
+  }
+
+  #giveUp(pending: Pending, error: unknown): void {
+    if (!this.#pending.has(pending)) return;
+    this.#settle(pending).reject(error);
+    pending.twins.lost++;
+  }
+
+  #verify(
+    pending: Pending,
+    reply: Uint8Array,
+    now: number,
+  ): Irregularity | undefined {
+    const { message, order, sentAt } = this.#settle(pending);
+    pending.resolve({ bytes: message.length, durationMs: now - sentAt });
+    const isReordered = order < this.#latest;
+    this.#latest = Math.max(this.#latest, order);
+    return isReordered ? irregular("reordered", reply) : undefined;
+  }
+
+  /** Takes a reply that is no message's: most likely that of the most similar one. */
+  #takeDamaged(reply: Uint8Array): Irregularity | undefined {
+    let likely: Pending | undefined;
+    let least = Infinity;
+    let compared = 0;
+    for (const pending of this.#pending) {
+      if (++compared > MOST_COMPARED) break;
+      const distance = distanceOf(pending.message, reply);
+      if (distance >= least) continue;
+      least = distance;
+      likely = pending;
+    }
+    if (!likely) return irregular("corrupt", reply);
+    this.#settle(likely).reject(this.#mismatch(likely, reply));
+    return undefined;
+  }
+
+  #settle(pending: Pending): Pending {
+    this.#pending.delete(pending);
+    const { pending: twins } = pending.twins;
+    twins.splice(twins.indexOf(pending), 1);
+    return pending;
+  }
+
+  /** Makes the error of a message that got another reply. */
+  #mismatch({ message }: Pending, reply: Uint8Array): Error {
+    const comparison = new Comparison();
+    comparison.expectMessage(message);
+    const difference = comparison.compare(reply);
+    if (difference) return new MismatchError(this.#server, difference);
+    const detail = `the reply has ${reply.length} of ${message.length} B`;
+    return withFields(new Error(`Wrong echo: ${detail}`), {
+      ...{ operation: "echo", address: this.#server },
+      ...{ reason: "mismatch", detail },
+    });
+  }
+
+  #forgetOne(): void {
+    let looked = 0;
+    for (const [key, { pending }] of this.#known) {
+      if (pending.length === 0) {
+        this.#known.delete(key);
+        return;
+      }
+      // Those before are waited for, and forgotten later.
+      if (++looked === MOST_COMPARED) return;
+    }
+  }
+}
+
+function irregular(kind: IrregularKind, reply: Uint8Array): Irregularity {
+  return { kind, reply: reply.slice(0, EXCERPT_BYTES) };
+}
+
+/** Counts the bytes at the beginning that differ; another length weighs more. */
+function distanceOf(message: Uint8Array, reply: Uint8Array): number {
+  const end = Math.min(message.length, reply.length, EXCERPT_BYTES);
+  let distance = message.length === reply.length ? 0 : EXCERPT_BYTES;
+  for (let at = 0; at < end; at++) {
+    if (message[at] !== reply[at]) distance++;
+  }
+  return distance;
+}

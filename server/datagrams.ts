@@ -1,0 +1,236 @@
+/**
+ * Sending datagrams back.
+ *
+ * @module
+ */
+
+import type { UdpAddress } from "../net/address.ts";
+import {
+  describeError,
+  isReset,
+  type NetworkError,
+  networkError,
+} from "../net/errors.ts";
+import type { Barrier } from "../net/fairness.ts";
+import { sleep } from "../net/time.ts";
+import {
+  type DropReason,
+  LoopLimit,
+  networkOf,
+  RateLimit,
+  refusal,
+} from "./datagram_limits.ts";
+import type { DatagramStats } from "./api.ts";
+import type { Peer } from "./datagram_peers.ts";
+import { untilQueueIsEmpty } from "./queue.ts";
+
+/** More than any datagram has: what is longer than a buffer is cut off in silence. */
+const BUFFER_BYTES = 65_536;
+
+/** How many datagrams a second one address gets by default. */
+export const DEFAULT_UDP_RATE = 1000;
+
+/** Addresses of the machine itself, at which nobody else can send. */
+const LOOPBACK = /^127\.|^::1$/;
+
+/** The pause after a receive that failed, in milliseconds: it must not spin. */
+const FAILURE_PAUSE_MS = 20;
+
+/**
+ * Opens a socket for datagrams.
+ *
+ * @param address Where it receives.
+ * @returns The socket.
+ * @throws {NetworkError} If it cannot listen there.
+ */
+export function listenUdp(address: UdpAddress): Deno.DatagramConn {
+  const { hostname, port } = address;
+  try {
+    return Deno.listenDatagram({ transport: "udp", hostname, port });
+  } catch (error) {
+    throw networkError("listen", address, error);
+  }
+}
+
+/** What {@linkcode DatagramEcho} needs of its server. */
+export interface DatagramOptions {
+  /**
+   * How many datagrams a second one address gets at most.
+   *
+   * @default {1000, and no limit on a loopback address}
+   */
+  readonly ratePerSecond?: number | undefined;
+  /** Whether it stops after the first datagram that it answered. */
+  readonly once: boolean;
+  /** Where it waits for connections after a datagram. */
+  readonly barrier: Barrier;
+  /**
+   * Takes note of a datagram, before it is sent back.
+   *
+   * @param remote The sender.
+   * @param bytes What it sent, which is valid during the call alone.
+   * @returns Where it is counted besides, if anywhere.
+   */
+  onDatagram(
+    remote: Deno.NetAddr,
+    bytes: Uint8Array<ArrayBuffer>,
+  ): Peer | undefined;
+  /** Takes note of a datagram that is not answered. */
+  onDrop(drop: Drop): void;
+  /** Takes note that the socket could not receive. */
+  onFailure(error: NetworkError): void;
+}
+
+/** A datagram that is not answered. */
+export interface Drop {
+  /** The sender. */
+  readonly remote: Deno.NetAddr;
+  /** Why it is not answered. */
+  readonly reason: DropReason;
+  /** Why its reply could not be sent, in words, where the reason is `failed`. */
+  readonly detail?: string;
+}
+
+/** A socket with the two methods that Deno's types leave out. */
+type DatagramSocket = Deno.DatagramConn & Pick<Deno.Conn, "ref" | "unref">;
+
+/** Sends datagrams back, whatever fails, until it is stopped. */
+export class DatagramEcho {
+  readonly #socket: DatagramSocket;
+  readonly #options: DatagramOptions;
+  readonly #address: UdpAddress;
+  readonly #rate: RateLimit | undefined;
+  readonly #loops: LoopLimit | undefined;
+  readonly #stopped = new AbortController();
+  readonly #dropped: Partial<Record<DropReason, number>> = {};
+  #received = 0;
+  #datagrams = 0;
+  #bytes = 0;
+
+  /**
+   * Makes an echo, which does nothing before {@linkcode DatagramEcho.run}.
+   *
+   * @param socket The socket, which the echo closes when it is stopped.
+   * @param options What it needs of its server.
+   */
+  constructor(socket: Deno.DatagramConn, options: DatagramOptions) {
+    const { hostname, port } = socket.addr as Deno.NetAddr;
+    this.#socket = socket as DatagramSocket;
+    this.#options = options;
+    this.#address = { transport: "udp", hostname, port };
+    const { ratePerSecond } = options;
+    if (ratePerSecond !== undefined) this.#rate = new RateLimit(ratePerSecond);
+    // Nobody from outside can send to a loopback address. But two echo servers there
+    // may go on with one datagram for ever.
+    else if (LOOPBACK.test(hostname)) this.#loops = new LoopLimit();
+    else this.#rate = new RateLimit(DEFAULT_UDP_RATE);
+  }
+
+  /** Totals up to now. */
+  get stats(): DatagramStats {
+    return {
+      datagrams: this.#datagrams,
+      bytes: this.#bytes,
+      dropped: { ...this.#dropped },
+    };
+  }
+
+  /** Answers until {@linkcode DatagramEcho.stop} is called. */
+  async run(): Promise<void> {
+    const { signal } = this.#stopped;
+    const { barrier, once } = this.#options;
+    const buffer = new Uint8Array(BUFFER_BYTES);
+    while (!signal.aborted) {
+      try {
+        const [received, remote] = await this.#socket.receive(buffer);
+        const bytes = received as Uint8Array<ArrayBuffer>;
+        this.#received++;
+        const isAnswered = await this.#answer(bytes, remote as Deno.NetAddr);
+        if (isAnswered && once) this.stop();
+        if (barrier.addRead(bytes.length)) await barrier.pass();
+      } catch (error) {
+        if (signal.aborted) return;
+        // Windows tells a receive that an earlier reply found nobody.
+        if (!isReset(error)) this.#fail(error);
+        await sleep(FAILURE_PAUSE_MS, signal);
+      }
+    }
+  }
+
+  /** Answers what is in the socket's queue already, then stops. */
+  async answerQueue(): Promise<void> {
+    await untilQueueIsEmpty(() => this.#received, this.#stopped.signal);
+    this.stop();
+  }
+
+  /** Closes the socket. */
+  stop(): void {
+    if (this.#stopped.signal.aborted) return;
+    this.#stopped.abort();
+    this.#socket.close();
+  }
+
+  /** Keeps the process alive while the socket is open. */
+  ref(): void {
+    this.#socket.ref();
+  }
+
+  /** Lets the process end while the socket is open. */
+  unref(): void {
+    this.#socket.unref();
+  }
+
+  /** Sends a datagram back, and returns whether that was possible and allowed. */
+  async #answer(
+    bytes: Uint8Array<ArrayBuffer>,
+    remote: Deno.NetAddr,
+  ): Promise<boolean> {
+    const reason = this.#refusal(bytes, remote);
+    if (reason) {
+      this.#drop({ remote, reason });
+      return false;
+    }
+    const peer = this.#options.onDatagram(remote, bytes);
+    try {
+      await this.#socket.send(bytes, remote);
+    } catch (error) {
+      if (this.#stopped.signal.aborted) return false;
+      this.#drop({ remote, reason: "failed", detail: describeError(error) });
+      return false;
+    }
+    this.#datagrams++;
+    this.#bytes += bytes.length;
+    if (peer) {
+      peer.datagrams++;
+      peer.bytes += bytes.length;
+      peer.lastAt = performance.now();
+    }
+    return true;
+  }
+
+  #refusal(
+    bytes: Uint8Array,
+    remote: Deno.NetAddr,
+  ): DropReason | undefined {
+    const { hostname, port } = remote;
+    const reason = refusal(remote, this.#address.port);
+    if (reason) return reason;
+    if (this.#rate) {
+      const isWithin = this.#rate.take(networkOf(hostname), performance.now());
+      return isWithin ? undefined : "rate";
+    }
+    const sender = `${hostname} ${port}`;
+    const isWithin = this.#loops!.take(sender, bytes, performance.now());
+    return isWithin ? undefined : "loop";
+  }
+
+  #drop(drop: Drop): void {
+    const { reason } = drop;
+    this.#dropped[reason] = (this.#dropped[reason] ?? 0) + 1;
+    this.#options.onDrop(drop);
+  }
+
+  #fail(cause: unknown): void {
+    this.#options.onFailure(networkError("receive", this.#address, cause));
+  }
+}

@@ -1,0 +1,52 @@
+/**
+ * Opening the sockets of a server.
+ *
+ * @module
+ */
+
+import type { TcpAddress } from "../net/address.ts";
+import { isNetworkError } from "../net/errors.ts";
+import { listen } from "./accepting.ts";
+import type { ServeOptions } from "./api.ts";
+import { listenUdp } from "./datagrams.ts";
+
+/** How often a port is tried that is free for TCP and may be for UDP. */
+const ATTEMPTS = 100;
+
+/** The sockets of a server. */
+export interface Sockets {
+  /** Where connections come in. */
+  readonly listener: Deno.TcpListener;
+  /** Where datagrams come in, if the server takes any. */
+  readonly socket: Deno.DatagramConn | undefined;
+}
+
+/**
+ * Listens on an address, for datagrams on the same port if they are asked for.
+ *
+ * @param address The address; port 0 takes one that is free for both.
+ * @param options Whether it is for datagrams, too, and whether others share the port.
+ * @returns The sockets.
+ * @throws {NetworkError} If it cannot listen there.
+ */
+export function listenOn(
+  address: TcpAddress,
+  { udp = false, reusePort = false }: Pick<ServeOptions, "udp" | "reusePort">,
+): Sockets {
+  for (let attempt = 1;; attempt++) {
+    const listener = listen(address, reusePort);
+    try {
+      // A name may have several addresses: both sockets have the same one.
+      const { hostname, port } = listener.addr;
+      const socket = udp
+        ? listenUdp({ transport: "udp", hostname, port })
+        : undefined;
+      return { listener, socket };
+    } catch (error) {
+      listener.close();
+      const isTaken = isNetworkError(error) &&
+        error.reason === "address_in_use";
+      if (address.port !== 0 || !isTaken || attempt === ATTEMPTS) throw error;
+    }
+  }
+}
