@@ -23,6 +23,20 @@ export interface RunnableContest extends Contest {
   readonly entrants: ReadonlyMap<string, () => Promise<Entrant>>;
 }
 
+/** How long and how often everything is measured. */
+export interface Plan {
+  /** How often all contests are held. */
+  readonly rounds: number;
+  /** How long a round loads each server, in milliseconds. */
+  readonly timeMs: number;
+  /**
+   * The parts of a round in which the entrants take turns. Other work of the
+   * machine comes and goes within a second: entrants that are compared should be
+   * disturbed by the same.
+   */
+  readonly turns: number;
+}
+
 /** An entrant that could not be measured in a contest. */
 export interface Failure {
   /** The entrant's name. */

@@ -10,13 +10,21 @@ export interface Sample {
   readonly value: number;
   /** The latencies, for round trips alone. */
   readonly latencyMs?: Latency;
+  /** How many datagrams did not come back in time, for datagrams alone. */
+  readonly lost?: number;
 }
 
 /** Percentiles of the latency, in milliseconds. */
 export type Latency = Readonly<Record<"p50" | "p99" | "p99_9" | "max", number>>;
 
 /** The tables, in the order in which they are printed. */
-export const TABLES = ["servers", "latency", "clients", "startup"] as const;
+export const TABLES = [
+  "servers",
+  "latency",
+  "datagrams",
+  "clients",
+  "startup",
+] as const;
 
 /** The name of a table. */
 export type TableName = typeof TABLES[number];
@@ -187,14 +195,18 @@ export function valueTable(
  *
  * @param results What came of the contests.
  * @param name The name of the table.
- * @returns The table in Markdown: medians over the turns, in milliseconds.
+ * @returns The table in Markdown: medians over the turns, in milliseconds, and how
+ * many datagrams were lost in all turns together if any samples count that.
  */
 export function latencyTable(
   results: readonly Result[],
   name: TableName,
 ): string {
-  const rows = results
-    .filter(({ contest }) => contest.table === name)
+  const shown = results.filter(({ contest }) => contest.table === name);
+  const countsLost = shown.some(({ samples }) =>
+    [...samples.values()].flat().some(({ lost }) => lost !== undefined)
+  );
+  const rows = shown
     .flatMap(({ contest, samples }) =>
       [...samples].map(([entrant, taken]) => {
         const median = (value: (sample: Sample) => number | undefined) =>
@@ -206,11 +218,16 @@ export function latencyTable(
           median((s) => s.latencyMs?.p99),
           median((s) => s.latencyMs?.p99_9),
           median((s) => s.latencyMs?.max),
+          ...(countsLost ? [totalLost(taken).toLocaleString("en-US")] : []),
         ];
       })
     );
   const head = ["", "rate", "p50 ms", "p99 ms", "p99.9 ms", "max ms"];
-  return table([head, ...rows]);
+  return table([[...head, ...(countsLost ? ["lost"] : [])], ...rows]);
+}
+
+function totalLost(samples: readonly Sample[]): number {
+  return samples.reduce((total, { lost = 0 }) => total + lost, 0);
 }
 
 /**

@@ -126,6 +126,23 @@ describe("latencyTable()", () => {
   });
 });
 
+describe("latencyTable() of datagrams", () => {
+  it("has how many were lost in all turns", () => {
+    const latencyMs = { p50: 1, p99: 1, p99_9: 1, max: 1 };
+    const samples = [1200, 0, 34].map((lost) => ({
+      ...{ value: 1000, latencyMs, lost },
+    }));
+    const text = latencyTable(
+      [{ contest: speed, samples: new Map([["us", samples]]) }],
+      "servers",
+    );
+    assertEquals(
+      text.split("\n").map((line) => line.split("|").at(-2)?.trim()),
+      ["lost", "----:", "1,234"],
+    );
+  });
+});
+
 describe("targetTable()", () => {
   it("says which targets were met", () => {
     const results = [resultOf(speed, { us: [120], them: [100] })];

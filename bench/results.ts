@@ -28,8 +28,18 @@ export interface Comparison {
 const HEADINGS: Record<TableName, string> = {
   servers: "Servers",
   latency: "Latencies",
+  datagrams: "Datagrams",
   clients: "Clients",
   startup: "Startup",
+};
+
+/** What the section of each table has. */
+const SECTIONS: Record<TableName, readonly typeof valueTable[]> = {
+  servers: [valueTable],
+  latency: [latencyTable],
+  datagrams: [valueTable, latencyTable],
+  clients: [valueTable],
+  startup: [valueTable],
 };
 
 /**
@@ -47,8 +57,8 @@ export function renderTables(
   return [
     caption.map((line) => `- ${line}`).join("\n"),
     ...measured.map((name) => {
-      const render = name === "latency" ? latencyTable : valueTable;
-      return `## ${HEADINGS[name]}\n\n${render(results, name)}`;
+      const tables = SECTIONS[name].map((render) => render(results, name));
+      return [`## ${HEADINGS[name]}`, ...tables].join("\n\n");
     }),
     ...(outcomes.length > 0 ? [`## Ratios\n\n${targetTable(outcomes)}`] : []),
   ].join("\n\n");
