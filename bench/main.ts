@@ -17,7 +17,8 @@ import { Processes } from "./process.ts";
 import { judge } from "./report.ts";
 import { type Comparison, renderResults, renderTables } from "./results.ts";
 import { quickly, select } from "./selection.ts";
-import { isOurs } from "./servers.ts";
+import { isFloor, isOurs } from "./servers.ts";
+import { worstFirst } from "./standings.ts";
 
 const CHART = "results.svg";
 
@@ -76,7 +77,8 @@ async function compare(
     ...TARGETS,
     ...(added ? comparisonsWithOurs(contests, added) : []),
   ]);
-  return { comparison: { caption, results, outcomes }, failures };
+  const standings = worstFirst(results, { isOurs, isFloor });
+  return { comparison: { caption, results, standings, outcomes }, failures };
 }
 
 async function save(folder: string, comparison: Comparison): Promise<void> {

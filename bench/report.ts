@@ -120,8 +120,32 @@ export function judge(
   });
 }
 
-/** Renders rows as a Markdown table whose first column is aligned to the left. */
-function table(rows: readonly (readonly string[])[]): string {
+/**
+ * Orders outcomes by how far they are from their targets.
+ *
+ * @param outcomes The outcomes.
+ * @returns Those farthest below their targets first, those without a ratio to reach
+ * last.
+ */
+export function worstOutcomesFirst(outcomes: readonly Outcome[]): Outcome[] {
+  const margin = ({ median, ratio, lessIsBetter }: Outcome) => {
+    if (ratio === undefined) return Infinity;
+    return lessIsBetter ? ratio / median : median / ratio;
+  };
+  return [...outcomes].sort((a, b) =>
+    // Two infinite margins have no difference that is a number.
+    margin(a) === margin(b) ? 0 : margin(a) - margin(b)
+  );
+}
+
+/**
+ * Renders rows as a Markdown table.
+ *
+ * @param rows The rows, the head first, each with as many cells.
+ * @returns The table; its first column is aligned to the left, the others to the
+ * right.
+ */
+export function table(rows: readonly (readonly string[])[]): string {
   const widths = rows[0]!.map((_, column) =>
     Math.max(3, ...rows.map((row) => [...row[column]!].length))
   );
@@ -141,13 +165,13 @@ function table(rows: readonly (readonly string[])[]): string {
 }
 
 /**
- * Renders a number to three digits or more.
+ * Renders a number to two digits or more.
  *
  * @param value The number.
- * @returns For example `1.16`, `72.0` or `35,788`.
+ * @returns For example `0.012`, `1.16`, `72.0` or `35,788`.
  */
 export function formatNumber(value: number): string {
-  const digits = value < 10 ? 2 : value < 100 ? 1 : 0;
+  const digits = value < 0.1 ? 3 : value < 10 ? 2 : value < 100 ? 1 : 0;
   return value.toLocaleString("en-US", {
     minimumFractionDigits: digits,
     maximumFractionDigits: digits,

@@ -1,12 +1,14 @@
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import {
+  formatNumber,
   judge,
   latencyTable,
   type Result,
   spreadOf,
   targetTable,
   valueTable,
+  worstOutcomesFirst,
 } from "./report.ts";
 
 const speed = {
@@ -31,6 +33,15 @@ function resultOf(
   );
   return { contest, samples: new Map(samples) };
 }
+
+describe("formatNumber()", () => {
+  it("keeps two digits or more", () => {
+    assertEquals(
+      [0.0123, 0.126, 1.162, 72, 35788.4].map(formatNumber),
+      ["0.012", "0.13", "1.16", "72.0", "35,788"],
+    );
+  });
+});
 
 describe("spreadOf()", () => {
   it("finds the quartiles, between two values where none is there", () => {
@@ -86,6 +97,33 @@ describe("judge()", () => {
     assertEquals(judge(results, [target]), [
       { ...target, low: 1.5, median: 1.5, high: 1.5, lessIsBetter: false },
     ]);
+  });
+});
+
+describe("worstOutcomesFirst()", () => {
+  it("begins with the farthest below its target, and ends without one", () => {
+    const results = [
+      resultOf(speed, { us: [90], them: [100] }),
+      resultOf(size, { us: [12], them: [10] }),
+    ];
+    const ours = { entrant: "us", beside: "them" };
+    const outcomes = judge(results, [
+      { ...ours, contest: "speed" },
+      { ...ours, contest: "speed", ratio: 0.9 },
+      { ...ours, contest: "size" },
+      { ...ours, contest: "size", ratio: 1 },
+      { ...ours, contest: "speed", ratio: 1 },
+    ]);
+    assertEquals(
+      worstOutcomesFirst(outcomes).map((it) => [it.contest, it.ratio]),
+      [
+        ["size", 1],
+        ["speed", 1],
+        ["speed", 0.9],
+        ["speed", undefined],
+        ["size", undefined],
+      ],
+    );
   });
 });
 

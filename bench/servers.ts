@@ -60,6 +60,16 @@ export function isOurs(name: string): boolean {
   return /^(\.\/)?echo( serve| send|$)|^deno run$/.test(name);
 }
 
+/**
+ * Tells the servers that only show what the kernel allows.
+ *
+ * @param name A name from the tables.
+ * @returns Whether it is one of them.
+ */
+export function isFloor(name: string): boolean {
+  return /^C .* loop$/.test(name);
+}
+
 /** A server, and whether this machine has what it needs: by default it does. */
 export type Candidate = Server & { readonly isHere?: boolean };
 
