@@ -20,6 +20,8 @@ import type { Server } from "./servers.ts";
 /** A load, the same for all servers. */
 interface Load extends Contest {
   readonly transport: Transport;
+  /** Whether a quick run has it. */
+  readonly isQuick?: boolean;
   readonly kind: "roundtrips" | "streams" | "asker" | "connections" | "idle";
   readonly connections: number;
   readonly bytes: number;
@@ -45,13 +47,20 @@ const DATAGRAMS = {
 
 const LOADS: readonly Load[] = [
   { ...SERVERS, ...ROUND_TRIPS, name: "1 × 64 B", connections: 1 },
-  { ...SERVERS, ...ROUND_TRIPS, name: "50 × 64 B", connections: 50 },
+  {
+    ...SERVERS,
+    ...ROUND_TRIPS,
+    name: "50 × 64 B",
+    connections: 50,
+    isQuick: true,
+  },
   {
     ...SERVERS,
     ...ROUND_TRIPS,
     name: "500 × 512 B",
     connections: 500,
     bytes: 512,
+    isQuick: true,
   },
   {
     ...SERVERS,
@@ -59,6 +68,7 @@ const LOADS: readonly Load[] = [
     unit: "MiB/s",
     kind: "streams",
     connections: 4,
+    isQuick: true,
   },
   {
     ...SERVERS,
@@ -66,6 +76,7 @@ const LOADS: readonly Load[] = [
     unit: "connections/s",
     kind: "connections",
     connections: 50,
+    isQuick: true,
   },
   {
     ...SERVERS,
@@ -88,7 +99,7 @@ const LOADS: readonly Load[] = [
     connections,
   })),
   { ...DATAGRAMS, name: "UDP 1 × 64 B", connections: 1 },
-  { ...DATAGRAMS, name: "UDP 50 × 64 B", connections: 50 },
+  { ...DATAGRAMS, name: "UDP 50 × 64 B", connections: 50, isQuick: true },
   {
     ...DATAGRAMS,
     name: "UDP 50 × 1,400 B",

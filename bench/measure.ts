@@ -19,6 +19,8 @@ export interface Entrant extends AsyncDisposable {
 export interface RunnableContest extends Contest {
   /** How often each entrant is measured in a round, in turn with the others. */
   readonly turns: number;
+  /** Whether a quick run has it. */
+  readonly isQuick?: boolean;
   /** Makes each entrant ready, by the entrant's name. */
   readonly entrants: ReadonlyMap<string, () => Promise<Entrant>>;
 }

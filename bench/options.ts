@@ -20,7 +20,8 @@ const QUICK: Plan = { rounds: 3, timeMs: 1200, turns: 12 };
 /** The flags of the benchmark. */
 export const FLAGS = {
   quick: switchFlag(
-    "only what has a target and is measured in turns: about three minutes",
+    "the main contests alone, with the entrants that have targets, in more and " +
+      "shorter turns: about three minutes",
   ),
   rounds: {
     value: "N",

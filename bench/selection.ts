@@ -17,8 +17,8 @@ export interface Selection {
 }
 
 /**
- * Keeps what a quick run needs: contests that are measured in several turns, and of
- * them the entrants that some target compares.
+ * Keeps what a quick run has: its contests, and of them the entrants that some target
+ * compares.
  *
  * @param all The contests.
  * @param targets The targets.
@@ -35,11 +35,13 @@ export function quickly(
       .filter((target) => target.contest === contest)
       .flatMap(({ entrant, beside }) => [entrant, beside]);
   return all
-    .filter(({ turns }) => turns > 1)
+    .filter(({ isQuick }) => isQuick)
     .map((contest) => {
       const names = new Set(compared(contest.name));
-      if (added !== undefined && names.size > 0) names.add(added);
-      return keepEntrants(contest, (name) => names.has(name));
+      return keepEntrants(
+        contest,
+        (name) => names.has(name) || name === added,
+      );
     })
     .filter(({ entrants }) => entrants.size > 0);
 }

@@ -32,7 +32,7 @@ function names(selection: Partial<Selection>, added?: string) {
 
 describe("quickly()", () => {
   const all = ALL.map((contest) =>
-    contest.name === "start" ? contest : { ...contest, turns: 2 }
+    contest.name === "start" ? contest : { ...contest, isQuick: true }
   );
   const targets = ["speed", "start"].map((contest) => ({
     ...{ contest, entrant: "echo", beside: "deno run" },
@@ -42,12 +42,12 @@ describe("quickly()", () => {
       [name, ...entrants.keys()].join(": ")
     );
 
-  it("keeps what targets compare, in contests of several turns", () => {
+  it("keeps what targets compare, in the contests of a quick run", () => {
     assertEquals(namesOf(), ["speed: echo"]);
   });
 
   it("keeps the entrant that was added, beside what targets compare", () => {
-    assertEquals(namesOf("other"), ["speed: echo: other"]);
+    assertEquals(namesOf("other"), ["speed: echo: other", "waits: other"]);
   });
 });
 
