@@ -13,7 +13,7 @@ import {
   PATIENCE_MS,
   type Processes,
 } from "./process.ts";
-import type { Contest, Latency } from "./report.ts";
+import type { Contest, Datagrams, Latency } from "./report.ts";
 import { startServer, type Transport } from "./running_server.ts";
 import type { Server } from "./servers.ts";
 
@@ -207,8 +207,8 @@ interface LoadResult {
   readonly rate: number;
   /** The latencies, for round trips and for the one that asks. */
   readonly latencyMs?: Latency;
-  /** How many datagrams did not come back in time. */
-  readonly lost?: number;
+  /** The datagrams that did not come back in time, for datagrams alone. */
+  readonly datagrams?: Datagrams;
 }
 
 /**
@@ -242,12 +242,12 @@ async function runLoad(
       await child.stdin.close();
     }
     await checkSuccess(child, line);
-    const { rate, latencyMs, lost, wrong = 0 } = JSON.parse(text);
+    const { rate, latencyMs, lost, late, wrong = 0 } = JSON.parse(text);
     if (wrong > 0) throw new Error(`${line.join(" ")}: ${wrong} wrong replies`);
     return {
       rate,
       ...(latencyMs && { latencyMs }),
-      ...(lost !== undefined && { lost }),
+      ...(lost !== undefined && { datagrams: { lost, late } }),
     };
   });
 }

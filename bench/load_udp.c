@@ -6,12 +6,12 @@
 // compares it, and sends the next one. The line has the verified round trips a
 // second, their latencies in milliseconds, and three counts:
 //
-// lost     no reply came within LOST_AFTER_SECONDS; the socket sends the next one
-// late     a right reply came after its datagram had been counted as lost, or it
-//          came a second time
-// wrong    a reply of another length, with another byte, or with the number of
-//          another socket or of a datagram that was not sent yet; the socket goes on
-//          waiting for the right one
+// lost     no reply came within LOST_AFTER_SECONDS, nor later; the socket sent the
+//          next datagram
+// late     the reply came after that, while the socket waited for another one
+// wrong    a reply of another length, with another byte, with the number of another
+//          socket or of a datagram that was not sent yet, or a second reply to the
+//          same datagram; the socket goes on waiting for the right one
 //
 // A datagram begins with the number of its socket and its own number, four bytes
 // each. The bytes after them depend on the datagram's number.
@@ -21,13 +21,16 @@
 #include "load_common.h"
 #include <stdint.h>
 
-enum { HEAD_BYTES = 8, MOST_BYTES = 65507, PATTERNS = 256 };
+enum { HEAD_BYTES = 8, MOST_BYTES = 65507, PATTERNS = 256, REMEMBERED = 64 };
 
 static const double LOST_AFTER_SECONDS = 0.2, LOOK_EVERY_SECONDS = 0.01;
 
 typedef struct {
   int fd;
   uint32_t socket, number;
+  // Which of the REMEMBERED datagrams before this one were given up and did not come
+  // since: the lowest bit is the latest one.
+  uint64_t given_up;
   double sent_at;
 } Asker;
 
@@ -40,7 +43,8 @@ static const char *pattern_of(uint32_t number) {
   return pattern + number % PATTERNS;
 }
 
-static void send_next(Asker *asker) {
+static void send_next(Asker *asker, int is_given_up) {
+  asker->given_up = asker->given_up << 1 | is_given_up;
   uint32_t head[] = {asker->socket, ++asker->number};
   memcpy(outbox, head, HEAD_BYTES);
   memcpy(outbox + HEAD_BYTES, pattern_of(asker->number), bytes - HEAD_BYTES);
@@ -49,7 +53,17 @@ static void send_next(Asker *asker) {
   if (sent != (ssize_t)bytes) fail("send: %s", strerror(errno));
 }
 
-static Reply receive_reply(const Asker *asker) {
+// Returns whether NUMBER was given up. It is not, from now on.
+static int take_given_up(Asker *asker, uint32_t number) {
+  uint32_t age = asker->number - number;
+  if (age > REMEMBERED) return 0;
+  uint64_t bit = (uint64_t)1 << (age - 1);
+  int was_given_up = (asker->given_up & bit) != 0;
+  asker->given_up &= ~bit;
+  return was_given_up;
+}
+
+static Reply receive_reply(Asker *asker) {
   ssize_t length = recv(asker->fd, inbox, sizeof inbox, MSG_DONTWAIT);
   if (length < 0 && errno == EAGAIN) return NOTHING;
   // A socket that is connected learns from ICMP that nothing is on the port.
@@ -61,7 +75,8 @@ static Reply receive_reply(const Asker *asker) {
       number > asker->number ||
       memcmp(inbox + HEAD_BYTES, pattern_of(number), bytes - HEAD_BYTES))
     return WRONG;
-  return number == asker->number ? RIGHT : LATE;
+  if (number == asker->number) return RIGHT;
+  return take_given_up(asker, number) ? LATE : WRONG;
 }
 
 static Asker *open_askers(int poller, int count, int port) {
@@ -102,7 +117,7 @@ int main(int count, char **values) {
   long done = 0, lost = 0, late = 0, wrong = 0;
   int is_warm = 0;
   struct epoll_event events[MOST_EVENTS];
-  for (int i = 0; i < sockets; i++) send_next(&all[i]);
+  for (int i = 0; i < sockets; i++) send_next(&all[i], 0);
   // On a busy machine nothing may come back in a short time: that is slow, and no
   // failure yet.
   while ((now = seconds_now()) < end || !is_warm || !done) {
@@ -120,13 +135,16 @@ int main(int count, char **values) {
     for (int i = 0; i < ready; i++) {
       Asker *asker = events[i].data.ptr;
       Reply reply = receive_reply(asker);
-      late += reply == LATE;
       wrong += reply == WRONG;
+      if (reply == LATE) {
+        late++;
+        lost--;
+      }
       if (reply == RIGHT) {
         last = now;
         done++;
         add_latency(seconds_now() - asker->sent_at);
-        send_next(asker);
+        send_next(asker, 0);
       }
     }
     if (now - looked_at < LOOK_EVERY_SECONDS) continue;
@@ -134,7 +152,7 @@ int main(int count, char **values) {
     for (int i = 0; i < sockets; i++) {
       if (now - all[i].sent_at < LOST_AFTER_SECONDS) continue;
       lost++;
-      send_next(&all[i]);
+      send_next(&all[i], 1);
     }
   }
   // A datagram that is still under way may have waited the longest.

@@ -10,8 +10,16 @@ export interface Sample {
   readonly value: number;
   /** The latencies, for round trips alone. */
   readonly latencyMs?: Latency;
-  /** How many datagrams did not come back in time, for datagrams alone. */
-  readonly lost?: number;
+  /** What became of datagrams, for datagrams alone. */
+  readonly datagrams?: Datagrams;
+}
+
+/** The datagrams that did not come back in time. */
+export interface Datagrams {
+  /** How many never came back. */
+  readonly lost: number;
+  /** How many came back after they had been given up. */
+  readonly late: number;
 }
 
 /** Percentiles of the latency, in milliseconds. */
@@ -220,15 +228,15 @@ export function valueTable(
  * @param results What came of the contests.
  * @param name The name of the table.
  * @returns The table in Markdown: medians over the turns, in milliseconds, and how
- * many datagrams were lost in all turns together if any samples count that.
+ * many datagrams were lost and late in all turns together, if there are datagrams.
  */
 export function latencyTable(
   results: readonly Result[],
   name: TableName,
 ): string {
   const shown = results.filter(({ contest }) => contest.table === name);
-  const countsLost = shown.some(({ samples }) =>
-    [...samples.values()].flat().some(({ lost }) => lost !== undefined)
+  const hasDatagrams = shown.some(({ samples }) =>
+    [...samples.values()].flat().some(({ datagrams }) => datagrams)
   );
   const rows = shown
     .flatMap(({ contest, samples }) =>
@@ -242,16 +250,18 @@ export function latencyTable(
           median((s) => s.latencyMs?.p99),
           median((s) => s.latencyMs?.p99_9),
           median((s) => s.latencyMs?.max),
-          ...(countsLost ? [totalLost(taken).toLocaleString("en-US")] : []),
+          ...(hasDatagrams ? [total(taken, "lost"), total(taken, "late")] : []),
         ];
       })
     );
   const head = ["", "rate", "p50 ms", "p99 ms", "p99.9 ms", "max ms"];
-  return table([[...head, ...(countsLost ? ["lost"] : [])], ...rows]);
+  return table([[...head, ...(hasDatagrams ? ["lost", "late"] : [])], ...rows]);
 }
 
-function totalLost(samples: readonly Sample[]): number {
-  return samples.reduce((total, { lost = 0 }) => total + lost, 0);
+function total(samples: readonly Sample[], count: keyof Datagrams): string {
+  return samples
+    .reduce((sum, { datagrams }) => sum + (datagrams?.[count] ?? 0), 0)
+    .toLocaleString("en-US");
 }
 
 /**

@@ -165,18 +165,18 @@ describe("latencyTable()", () => {
 });
 
 describe("latencyTable() of datagrams", () => {
-  it("has how many were lost in all turns", () => {
+  it("has how many were lost and late in all turns", () => {
     const latencyMs = { p50: 1, p99: 1, p99_9: 1, max: 1 };
     const samples = [1200, 0, 34].map((lost) => ({
-      ...{ value: 1000, latencyMs, lost },
+      ...{ value: 1000, latencyMs, datagrams: { lost, late: 1 } },
     }));
     const text = latencyTable(
       [{ contest: speed, samples: new Map([["us", samples]]) }],
       "servers",
     );
     assertEquals(
-      text.split("\n").map((line) => line.split("|").at(-2)?.trim()),
-      ["lost", "----:", "1,234"],
+      text.split("\n").map((line) => line.split("|").slice(-3, -1)),
+      [["  lost ", " late "], [" ----: ", " ---: "], [" 1,234 ", "    3 "]],
     );
   });
 });
