@@ -10,13 +10,29 @@ export interface Sample {
   readonly value: number;
   /** The latencies, for round trips alone. */
   readonly latencyMs?: Latency;
+  /** What became of datagrams, for datagrams alone. */
+  readonly datagrams?: Datagrams;
+}
+
+/** The datagrams that did not come back in time. */
+export interface Datagrams {
+  /** How many never came back. */
+  readonly lost: number;
+  /** How many came back after they had been given up. */
+  readonly late: number;
 }
 
 /** Percentiles of the latency, in milliseconds. */
 export type Latency = Readonly<Record<"p50" | "p99" | "p99_9" | "max", number>>;
 
 /** The tables, in the order in which they are printed. */
-export const TABLES = ["servers", "latency", "clients", "startup"] as const;
+export const TABLES = [
+  "servers",
+  "latency",
+  "datagrams",
+  "clients",
+  "startup",
+] as const;
 
 /** The name of a table. */
 export type TableName = typeof TABLES[number];
@@ -112,8 +128,32 @@ export function judge(
   });
 }
 
-/** Renders rows as a Markdown table whose first column is aligned to the left. */
-function table(rows: readonly (readonly string[])[]): string {
+/**
+ * Orders outcomes by how far they are from their targets.
+ *
+ * @param outcomes The outcomes.
+ * @returns Those farthest below their targets first, those without a ratio to reach
+ * last.
+ */
+export function worstOutcomesFirst(outcomes: readonly Outcome[]): Outcome[] {
+  const margin = ({ median, ratio, lessIsBetter }: Outcome) => {
+    if (ratio === undefined) return Infinity;
+    return lessIsBetter ? ratio / median : median / ratio;
+  };
+  return [...outcomes].sort((a, b) =>
+    // Two infinite margins have no difference that is a number.
+    margin(a) === margin(b) ? 0 : margin(a) - margin(b)
+  );
+}
+
+/**
+ * Renders rows as a Markdown table.
+ *
+ * @param rows The rows, the head first, each with as many cells.
+ * @returns The table; its first column is aligned to the left, the others to the
+ * right.
+ */
+export function table(rows: readonly (readonly string[])[]): string {
   const widths = rows[0]!.map((_, column) =>
     Math.max(3, ...rows.map((row) => [...row[column]!].length))
   );
@@ -133,13 +173,13 @@ function table(rows: readonly (readonly string[])[]): string {
 }
 
 /**
- * Renders a number to three digits or more.
+ * Renders a number to two digits or more.
  *
  * @param value The number.
- * @returns For example `1.16`, `72.0` or `35,788`.
+ * @returns For example `0.012`, `1.16`, `72.0` or `35,788`.
  */
 export function formatNumber(value: number): string {
-  const digits = value < 10 ? 2 : value < 100 ? 1 : 0;
+  const digits = value < 0.1 ? 3 : value < 10 ? 2 : value < 100 ? 1 : 0;
   return value.toLocaleString("en-US", {
     minimumFractionDigits: digits,
     maximumFractionDigits: digits,
@@ -187,14 +227,18 @@ export function valueTable(
  *
  * @param results What came of the contests.
  * @param name The name of the table.
- * @returns The table in Markdown: medians over the turns, in milliseconds.
+ * @returns The table in Markdown: medians over the turns, in milliseconds, and how
+ * many datagrams were lost and late in all turns together, if there are datagrams.
  */
 export function latencyTable(
   results: readonly Result[],
   name: TableName,
 ): string {
-  const rows = results
-    .filter(({ contest }) => contest.table === name)
+  const shown = results.filter(({ contest }) => contest.table === name);
+  const hasDatagrams = shown.some(({ samples }) =>
+    [...samples.values()].flat().some(({ datagrams }) => datagrams)
+  );
+  const rows = shown
     .flatMap(({ contest, samples }) =>
       [...samples].map(([entrant, taken]) => {
         const median = (value: (sample: Sample) => number | undefined) =>
@@ -206,11 +250,18 @@ export function latencyTable(
           median((s) => s.latencyMs?.p99),
           median((s) => s.latencyMs?.p99_9),
           median((s) => s.latencyMs?.max),
+          ...(hasDatagrams ? [total(taken, "lost"), total(taken, "late")] : []),
         ];
       })
     );
   const head = ["", "rate", "p50 ms", "p99 ms", "p99.9 ms", "max ms"];
-  return table([head, ...rows]);
+  return table([[...head, ...(hasDatagrams ? ["lost", "late"] : [])], ...rows]);
+}
+
+function total(samples: readonly Sample[], count: keyof Datagrams): string {
+  return samples
+    .reduce((sum, { datagrams }) => sum + (datagrams?.[count] ?? 0), 0)
+    .toLocaleString("en-US");
 }
 
 /**

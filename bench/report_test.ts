@@ -1,12 +1,14 @@
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import {
+  formatNumber,
   judge,
   latencyTable,
   type Result,
   spreadOf,
   targetTable,
   valueTable,
+  worstOutcomesFirst,
 } from "./report.ts";
 
 const speed = {
@@ -31,6 +33,15 @@ function resultOf(
   );
   return { contest, samples: new Map(samples) };
 }
+
+describe("formatNumber()", () => {
+  it("keeps two digits or more", () => {
+    assertEquals(
+      [0.0123, 0.126, 1.162, 72, 35788.4].map(formatNumber),
+      ["0.012", "0.13", "1.16", "72.0", "35,788"],
+    );
+  });
+});
 
 describe("spreadOf()", () => {
   it("finds the quartiles, between two values where none is there", () => {
@@ -89,6 +100,33 @@ describe("judge()", () => {
   });
 });
 
+describe("worstOutcomesFirst()", () => {
+  it("begins with the farthest below its target, and ends without one", () => {
+    const results = [
+      resultOf(speed, { us: [90], them: [100] }),
+      resultOf(size, { us: [12], them: [10] }),
+    ];
+    const ours = { entrant: "us", beside: "them" };
+    const outcomes = judge(results, [
+      { ...ours, contest: "speed" },
+      { ...ours, contest: "speed", ratio: 0.9 },
+      { ...ours, contest: "size" },
+      { ...ours, contest: "size", ratio: 1 },
+      { ...ours, contest: "speed", ratio: 1 },
+    ]);
+    assertEquals(
+      worstOutcomesFirst(outcomes).map((it) => [it.contest, it.ratio]),
+      [
+        ["size", 1],
+        ["speed", 1],
+        ["speed", 0.9],
+        ["speed", undefined],
+        ["size", undefined],
+      ],
+    );
+  });
+});
+
 describe("valueTable()", () => {
   it("has a row for each entrant and a column for each contest", () => {
     const results = [
@@ -122,6 +160,23 @@ describe("latencyTable()", () => {
 |           |             rate | p50 ms | p99 ms | p99.9 ms | max ms |
 | --------- | ---------------: | -----: | -----: | -------: | -----: |
 | speed: us | 2,000 messages/s |   2.00 |   20.0 |      200 |  2,000 |`,
+    );
+  });
+});
+
+describe("latencyTable() of datagrams", () => {
+  it("has how many were lost and late in all turns", () => {
+    const latencyMs = { p50: 1, p99: 1, p99_9: 1, max: 1 };
+    const samples = [1200, 0, 34].map((lost) => ({
+      ...{ value: 1000, latencyMs, datagrams: { lost, late: 1 } },
+    }));
+    const text = latencyTable(
+      [{ contest: speed, samples: new Map([["us", samples]]) }],
+      "servers",
+    );
+    assertEquals(
+      text.split("\n").map((line) => line.split("|").slice(-3, -1)),
+      [["  lost ", " late "], [" ----: ", " ---: "], [" 1,234 ", "    3 "]],
     );
   });
 });
