@@ -79,10 +79,10 @@ export class RateLimit {
    * Counts once more.
    *
    * @param sender The sender.
-   * @param now The time, as `performance.now()`.
    * @returns Whether the sender is within the limit.
    */
-  take(sender: string, now: number): boolean {
+  take(sender: string): boolean {
+    const now = performance.now();
     if (now >= this.#windowEndsAt) {
       this.#windowEndsAt = now + WINDOW_MS;
       this.#counts.fill(0);
@@ -111,13 +111,12 @@ export class LoopLimit {
    *
    * @param sender The sender, with its port.
    * @param datagram What it sent.
-   * @param now The time, as `performance.now()`.
    * @returns Whether the sender is within the limit.
    */
-  take(sender: string, datagram: Uint8Array, now: number): boolean {
+  take(sender: string, datagram: Uint8Array): boolean {
     const counter = hashText(sender, this.#seed) % COUNTERS;
     const print = fingerprint(datagram);
-    if (this.#last[counter] === print) return this.#limit.take(sender, now);
+    if (this.#last[counter] === print) return this.#limit.take(sender);
     this.#last[counter] = print;
     return true;
   }

@@ -216,11 +216,11 @@ export class DatagramEcho {
     const reason = refusal(remote, this.#address.port);
     if (reason) return reason;
     if (this.#rate) {
-      const isWithin = this.#rate.take(networkOf(hostname), performance.now());
+      const isWithin = this.#rate.take(networkOf(hostname));
       return isWithin ? undefined : "rate";
     }
     const sender = `${hostname} ${port}`;
-    const isWithin = this.#loops!.take(sender, bytes, performance.now());
+    const isWithin = this.#loops!.take(sender, bytes);
     return isWithin ? undefined : "loop";
   }
 
