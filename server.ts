@@ -30,6 +30,7 @@ import { Acceptor, listen } from "./server/accepting.ts";
 import {
   DEFAULT_DRAIN_TIMEOUT_MS,
   type EchoServer,
+  type FaultCounts,
   type ServeOptions,
   type ServeStats,
   type ShutdownOptions,
@@ -45,6 +46,8 @@ import {
   PREVIEW_BYTES,
   type ServeEvent,
 } from "./server/events.ts";
+import { faultLoop, type ToldFault } from "./server/faults/fault_loop.ts";
+import { checkFaults, type Faults } from "./server/faults/options.ts";
 import { sweepIdle } from "./server/idle.ts";
 import { releaseSlots, type SharedCounts, Slots } from "./server/slots.ts";
 
@@ -59,6 +62,7 @@ export {
 export {
   DEFAULT_DRAIN_TIMEOUT_MS,
   type EchoServer,
+  type FaultCounts,
   type ServeOptions,
   type ServeStats,
   type ShutdownOptions,
@@ -68,12 +72,14 @@ export {
   type CloseEvent,
   type CloseReason,
   type DataEvent,
+  type FaultEvent,
   type FullEvent,
   type OpenEvent,
   PREVIEW_BYTES,
   type ResetEvent,
   type ServeEvent,
 } from "./server/events.ts";
+export type { FaultKind, FaultOptions } from "./server/faults/options.ts";
 export { releaseSlots, type SharedCounts };
 
 /**
@@ -99,7 +105,9 @@ class Server implements EchoServer {
   readonly #listener: Deno.TcpListener;
   readonly #acceptor: Acceptor;
   readonly #slots: Slots;
-  readonly #loop: ConnectionLoop = echoLoop;
+  readonly #loop: ConnectionLoop;
+  readonly #faults: Faults | undefined;
+  readonly #faultCounts: FaultCounts = {};
   readonly #connections = new Set<Connection>();
   readonly #barrier = new FairnessBarrier({
     countOpen: () => this.#connections.size,
@@ -110,7 +118,8 @@ class Server implements EchoServer {
     barrier: this.#barrier,
     pool: this.#pool,
     onFirstBytes: (connection, bytes) => this.#tellData(connection, bytes),
-    onEnd: (connection, error) => this.#loopEnded(connection, error),
+    onEnd: (connection, error, reason) =>
+      this.#loopEnded(connection, error, reason),
   };
   readonly #allEnded = Promise.withResolvers<void>();
   #state: State = "listening";
@@ -133,6 +142,8 @@ class Server implements EchoServer {
     this.#idleTimeoutMs = checkTime("idleTimeoutMs", idleTimeoutMs);
     checkCount("maxConnections", maxConnections);
     checkPort(port);
+    this.#faults = options.faults && checkFaults(options.faults, false);
+    this.#loop = this.#faults ? this.#faultLoop(this.#faults) : echoLoop;
     const address: Address = { transport: "tcp", hostname, port };
     this.#listener = listen(address, options.reusePort ?? false);
     this.addr = this.#listener.addr;
@@ -163,7 +174,14 @@ class Server implements EchoServer {
     let bytes = this.#bytes;
     for (const connection of this.#connections) bytes += connection.bytes;
     const { accepted } = this.#acceptor;
-    return { accepted, open: this.#connections.size, bytes };
+    const stats = { accepted, open: this.#connections.size, bytes };
+    return this.#faults
+      ? { ...stats, faults: { ...this.#faultCounts } }
+      : stats;
+  }
+
+  get faultSeed(): number | undefined {
+    return this.#faults?.seed;
   }
 
   shutdown(options: ShutdownOptions = {}): Promise<void> {
@@ -231,6 +249,7 @@ class Server implements EchoServer {
       openedAt: performance.now(),
       bytes: 0,
       idleSweeps: 0,
+      onClose: undefined,
     };
     this.#connections.add(connection);
     if (!this.#isRef) conn.unref();
@@ -246,8 +265,12 @@ class Server implements EchoServer {
     this.#loop(connection, this.#context);
   }
 
-  #loopEnded(connection: Connection, error?: unknown): void {
-    if (error === undefined) this.#close(connection, "eof");
+  #loopEnded(
+    connection: Connection,
+    error?: unknown,
+    reason: CloseReason = "eof",
+  ): void {
+    if (error === undefined) this.#close(connection, reason);
     else this.#close(connection, isReset(error) ? "reset" : "error", error);
     // Not earlier: before Deno 2.9 a write that is under way outlives `close()`, and
     // keeps the descriptor until the client reads or leaves.
@@ -261,6 +284,7 @@ class Server implements EchoServer {
     const { conn, openedAt, bytes } = connection;
     const remote = remoteOf(connection);
     conn[Symbol.dispose]();
+    connection.onClose?.();
     this.#bytes += bytes;
     this.#emit({
       type: "close",
@@ -285,6 +309,20 @@ class Server implements EchoServer {
       bytes: bytes.length,
       open: this.#slots.taken,
     });
+  }
+
+  #faultLoop(faults: Faults): ConnectionLoop {
+    return faultLoop({
+      faults,
+      isRef: () => this.#isRef,
+      onFault: (connection, fault) => this.#tellFault(connection, fault),
+    });
+  }
+
+  #tellFault(connection: Connection, fault: ToldFault): void {
+    const { kind } = fault;
+    this.#faultCounts[kind] = (this.#faultCounts[kind] ?? 0) + 1;
+    this.#emit({ type: "fault", remote: remoteOf(connection), ...fault });
   }
 
   #closeNow(): void {
@@ -328,8 +366,8 @@ function remoteOf({ conn }: Connection): Deno.NetAddr {
  * @throws {Deno.errors.AddrNotAvailable} If the machine has no such address.
  * @throws {Deno.errors.PermissionDenied} If the port needs privileges.
  * @throws {Deno.errors.NotCapable} If Deno may not listen there.
- * @throws {RangeError} If an option is no time, no port or no number of
- * connections.
+ * @throws {RangeError} If an option is no time, no port, no number of connections or
+ * no fault.
  * @throws {URIError} If the host name is not valid.
  * @throws {Error} If the name does not resolve.
  */

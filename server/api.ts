@@ -5,6 +5,7 @@
  */
 
 import type { ServeEvent } from "./events.ts";
+import type { FaultKind, FaultOptions } from "./faults/options.ts";
 import type { SharedCounts } from "./slots.ts";
 
 /** The default of {@linkcode ServeOptions.drainTimeoutMs}. */
@@ -79,6 +80,13 @@ export interface ServeOptions {
    */
   drainTimeoutMs?: number | undefined;
 
+  /**
+   * Misbehave on purpose, so that a client can be tested.
+   *
+   * @default {no faults}
+   */
+  faults?: FaultOptions | undefined;
+
   /** Closes the server and all its connections at once when it is aborted. */
   signal?: AbortSignal | undefined;
 
@@ -104,7 +112,15 @@ export interface ServeStats {
   open: number;
   /** Bytes that were echoed. */
   bytes: number;
+  /**
+   * How often each kind of fault was told, or would have been told to
+   * {@linkcode ServeOptions.onEvent}. A server without faults has none of this.
+   */
+  faults?: FaultCounts;
 }
+
+/** How often each kind of fault happened; one that did not is not there. */
+export type FaultCounts = Partial<Record<FaultKind, number>>;
 
 /** Options for {@linkcode EchoServer.shutdown}. */
 export interface ShutdownOptions {
@@ -130,6 +146,12 @@ export interface EchoServer extends AsyncDisposable {
 
   /** Totals up to now. */
   readonly stats: ServeStats;
+
+  /**
+   * The seed of {@linkcode ServeOptions.faults}, with which the same faults happen
+   * again; `undefined` if the server has no faults.
+   */
+  readonly faultSeed: number | undefined;
 
   /**
    * Stops listening, lets open connections finish for a while, then closes them.

@@ -6,6 +6,7 @@
 
 import type { Barrier } from "../net/fairness.ts";
 import type { BufferPool } from "./buffer_pool.ts";
+import type { CloseReason } from "./events.ts";
 
 /** A connection that a server accepted. */
 export interface Connection {
@@ -17,6 +18,11 @@ export interface Connection {
   bytes: number;
   /** How many idle sweeps passed since a byte moved; a loop sets it to 0. */
   idleSweeps: number;
+  /**
+   * Called when the server closes it. A loop sets it that may wait for something else
+   * than the socket.
+   */
+  onClose?: (() => void) | undefined;
 }
 
 /** What a loop needs of its server. */
@@ -41,8 +47,9 @@ export interface LoopContext {
    * @param connection The connection.
    * @param error What reading or writing threw; `undefined` if the client ended its
    * stream.
+   * @param reason Why it ended, if neither is so.
    */
-  onEnd(connection: Connection, error?: unknown): void;
+  onEnd(connection: Connection, error?: unknown, reason?: CloseReason): void;
 }
 
 /**
