@@ -79,7 +79,11 @@ export {
   type ResetEvent,
   type ServeEvent,
 } from "./server/events.ts";
-export type { FaultKind, FaultOptions } from "./server/faults/options.ts";
+export {
+  type FaultKind,
+  type FaultOptions,
+  MAX_FAULT_SEED,
+} from "./server/faults/options.ts";
 export { releaseSlots, type SharedCounts };
 
 /**

@@ -6,15 +6,21 @@
 
 import { DEFAULT_HOSTNAME, DEFAULT_PORT } from "../../net/defaults.ts";
 import { escapeText } from "../../net/text.ts";
-import { DEFAULT_DRAIN_TIMEOUT_MS } from "../../server.ts";
+import {
+  DEFAULT_DRAIN_TIMEOUT_MS,
+  type FaultOptions,
+  MAX_FAULT_SEED,
+} from "../../server.ts";
 import { type Command, makeCommand } from "../command.ts";
 import {
   type CommandLine,
+  type Flag,
   type Flags,
   switchFlag,
   UsageError,
 } from "../flags.ts";
 import { parseHost, parseWhole, timeFlag } from "../values.ts";
+import { checkTransport, parseFaults } from "./faults.ts";
 import { runServe, type RunServeOptions } from "./run.ts";
 import { checkWorkers } from "./workers.ts";
 
@@ -57,12 +63,35 @@ const FLAGS = {
     default: 1,
     parse: (text: string) => parseWhole(text, 0, 256),
   },
+  fault: {
+    value: "FAULT,...",
+    help: "misbehave on purpose: see below",
+    default: undefined,
+    defaultText: "",
+    parse: parseFaults,
+  } as Flag<FaultOptions | undefined>,
+  "fault-seed": {
+    value: "N",
+    help: "the same faults again",
+    default: undefined,
+    defaultText: "random",
+    parse: (text: string) => parseWhole(text, 0, MAX_FAULT_SEED),
+  } as Flag<number | undefined>,
   json: switchFlag("log as JSON lines"),
   quiet: switchFlag("log nothing", "q"),
 } satisfies Flags;
 
 const NOTES = `\
-TIME is 250ms, 5s, 2m, 1h or plain seconds.
+TIME is 250ms, 5s, 2m, 1h or plain seconds. SIZE is 64, 64k or 1M bytes.
+
+FAULT is one of these, and happens to each reply or connection, or to a share of
+them (cut:50 is half):
+  latency=TIME[~TIME]  replies leave later, give or take the second TIME
+  rate=SIZE            a connection gets back SIZE a second at most
+  slice=SIZE           replies leave in pieces of SIZE
+  corrupt              replies have one bit flipped
+  stall                connections get no answer
+  cut[=SIZE]           connections are closed in the midst, after SIZE
 
 The log goes to stdout. SIGINT (Ctrl-C), SIGTERM or SIGHUP ends the server: exit
 status 0, or 130 when a second one stops it at once.`;
@@ -81,8 +110,17 @@ export const serveCommand: Command = makeCommand({
 function options(line: CommandLine<typeof FLAGS>): RunServeOptions {
   const { values } = line;
   refuseOperands(line);
+  const faults = faultsOf(line);
   const workers = values.workers || navigator.hardwareConcurrency;
-  if (workers > 1) checkWorkers();
+  if (workers > 1) {
+    if (values.fault) {
+      throw new UsageError(
+        "--fault takes one thread, leave out --workers: which of several threads " +
+          "a connection comes to is the kernel's choice, so no seed repeats faults",
+      );
+    }
+    checkWorkers();
+  }
   return {
     serve: {
       hostname: values.host,
@@ -91,10 +129,23 @@ function options(line: CommandLine<typeof FLAGS>): RunServeOptions {
       maxConnections: values["max-connections"],
       idleTimeoutMs: values["idle-timeout"],
       drainTimeoutMs: values["drain-timeout"],
+      ...(faults && { faults }),
     },
     workers,
     log: values.quiet ? "none" : values.json ? "json" : "text",
   };
+}
+
+function faultsOf(
+  { values }: CommandLine<typeof FLAGS>,
+): FaultOptions | undefined {
+  const { fault, "fault-seed": seed } = values;
+  if (!fault) {
+    if (seed === undefined) return undefined;
+    throw new UsageError("--fault-seed goes with --fault");
+  }
+  checkTransport(fault, false);
+  return { ...fault, seed };
 }
 
 function refuseOperands(

@@ -7,11 +7,18 @@
 import { formatAddress } from "../../net/address.ts";
 import { describeError } from "../../net/errors.ts";
 import { escapeText } from "../../net/text.ts";
-import type { CloseEvent, ServeEvent, ServeStats } from "../../server.ts";
+import type {
+  CloseEvent,
+  FaultCounts,
+  FaultEvent,
+  ServeEvent,
+  ServeStats,
+} from "../../server.ts";
 import {
   formatBytes,
   formatCount,
   formatDuration,
+  formatNumber,
   formatTime,
   roundMs,
 } from "../format.ts";
@@ -19,11 +26,26 @@ import {
 /** Anything that the log tells: the server's events, its beginning and its end. */
 export type LogEvent =
   | ServeEvent
-  | { type: "listening"; addr: Deno.NetAddr }
+  | ListeningEvent
   | { type: "shutdown"; open: number; drainTimeoutMs: number }
   | { type: "left_out"; lines: number }
   | { type: "worker_died"; worker: number; reason: string }
   | { type: "stopped"; stats: ServeStats; durationMs: number };
+
+/** The server listens. */
+export interface ListeningEvent {
+  /** The kind of event. */
+  type: "listening";
+  /** The address that it listens on. */
+  addr: Deno.NetAddr;
+  /** What it does wrong on purpose, if it does. */
+  faults?: {
+    /** The faults, as they are given on the command line. */
+    text: string;
+    /** The seed that repeats them. */
+    seed: number | undefined;
+  };
+}
 
 /**
  * Renders an event for a person.
@@ -34,7 +56,8 @@ export type LogEvent =
 export function renderText(event: LogEvent): string {
   switch (event.type) {
     case "listening":
-      return `Server listening on ${formatAddress(event.addr)}...`;
+      return `Server listening on ${formatAddress(event.addr)}` +
+        `${faultsNote(event)}...`;
     case "open":
       return `Connection established with ${formatAddress(event.remote)}`;
     case "data":
@@ -53,6 +76,8 @@ export function renderText(event: LogEvent): string {
     case "full":
       return `${formatCount(event.open, "connection")} open, ` +
         "as many as --max-connections allows: further clients wait";
+    case "fault":
+      return `Fault: ${faultWords(event)} ${formatAddress(event.remote)}`;
     case "shutdown":
       return "Shutting down" + shutdownNote(event);
     case "worker_died":
@@ -63,8 +88,51 @@ export function renderText(event: LogEvent): string {
     case "stopped":
       return `Served ${formatCount(event.stats.accepted, "connection")}, ` +
         `echoed ${formatBytes(event.stats.bytes)} ` +
-        `in ${formatDuration(event.durationMs)}`;
+        `in ${formatDuration(event.durationMs)}` +
+        countsNote(event.stats.faults);
   }
+}
+
+function faultsNote({ faults }: ListeningEvent): string {
+  return faults ? `, with faults: ${faults.text}, seed ${faults.seed}` : "";
+}
+
+/** Says what the server did to a connection, whose address follows. */
+function faultWords({ kind, offset, delayMs = 0 }: FaultEvent): string {
+  // A fault that all replies of a connection have is told once, without an offset.
+  const reply = offset === undefined
+    ? "all replies"
+    : `the reply at byte ${offset}`;
+  switch (kind) {
+    case "latency":
+      return offset === undefined
+        ? `delays ${reply} to`
+        : `delayed ${reply} by ${formatDuration(delayMs)} to`;
+    case "rate":
+      return "limits the rate of";
+    case "slice":
+      return `${offset === undefined ? "sends" : "sent"} ${reply} in pieces to`;
+    case "corrupt":
+      return `corrupted byte ${offset} of`;
+    case "stall":
+      return "never answers";
+    case "cut":
+      return `cut after ${formatCount(offset ?? 0, "byte")} of`;
+    case "loss":
+      return "lost a reply to";
+    case "duplicate":
+      return "sent a reply twice to";
+    case "reorder":
+      return "sent a reply after the next one to";
+  }
+}
+
+function countsNote(counts: FaultCounts | undefined): string {
+  if (!counts) return "";
+  const shown = Object.entries(counts).map(([kind, count]) =>
+    `${formatNumber(count)} ${kind}`
+  );
+  return `, faults: ${shown.join(", ") || "none"}`;
 }
 
 function shutdownNote(
@@ -99,7 +167,13 @@ export function renderJson(event: LogEvent, time: Date): string {
 function jsonFields(event: LogEvent): Record<string, unknown> {
   switch (event.type) {
     case "listening":
-      return { address: formatAddress(event.addr) };
+      return {
+        address: formatAddress(event.addr),
+        ...(event.faults && {
+          faults: event.faults.text,
+          fault_seed: event.faults.seed,
+        }),
+      };
     case "open":
       return { remote: formatAddress(event.remote) };
     case "data":
@@ -121,6 +195,13 @@ function jsonFields(event: LogEvent): Record<string, unknown> {
       return {};
     case "full":
       return { connections: event.open };
+    case "fault":
+      return {
+        kind: event.kind,
+        remote: formatAddress(event.remote),
+        offset: event.offset,
+        delay_ms: event.delayMs && roundMs(event.delayMs),
+      };
     case "shutdown":
       return { connections: event.open };
     case "worker_died":
@@ -132,6 +213,7 @@ function jsonFields(event: LogEvent): Record<string, unknown> {
         connections: event.stats.accepted,
         bytes: event.stats.bytes,
         duration_ms: roundMs(event.durationMs),
+        faults: event.stats.faults,
       };
   }
 }

@@ -22,15 +22,8 @@ export const FAULT_KINDS = [
 /** What a server may do wrong on purpose. */
 export type FaultKind = typeof FAULT_KINDS[number];
 
-/** The faults that only datagrams have. */
-export const DATAGRAM_FAULTS: readonly FaultKind[] = [
-  "loss",
-  "duplicate",
-  "reorder",
-];
-
-/** The greatest seed. */
-export const MAX_SEED: number = 2 ** 32 - 1;
+/** The greatest {@linkcode FaultOptions.seed}. */
+export const MAX_FAULT_SEED: number = 2 ** 32 - 1;
 
 /**
  * Faults that a server makes on purpose. A fault without a value and without a
@@ -277,9 +270,11 @@ function checkLatency(latencyMs = 0, jitterMs = 0) {
 
 function checkSeed(seed?: number): number {
   if (seed === undefined) return crypto.getRandomValues(new Uint32Array(1))[0]!;
-  if (Number.isInteger(seed) && seed >= 0 && seed <= MAX_SEED) return seed;
+  if (Number.isInteger(seed) && seed >= 0 && seed <= MAX_FAULT_SEED) {
+    return seed;
+  }
   throw new RangeError(
-    `faults.seed must be a whole number from 0 to ${MAX_SEED}: ${seed}`,
+    `faults.seed must be a whole number from 0 to ${MAX_FAULT_SEED}: ${seed}`,
   );
 }
 
