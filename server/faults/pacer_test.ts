@@ -10,6 +10,7 @@ describe("Pacer", () => {
     const pacer = new Pacer(1000);
     assertEquals(pacer.dueAt(10, now) - now, 10);
     assertEquals(pacer.dueAt(5, now) - now, 15);
+    assertEquals(new Pacer(500).dueAt(10, now) - now, 20);
   });
 
   it("takes small steps, and one byte at least", () => {
