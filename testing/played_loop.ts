@@ -127,6 +127,7 @@ export function playLoop(
         if (ended.conn as unknown !== conn) return;
         ends.push({ error, reason });
         conn[Symbol.dispose]();
+        ended.onClose?.();
       },
     });
     return connection;

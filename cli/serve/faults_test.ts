@@ -13,6 +13,9 @@ describe("parseFaults()", () => {
       ...{ latencyMs: 50, jitterMs: 10, latencyPercent: 0.1 },
     }],
     ["latency=1m30s:50%", { latencyMs: 90_000, latencyPercent: 50 }],
+    ["latency=5ms~5ms:5", {
+      ...{ latencyMs: 5, jitterMs: 5, latencyPercent: 5 },
+    }],
     ["rate=100k", { rateBytesPerSecond: 102_400, ratePercent: 100 }],
     ["rate=1:5", { rateBytesPerSecond: 1, ratePercent: 5 }],
     ["slice=100:1", { sliceBytes: 100, slicePercent: 1 }],
@@ -68,6 +71,7 @@ describe("parseFaults()", () => {
     ["corrupt:-5", `corrupt: ${percent}`],
     ["corrupt:1e1", `corrupt: ${percent}`],
     ["corrupt:5%%", `corrupt: ${percent}`],
+    ["corrupt:%5", `corrupt: ${percent}`],
     ["corrupt:5:5", `corrupt: ${percent}`],
     ["cut=5:x", `cut: ${percent}`],
   ];

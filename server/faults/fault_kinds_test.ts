@@ -85,6 +85,14 @@ describe("a slice", () => {
     assertEquals(faults, [{ kind: "slice", written: 0 }]);
   });
 
+  it("does not hold up the reply behind it", async () => {
+    using clock = stopClock();
+    const { conn, writes } = playLoop({ sliceBytes: 10 });
+    conn.reply(patternOf(20), patternOf(10));
+    await clock.pass(100);
+    assertEquals(writes.map(({ at }) => at), [0, 1, 1]);
+  });
+
   it("is told of each reply that it cuts in pieces, unless it cuts all", async () => {
     using clock = stopClock();
     const options = { sliceBytes: 10, slicePercent: 50 };
@@ -220,6 +228,16 @@ describe("a cut", () => {
     assertEquals(faults, [{ kind: "cut", offset: 100, written: 100 }]);
     assertEquals(ends, [{ error: undefined, reason: "cut" }]);
     await nextTurn();
+    assertEquals([ends.length, pool.used], [1, []]);
+  });
+
+  it("ends a reading that waits for room", async () => {
+    using clock = stopClock();
+    const { conn, ends, pool } = playLoop({ cutBytes: 5, latencyMs: 1000 });
+    conn.reply(patternOf(2 * QUEUE_BYTES));
+    await clock.pass(500);
+    assertEquals(conn.isReading, false);
+    await clock.pass(500);
     assertEquals([ends.length, pool.used], [1, []]);
   });
 

@@ -121,7 +121,6 @@ class FaultyEcho {
     // when the server closes the connection.
     this.#readAll();
     const { error = this.#readError, reason } = await this.#writeAll();
-    this.#stop();
     this.#context.onEnd(this.#connection, error, reason);
   }
 
