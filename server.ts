@@ -45,8 +45,9 @@ import {
   type CloseReason,
   PREVIEW_BYTES,
   type ServeEvent,
+  type ToldFault,
 } from "./server/events.ts";
-import { faultLoop, type ToldFault } from "./server/faults/fault_loop.ts";
+import { faultLoop } from "./server/faults/fault_loop.ts";
 import { checkFaults, type Faults } from "./server/faults/options.ts";
 import { sweepIdle } from "./server/idle.ts";
 import { releaseSlots, type SharedCounts, Slots } from "./server/slots.ts";
@@ -319,14 +320,15 @@ class Server implements EchoServer {
     return faultLoop({
       faults,
       isRef: () => this.#isRef,
-      onFault: (connection, fault) => this.#tellFault(connection, fault),
+      onFault: (connection, fault) =>
+        this.#tellFault(remoteOf(connection), fault),
     });
   }
 
-  #tellFault(connection: Connection, fault: ToldFault): void {
+  #tellFault(remote: Deno.NetAddr, fault: ToldFault): void {
     const { kind } = fault;
     this.#faultCounts[kind] = (this.#faultCounts[kind] ?? 0) + 1;
-    this.#emit({ type: "fault", remote: remoteOf(connection), ...fault });
+    this.#emit({ type: "fault", remote, ...fault });
   }
 
   #closeNow(): void {

@@ -16,7 +16,10 @@ export interface Connection {
   readonly openedAt: number;
   /** How many bytes were written back. */
   bytes: number;
-  /** How many idle sweeps passed since a byte moved; a loop sets it to 0. */
+  /**
+   * How many idle sweeps passed since a byte moved; a loop sets it to 0, and to
+   * `-Infinity` while it holds a reply back, which no sweep finds idle.
+   */
   idleSweeps: number;
   /**
    * Called when the server closes it. A loop sets it that may wait for something else

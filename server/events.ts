@@ -9,7 +9,7 @@ import type { FaultKind } from "./faults/options.ts";
 
 /**
  * Why a connection ended: `eof` when the client ended its stream and got
- * everything back, `idle` when the server closed it because no byte moved,
+ * everything back (or nothing at all, if it met a `stall` fault), `idle` when the server closed it because no byte moved,
  * `reset` when the client broke the connection, `shutdown` when the server closed
  * it as it stopped, `cut` when the server closed it on purpose
  * ({@linkcode FaultOptions.cutBytes}), `error` for anything else.
@@ -118,6 +118,9 @@ export interface FaultEvent {
   /** How much later the reply leaves, with `latency`, in milliseconds. */
   delayMs?: number;
 }
+
+/** What a server is told of a fault: the rest it knows. */
+export type ToldFault = Omit<FaultEvent, "type" | "remote">;
 
 /** Any event of a server. */
 export type ServeEvent =

@@ -8,12 +8,8 @@ import { Buffer } from "node:buffer";
 import type { Barrier } from "../net/fairness.ts";
 import { BufferPool } from "../server/buffer_pool.ts";
 import type { Connection } from "../server/connection.ts";
-import type { CloseReason } from "../server/events.ts";
-import {
-  faultLoop,
-  REPLY_BYTES,
-  type ToldFault,
-} from "../server/faults/fault_loop.ts";
+import type { CloseReason, ToldFault } from "../server/events.ts";
+import { faultLoop, REPLY_BYTES } from "../server/faults/fault_loop.ts";
 import { checkFaults, type FaultOptions } from "../server/faults/options.ts";
 import { MemoryConn } from "./socket.ts";
 

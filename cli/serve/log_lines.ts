@@ -97,21 +97,24 @@ function faultsNote({ faults }: ListeningEvent): string {
   return faults ? `, with faults: ${faults.text}, seed ${faults.seed}` : "";
 }
 
-/** Says what the server did to a connection, whose address follows. */
-function faultWords({ kind, offset, delayMs = 0 }: FaultEvent): string {
-  // A fault that all replies of a connection have is told once, without an offset.
+/** Says what the server did to a client, whose address follows. */
+function faultWords({ kind, offset, delayMs }: FaultEvent): string {
+  // A datagram has no place in a stream.
   const reply = offset === undefined
-    ? "all replies"
+    ? "a reply"
     : `the reply at byte ${offset}`;
   switch (kind) {
     case "latency":
-      return offset === undefined
-        ? `delays ${reply} to`
+      // A fault that all replies have is told once.
+      return delayMs === undefined
+        ? "delays all replies to"
         : `delayed ${reply} by ${formatDuration(delayMs)} to`;
     case "rate":
       return "limits the rate of";
     case "slice":
-      return `${offset === undefined ? "sends" : "sent"} ${reply} in pieces to`;
+      return offset === undefined
+        ? "sends all replies in pieces to"
+        : `sent ${reply} in pieces to`;
     case "corrupt":
       return `corrupted byte ${offset} of`;
     case "stall":

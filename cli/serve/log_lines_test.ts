@@ -38,6 +38,7 @@ const FAULTS: [fields: Omit<FaultEvent, "type" | "remote">, words: string][] = [
     { kind: "latency", offset: 0, delayMs: 52.34567 },
     "delayed the reply at byte 0 by 52 ms to",
   ],
+  [{ kind: "latency", delayMs: 52.34567 }, "delayed a reply by 52 ms to"],
   [{ kind: "latency" }, "delays all replies to"],
   [{ kind: "rate" }, "limits the rate of"],
   [{ kind: "slice" }, "sends all replies in pieces to"],

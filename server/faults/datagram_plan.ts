@@ -9,7 +9,7 @@ import type { Faults } from "./options.ts";
 import { delayOf } from "./stream_plan.ts";
 
 /** Which faults the reply to a datagram has. One that is lost has no others. */
-export interface DatagramFaults {
+export interface PlannedDatagram {
   /** Whether there is no reply. */
   readonly isLost: boolean;
   /** Whether the reply is sent twice, both times with its other faults. */
@@ -23,7 +23,7 @@ export interface DatagramFaults {
 }
 
 /** The faults of a datagram that is lost. */
-const LOST: DatagramFaults = {
+const LOST: PlannedDatagram = {
   isLost: true,
   isDuplicated: false,
   isReordered: false,
@@ -59,7 +59,7 @@ export class DatagramPlan {
    * @param bytes How long the datagram is; an empty one has no bit to flip.
    * @returns The faults of its reply.
    */
-  next(bytes: number): DatagramFaults {
+  next(bytes: number): PlannedDatagram {
     const at = ++this.#count;
     const draws = this.#draws;
     const { loss, duplicate, reorder, corrupt, latency } = this.#faults;

@@ -7,7 +7,7 @@
 import { READ_BYTES } from "../../net/fairness.ts";
 import { startTimer } from "../../net/time.ts";
 import type { Connection, ConnectionLoop, LoopContext } from "../connection.ts";
-import type { CloseReason, FaultEvent } from "../events.ts";
+import type { CloseReason, FaultEvent, ToldFault } from "../events.ts";
 import type { Faults } from "./options.ts";
 import { Pacer } from "./pacer.ts";
 import { ReplyQueue } from "./reply_queue.ts";
@@ -25,9 +25,6 @@ export const REPLY_BYTES: number = READ_BYTES.least;
  * all of them at once.
  */
 const SLICE_GAP_MS = 1;
-
-/** What a server is told of a fault: the rest it knows. */
-export type ToldFault = Omit<FaultEvent, "type" | "remote">;
 
 /** What a {@linkcode faultLoop} needs of its server. */
 export interface FaultLoopOptions {
