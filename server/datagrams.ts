@@ -22,6 +22,10 @@ import {
 } from "./datagram_limits.ts";
 import type { DatagramStats } from "./api.ts";
 import type { Peer } from "./datagram_peers.ts";
+import {
+  type DatagramFaultOptions,
+  DatagramFaults,
+} from "./faults/datagram_faults.ts";
 import { untilQueueIsEmpty } from "./queue.ts";
 
 /** More than any datagram has: what is longer than a buffer is cut off in silence. */
@@ -35,6 +39,9 @@ const LOOPBACK = /^127\.|^::1$/;
 
 /** The pause after a receive that failed, in milliseconds: it must not spin. */
 const FAILURE_PAUSE_MS = 20;
+
+/** How often it looks on shutdown whether replies wait for their time, in milliseconds. */
+const WAITING_PAUSE_MS = 5;
 
 /**
  * Opens a socket for datagrams.
@@ -75,6 +82,14 @@ export interface DatagramOptions {
     remote: Deno.NetAddr,
     bytes: Uint8Array<ArrayBuffer>,
   ): Peer | undefined;
+  /**
+   * Tells where a reply is counted besides, if anywhere.
+   *
+   * @param remote Where it goes.
+   */
+  peerOf(remote: Deno.NetAddr): Peer | undefined;
+  /** What goes wrong with replies on purpose, and who is told of it. */
+  readonly faults?: Omit<DatagramFaultOptions, "send"> | undefined;
   /** Takes note of a datagram that is not answered. */
   onDrop(drop: Drop): void;
   /** Takes note that the socket could not receive. */
@@ -101,6 +116,9 @@ export class DatagramEcho {
   readonly #address: UdpAddress;
   readonly #rate: RateLimit | undefined;
   readonly #loops: LoopLimit | undefined;
+  readonly #faults: DatagramFaults | undefined;
+  /** Replies with faults leave one after another. */
+  #leaving: Promise<unknown> = Promise.resolve();
   readonly #stopped = new AbortController();
   readonly #dropped: Partial<Record<DropReason, number>> = {};
   #received = 0;
@@ -124,6 +142,11 @@ export class DatagramEcho {
     // may go on with one datagram for ever.
     else if (LOOPBACK.test(hostname)) this.#loops = new LoopLimit();
     else this.#rate = new RateLimit(DEFAULT_UDP_RATE);
+    const { faults } = options;
+    this.#faults = faults && new DatagramFaults({
+      ...faults,
+      send: (bytes, to) => this.#sendLater(bytes.slice(), to),
+    });
   }
 
   /** Totals up to now. */
@@ -146,7 +169,7 @@ export class DatagramEcho {
         const bytes = received as Uint8Array<ArrayBuffer>;
         this.#received++;
         const isAnswered = await this.#answer(bytes, remote as Deno.NetAddr);
-        if (isAnswered && once) this.stop();
+        if (isAnswered && once) return await this.#finish();
         if (barrier.addRead(bytes.length)) await barrier.pass();
       } catch (error) {
         if (signal.aborted) return;
@@ -160,13 +183,14 @@ export class DatagramEcho {
   /** Answers what is in the socket's queue already, then stops. */
   async answerQueue(): Promise<void> {
     await untilQueueIsEmpty(() => this.#received, this.#stopped.signal);
-    this.stop();
+    await this.#finish();
   }
 
   /** Closes the socket. */
   stop(): void {
     if (this.#stopped.signal.aborted) return;
     this.#stopped.abort();
+    this.#faults?.[Symbol.dispose]();
     this.#socket.close();
   }
 
@@ -180,6 +204,16 @@ export class DatagramEcho {
     this.#socket.unref();
   }
 
+  /** Stops when the replies that wait for their time have left. */
+  async #finish(): Promise<void> {
+    const { signal } = this.#stopped;
+    while (this.#faults?.isWaiting && !signal.aborted) {
+      await sleep(WAITING_PAUSE_MS, signal);
+    }
+    await this.#leaving;
+    this.stop();
+  }
+
   /** Sends a datagram back, and returns whether that was possible and allowed. */
   async #answer(
     bytes: Uint8Array<ArrayBuffer>,
@@ -191,6 +225,17 @@ export class DatagramEcho {
       return false;
     }
     const peer = this.#options.onDatagram(remote, bytes);
+    if (!this.#faults) return await this.#send(bytes, remote, peer);
+    this.#faults.reply(bytes, remote);
+    return true;
+  }
+
+  /** Sends a reply, and returns whether that was possible. */
+  async #send(
+    bytes: Uint8Array<ArrayBuffer>,
+    remote: Deno.NetAddr,
+    peer: Peer | undefined,
+  ): Promise<boolean> {
     try {
       await this.#socket.send(bytes, remote);
     } catch (error) {
@@ -206,6 +251,11 @@ export class DatagramEcho {
       peer.lastAt = performance.now();
     }
     return true;
+  }
+
+  #sendLater(bytes: Uint8Array<ArrayBuffer>, to: Deno.NetAddr): void {
+    const peer = this.#options.peerOf(to);
+    this.#leaving = this.#leaving.then(() => this.#send(bytes, to, peer));
   }
 
   #refusal(

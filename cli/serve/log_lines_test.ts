@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import type { Address } from "../../net/address.ts";
 import { networkError } from "../../net/errors.ts";
-import type { CloseEvent } from "../../server.ts";
+import type { CloseEvent, FaultEvent } from "../../server.ts";
 import { type LogEvent, renderJson, renderText } from "./log_lines.ts";
 
 const REMOTE: Deno.NetAddr = { transport: "tcp", hostname: "::1", port: 50712 };
@@ -30,11 +30,44 @@ const FULL = networkError(
 
 type Case = [event: LogEvent, text: string, json: Record<string, unknown>];
 
+/** Faults, and what is said of each. */
+const FAULTS: [fields: Omit<FaultEvent, "type" | "remote">, words: string][] = [
+  [{ kind: "corrupt", offset: 17 }, "corrupted byte 17 of"],
+  [{ kind: "corrupt", offset: 0 }, "corrupted byte 0 of"],
+  [
+    { kind: "latency", offset: 0, delayMs: 52.34567 },
+    "delayed the reply at byte 0 by 52 ms to",
+  ],
+  [{ kind: "latency", delayMs: 52.34567 }, "delayed a reply by 52 ms to"],
+  [{ kind: "latency" }, "delays all replies to"],
+  [{ kind: "rate" }, "limits the rate of"],
+  [{ kind: "slice" }, "sends all replies in pieces to"],
+  [{ kind: "slice", offset: 64 }, "sent the reply at byte 64 in pieces to"],
+  [{ kind: "stall" }, "never answers"],
+  [{ kind: "cut", offset: 0 }, "cut after 0 bytes of"],
+  [{ kind: "cut", offset: 10_240 }, "cut after 10,240 bytes of"],
+  [{ kind: "loss" }, "lost a reply to"],
+  [{ kind: "duplicate" }, "sent a reply twice to"],
+  [{ kind: "reorder" }, "sent a reply after the next one to"],
+];
+
 const EVENTS: Case[] = [
   [
     { type: "listening", addr: { ...REMOTE, port: 7 }, udp: false },
     "Server listening on [::1]:7...",
     { event: "listening", address: "[::1]:7", transports: ["tcp"] },
+  ],
+  [
+    {
+      ...{ type: "listening", addr: { ...REMOTE, port: 7 }, udp: true },
+      faults: { text: "latency=50ms:10%, cut", seed: 17 },
+    },
+    "Server listening on [::1]:7, over TCP and UDP, " +
+    "with faults: latency=50ms:10%, cut, seed 17...",
+    {
+      ...{ event: "listening", address: "[::1]:7", transports: ["tcp", "udp"] },
+      ...{ faults: "latency=50ms:10%, cut", fault_seed: 17 },
+    },
   ],
   [
     { type: "open", remote: REMOTE },
@@ -68,6 +101,11 @@ const EVENTS: Case[] = [
     { ...CLOSE, reason: "idle" },
     `${CLOSED} (idle)`,
     { ...CLOSE_JSON, reason: "idle" },
+  ],
+  [
+    { ...CLOSE, reason: "cut" },
+    `${CLOSED} (cut)`,
+    { ...CLOSE_JSON, reason: "cut" },
   ],
   [
     { ...CLOSE, reason: "reset", error: RESET },
@@ -130,6 +168,42 @@ const EVENTS: Case[] = [
     "1,234 lines left out: " +
     "the reader of this log is too slow, or its disk is full",
     { event: "left_out", lines: 1234 },
+  ],
+  ...FAULTS.map(([fields, words]): Case => [
+    { type: "fault", remote: REMOTE, ...fields },
+    `Fault: ${words} [::1]:50712`,
+    {
+      ...{ event: "fault", kind: fields.kind, remote: "[::1]:50712" },
+      ...("offset" in fields && { offset: fields.offset }),
+      ...("delayMs" in fields && { delay_ms: 52.346 }),
+    },
+  ]),
+  [
+    {
+      ...{ type: "stopped", durationMs: 5 },
+      stats: {
+        accepted: 3,
+        open: 0,
+        bytes: 5,
+        faults: { corrupt: 1200, cut: 3 },
+      },
+    },
+    "Served 3 connections, echoed 5 B in 5.0 ms, faults: 1,200 corrupt, 3 cut",
+    {
+      ...{ event: "stopped", connections: 3, bytes: 5, duration_ms: 5 },
+      faults: { corrupt: 1200, cut: 3 },
+    },
+  ],
+  [
+    {
+      ...{ type: "stopped", durationMs: 5 },
+      stats: { accepted: 0, open: 0, bytes: 0, faults: {} },
+    },
+    "Served 0 connections, echoed 0 B in 5.0 ms, faults: none",
+    {
+      ...{ event: "stopped", connections: 0, bytes: 0, duration_ms: 5 },
+      faults: {},
+    },
   ],
   [
     {
