@@ -92,11 +92,33 @@ export function spreadOf(values: readonly number[]): Spread {
   return { low: quantile(0.25), median: quantile(0.5), high: quantile(0.75) };
 }
 
+/** How many deviations of a normal distribution 95 % are within. */
+const DEVIATIONS = 1.96;
+
+/**
+ * Tells where the true median of noisy numbers is, with 95 % confidence: between two
+ * of the numbers, as each of them is below it as likely as not.
+ *
+ * @param values The numbers. Fewer than eight say nothing.
+ * @returns The least and the greatest that the median may be.
+ */
+export function confidenceOf(
+  values: readonly number[],
+): readonly [least: number, greatest: number] {
+  const sorted = [...values].sort((a, b) => a - b);
+  const { length } = sorted;
+  // The number of values below the median has a deviation of half of the root.
+  const below = Math.floor((length - DEVIATIONS * Math.sqrt(length)) / 2);
+  return [sorted[below - 1] ?? -Infinity, sorted[length - below] ?? Infinity];
+}
+
 /** What came of a target. */
 export interface Outcome extends Target, Spread {
   readonly lessIsBetter: boolean;
   /** Whether the target was met, if it has a ratio. */
   readonly isMet?: boolean;
+  /** Whether another run would hardly say otherwise, if it has a ratio. */
+  readonly isClear?: boolean;
 }
 
 /**
@@ -124,7 +146,9 @@ export function judge(
     const { ratio, median } = outcome;
     if (ratio === undefined) return [outcome];
     const isMet = lessIsBetter ? median <= ratio : median >= ratio;
-    return [{ ...outcome, isMet }];
+    const [least, greatest] = confidenceOf(ratios);
+    const isClear = ratio < least || ratio > greatest;
+    return [{ ...outcome, isMet, isClear }];
   });
 }
 
@@ -285,7 +309,8 @@ function targetText({ ratio, lessIsBetter }: Outcome): string {
   return `${lessIsBetter ? "≤" : "≥"} ${formatNumber(ratio)}`;
 }
 
-function verdict({ isMet }: Outcome): string {
+function verdict({ isMet, isClear }: Outcome): string {
   if (isMet === undefined) return "";
-  return isMet ? "met" : "missed";
+  const word = isMet ? "met" : "missed";
+  return isClear ? word : `${word}, unclear`;
 }

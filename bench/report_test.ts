@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import {
+  confidenceOf,
   formatNumber,
   judge,
   latencyTable,
@@ -52,6 +53,17 @@ describe("spreadOf()", () => {
   });
 });
 
+describe("confidenceOf()", () => {
+  it("has the median between two of the values", () => {
+    const values = Array.from({ length: 36 }, (_, i) => 36 - i);
+    // With 36 values the chance that fewer than 12 are below the median is 1 in 70.
+    assertEquals(confidenceOf(values), [12, 25]);
+    assertEquals(confidenceOf([6, 2, 3, 4, 5, 1]), [-Infinity, Infinity]);
+    assertEquals(confidenceOf([7, 6, 2, 3, 4, 5, 1, 8, 9]), [1, 9]);
+    assertEquals(confidenceOf([1]), [-Infinity, Infinity]);
+  });
+});
+
 describe("judge()", () => {
   it("compares turn by turn", () => {
     // The second turn was slow for both.
@@ -68,6 +80,7 @@ describe("judge()", () => {
         high: 1.2,
         lessIsBetter: false,
         isMet: true,
+        isClear: false,
       },
     ]);
     assertEquals(judge(results, [{ ...target, ratio: 1.21 }])[0]?.isMet, false);
@@ -182,22 +195,25 @@ describe("latencyTable() of datagrams", () => {
 });
 
 describe("targetTable()", () => {
-  it("says which targets were met", () => {
-    const results = [resultOf(speed, { us: [120], them: [100] })];
+  it("says which targets were met, and which are too near to tell", () => {
+    const us = [1.11, 1.12, 1.13, 1.2, 1.2, 1.2, 1.3, 1.3, 1.3];
+    const results = [resultOf(speed, { us, them: us.map(() => 1) })];
     const target = { contest: "speed", entrant: "us", beside: "them" };
     const targets = [
       { ...target, ratio: 1.1 },
-      { ...target, ratio: 1.3 },
+      { ...target, ratio: 1.25 },
+      { ...target, ratio: 1.41 },
       target,
     ];
     assertEquals(
       targetTable(judge(results, targets)),
       `\
-|                  | target |     ratio |        |
-| ---------------- | -----: | --------: | -----: |
-| speed: us / them | ≥ 1.10 | 1.20 ±0 % |    met |
-| speed: us / them | ≥ 1.30 | 1.20 ±0 % | missed |
-| speed: us / them |        | 1.20 ±0 % |        |`,
+|                  | target |     ratio |                 |
+| ---------------- | -----: | --------: | --------------: |
+| speed: us / them | ≥ 1.10 | 1.20 ±8 % |             met |
+| speed: us / them | ≥ 1.25 | 1.20 ±8 % | missed, unclear |
+| speed: us / them | ≥ 1.41 | 1.20 ±8 % |          missed |
+| speed: us / them |        | 1.20 ±8 % |                 |`,
     );
   });
 });
