@@ -119,6 +119,12 @@ export interface Outcome extends Target, Spread {
   readonly isMet?: boolean;
   /** Whether another run would hardly say otherwise, if it has a ratio. */
   readonly isClear?: boolean;
+  /**
+   * The ratios of the usual latencies (p50), the other way round, where both were
+   * measured. Other work of the machine stops a server for some milliseconds, which
+   * these ratios do not show, but neither do they show what only some clients wait.
+   */
+  readonly byLatency?: Spread;
 }
 
 /**
@@ -142,7 +148,16 @@ export function judge(
     if (!result || !ours || !theirs) return [];
     const ratios = ours.map(({ value }, turn) => value / theirs[turn]!.value);
     const { lessIsBetter = false } = result.contest;
-    const outcome = { ...target, ...spreadOf(ratios), lessIsBetter };
+    const byLatency = ours.flatMap(({ latencyMs }, turn) => {
+      const other = theirs[turn]!.latencyMs;
+      return latencyMs && other ? [other.p50 / latencyMs.p50] : [];
+    });
+    const outcome = {
+      ...target,
+      ...spreadOf(ratios),
+      lessIsBetter,
+      ...(byLatency.length > 0 && { byLatency: spreadOf(byLatency) }),
+    };
     const { ratio, median } = outcome;
     if (ratio === undefined) return [outcome];
     const isMet = lessIsBetter ? median <= ratio : median >= ratio;
@@ -296,10 +311,11 @@ function total(samples: readonly Sample[], count: keyof Datagrams): string {
  */
 export function targetTable(outcomes: readonly Outcome[]): string {
   return table([
-    ["", "target", "ratio", ""],
+    ["", "target", "ratio", "", "by p50"],
     ...outcomes.map((outcome) => [
       `${outcome.contest}: ${outcome.entrant} / ${outcome.beside}`,
       ...[targetText(outcome), formatSpread(outcome), verdict(outcome)],
+      outcome.byLatency ? formatSpread(outcome.byLatency) : "",
     ]),
   ]);
 }
