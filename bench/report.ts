@@ -4,6 +4,8 @@
  * @module
  */
 
+import { confidenceOf, type Spread, spreadOf } from "./spread.ts";
+
 /** One measurement of an entrant. */
 export interface Sample {
   /** The value, in the contest's unit. */
@@ -68,35 +70,19 @@ export interface Target {
   readonly ratio?: number;
 }
 
-/** The quartiles of several numbers. Half of the numbers are from low to high. */
-export interface Spread {
-  readonly low: number;
-  readonly median: number;
-  readonly high: number;
-}
-
-/**
- * Finds the quartiles of numbers, interpolated between neighbours.
- *
- * @param values The numbers, at least one.
- * @returns The quartiles.
- */
-export function spreadOf(values: readonly number[]): Spread {
-  const sorted = [...values].sort((a, b) => a - b);
-  const quantile = (share: number) => {
-    const place = (sorted.length - 1) * share;
-    const below = sorted[Math.floor(place)]!;
-    const above = sorted[Math.ceil(place)]!;
-    return below + (above - below) * (place % 1);
-  };
-  return { low: quantile(0.25), median: quantile(0.5), high: quantile(0.75) };
-}
-
 /** What came of a target. */
 export interface Outcome extends Target, Spread {
   readonly lessIsBetter: boolean;
   /** Whether the target was met, if it has a ratio. */
   readonly isMet?: boolean;
+  /** Whether another run would hardly say otherwise, if it has a ratio. */
+  readonly isClear?: boolean;
+  /**
+   * The ratios of the usual latencies (p50), the other way round, where both were
+   * measured. Other work of the machine stops a server for some milliseconds, which
+   * these ratios do not show, but neither do they show what only some clients wait.
+   */
+  readonly byLatency?: Spread;
 }
 
 /**
@@ -120,11 +106,22 @@ export function judge(
     if (!result || !ours || !theirs) return [];
     const ratios = ours.map(({ value }, turn) => value / theirs[turn]!.value);
     const { lessIsBetter = false } = result.contest;
-    const outcome = { ...target, ...spreadOf(ratios), lessIsBetter };
+    const byLatency = ours.flatMap(({ latencyMs }, turn) => {
+      const other = theirs[turn]!.latencyMs;
+      return latencyMs && other ? [other.p50 / latencyMs.p50] : [];
+    });
+    const outcome = {
+      ...target,
+      ...spreadOf(ratios),
+      lessIsBetter,
+      ...(byLatency.length > 0 && { byLatency: spreadOf(byLatency) }),
+    };
     const { ratio, median } = outcome;
     if (ratio === undefined) return [outcome];
     const isMet = lessIsBetter ? median <= ratio : median >= ratio;
-    return [{ ...outcome, isMet }];
+    const [least, greatest] = confidenceOf(ratios);
+    const isClear = ratio < least || ratio > greatest;
+    return [{ ...outcome, isMet, isClear }];
   });
 }
 
@@ -272,10 +269,11 @@ function total(samples: readonly Sample[], count: keyof Datagrams): string {
  */
 export function targetTable(outcomes: readonly Outcome[]): string {
   return table([
-    ["", "target", "ratio", ""],
+    ["", "target", "ratio", "", "by p50"],
     ...outcomes.map((outcome) => [
       `${outcome.contest}: ${outcome.entrant} / ${outcome.beside}`,
       ...[targetText(outcome), formatSpread(outcome), verdict(outcome)],
+      outcome.byLatency ? formatSpread(outcome.byLatency) : "",
     ]),
   ]);
 }
@@ -285,7 +283,8 @@ function targetText({ ratio, lessIsBetter }: Outcome): string {
   return `${lessIsBetter ? "≤" : "≥"} ${formatNumber(ratio)}`;
 }
 
-function verdict({ isMet }: Outcome): string {
+function verdict({ isMet, isClear }: Outcome): string {
   if (isMet === undefined) return "";
-  return isMet ? "met" : "missed";
+  const word = isMet ? "met" : "missed";
+  return isClear ? word : `${word}, unclear`;
 }

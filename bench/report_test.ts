@@ -5,7 +5,6 @@ import {
   judge,
   latencyTable,
   type Result,
-  spreadOf,
   targetTable,
   valueTable,
   worstOutcomesFirst,
@@ -43,15 +42,6 @@ describe("formatNumber()", () => {
   });
 });
 
-describe("spreadOf()", () => {
-  it("finds the quartiles, between two values where none is there", () => {
-    const five = spreadOf([30, 10, 20, 0, 90]);
-    assertEquals(five, { low: 10, median: 20, high: 30 });
-    assertEquals(spreadOf([4, 1]), { low: 1.75, median: 2.5, high: 3.25 });
-    assertEquals(spreadOf([7]), { low: 7, median: 7, high: 7 });
-  });
-});
-
 describe("judge()", () => {
   it("compares turn by turn", () => {
     // The second turn was slow for both.
@@ -68,9 +58,20 @@ describe("judge()", () => {
         high: 1.2,
         lessIsBetter: false,
         isMet: true,
+        isClear: false,
       },
     ]);
     assertEquals(judge(results, [{ ...target, ratio: 1.21 }])[0]?.isMet, false);
+  });
+
+  it("compares the usual latencies, too, the other way round", () => {
+    const samplesOf = (p50: number) => [
+      { value: 1, latencyMs: { p50, p99: 9, p99_9: 9, max: 9 } },
+    ];
+    const samples = new Map([["us", samplesOf(2)], ["them", samplesOf(1)]]);
+    const target = { contest: "speed", entrant: "us", beside: "them" };
+    const [outcome] = judge([{ contest: speed, samples }], [target]);
+    assertEquals(outcome?.byLatency, { low: 0.5, median: 0.5, high: 0.5 });
   });
 
   it("wants no more where less is better", () => {
@@ -182,22 +183,25 @@ describe("latencyTable() of datagrams", () => {
 });
 
 describe("targetTable()", () => {
-  it("says which targets were met", () => {
-    const results = [resultOf(speed, { us: [120], them: [100] })];
+  it("says which targets were met, and which are too near to tell", () => {
+    const us = [1.11, 1.12, 1.13, 1.2, 1.2, 1.2, 1.3, 1.3, 1.3];
+    const results = [resultOf(speed, { us, them: us.map(() => 1) })];
     const target = { contest: "speed", entrant: "us", beside: "them" };
     const targets = [
       { ...target, ratio: 1.1 },
-      { ...target, ratio: 1.3 },
+      { ...target, ratio: 1.25 },
+      { ...target, ratio: 1.41 },
       target,
     ];
     assertEquals(
       targetTable(judge(results, targets)),
       `\
-|                  | target |     ratio |        |
-| ---------------- | -----: | --------: | -----: |
-| speed: us / them | ≥ 1.10 | 1.20 ±0 % |    met |
-| speed: us / them | ≥ 1.30 | 1.20 ±0 % | missed |
-| speed: us / them |        | 1.20 ±0 % |        |`,
+|                  | target |     ratio |                 | by p50 |
+| ---------------- | -----: | --------: | --------------: | -----: |
+| speed: us / them | ≥ 1.10 | 1.20 ±8 % |             met |        |
+| speed: us / them | ≥ 1.25 | 1.20 ±8 % | missed, unclear |        |
+| speed: us / them | ≥ 1.41 | 1.20 ±8 % |          missed |        |
+| speed: us / them |        | 1.20 ±8 % |                 |        |`,
     );
   });
 });

@@ -43,9 +43,9 @@ const TABLES = `\
 
 ## Ratios
 
-|                  | target |     ratio |     |
-| ---------------- | -----: | --------: | --: |
-| speed: us / them | ≥ 1.10 | 1.20 ±0 % | met |
+|                  | target |     ratio |              | by p50 |
+| ---------------- | -----: | --------: | -----------: | -----: |
+| speed: us / them | ≥ 1.10 | 1.20 ±0 % | met, unclear |        |
 
 ## Servers
 

@@ -9,9 +9,9 @@ import {
   judge,
   type Outcome,
   type Result,
-  spreadOf,
   table,
 } from "./report.ts";
+import { spreadOf } from "./spread.ts";
 
 /** One of ours beside the best other entrant of a contest. */
 export interface Standing {
