@@ -50,10 +50,7 @@ export class UdpServer {
       onDatagram: emit
         ? (remote, bytes) => this.#peerOf(remote, bytes)
         : () => undefined,
-      peerOf: (remote) => {
-        const peer = this.#peers.find(remote);
-        return typeof peer === "object" ? peer : undefined;
-      },
+      peerOf: (remote) => this.#peers.find(remote),
       faults,
       onDrop: (drop) => {
         if (this.#news.has(drop.reason)) emit?.({ type: "drop", ...drop });
@@ -107,12 +104,12 @@ export class UdpServer {
     bytes: Uint8Array<ArrayBuffer>,
   ): Peer | undefined {
     const peer = this.#peers.find(remote);
-    if (typeof peer === "object") {
+    if (peer) {
       peer.idleSweeps = 0;
       return peer;
     }
     const emit = this.#options.emit!;
-    if (peer === "no room") {
+    if (!this.#peers.hasRoom) {
       if (this.#news.has("crowd")) {
         emit({ type: "crowd", addresses: this.#peers.size });
       }

@@ -173,7 +173,12 @@ const EVENTS: Case[] = [
     { type: "fault", remote: REMOTE, ...fields },
     `Fault: ${words} [::1]:50712`,
     {
-      ...{ event: "fault", kind: fields.kind, remote: "[::1]:50712" },
+      ...{
+        event: "fault",
+        kind: fields.kind,
+        remote: "[::1]:50712",
+        transport: "tcp",
+      },
       ...("offset" in fields && { offset: fields.offset }),
       ...("delayMs" in fields && { delay_ms: 52.346 }),
     },
