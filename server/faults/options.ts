@@ -28,14 +28,15 @@ export const MAX_FAULT_SEED: number = 2 ** 32 - 1;
  * percentage does not happen.
  *
  * On a stream a reply is what one read of the server brought, 16 KiB at most: for a
- * client that waits for each reply before it sends the next message, and whose
- * messages are no longer than that, a reply is a message. A fault happens, or does
- * not, because of three numbers alone: the seed, the number of the connection in the
- * order in which the server accepted them, and the offset in the stream of the
- * connection at which the reply begins. So the same client meets the same faults
- * again, whatever the timing; one more fault changes nothing about the others; and
- * where messages arrive together, a reply that begins at the same byte as before has
- * the same faults as before.
+ * client that waits for each reply before it sends the next message a reply is a
+ * message, on loopback if that is no longer, over a network if it fits a packet. A
+ * fault happens, or does not, because of three numbers alone: the seed, the number of
+ * the connection in the order in which the server accepted them, and the offset in
+ * the stream of the connection at which the reply begins. So the same client meets
+ * the same faults again, whatever the timing; one more fault changes nothing about
+ * the others; and where messages arrive together, a reply that begins at the same
+ * byte as before has the same faults as before, and if it has the same length, the
+ * same wrong bit.
  *
  * A percentage is a number from 0 to 100. `latency`, `slice` and `corrupt` are made
  * to so many of the replies, `rate`, `stall` and `cut` to so many of the connections.
