@@ -47,10 +47,14 @@ interface Pending extends Omit<PromiseWithResolvers<EchoResult>, "promise"> {
   readonly order: number;
   /** All that is known of messages with the same bytes. */
   readonly twins: Twins;
+  /** Whether it is waited for no more. */
+  isSettled: boolean;
 }
 
 /** Messages that have the same bytes, as far as a fingerprint tells. */
 interface Twins {
+  /** Their fingerprint. */
+  readonly key: number;
   /** Those whose reply is waited for, the oldest first. */
   readonly pending: Pending[];
   /** How many were given up, and may get a late reply. */
@@ -59,19 +63,38 @@ interface Twins {
   sentAt: number;
 }
 
-/** How many messages are remembered, to know a second or a late reply. */
-const MOST_REMEMBERED = 20_000;
+/**
+ * What is remembered, to know a second or a late reply. Half of it is forgotten at
+ * once, when the other half has so many messages or is so old, in milliseconds.
+ */
+const HALF = { messages: 10_000, ageMs: 5000 };
 
 /** With how many waiting messages a damaged reply is compared. */
 const MOST_COMPARED = 1000;
 
+/** Below so many settled messages the list of those under way is not cleaned. */
+const FEW = 1000;
+
 /** Keeps messages until their replies came, in any order. It knows no socket. */
 export class DatagramQueue {
   readonly #server: Address;
-  /** By fingerprint, in the order of sending. */
-  readonly #known = new Map<number, Twins>();
-  /** The oldest first. */
-  readonly #pending = new Set<Pending>();
+  /**
+   * By fingerprint, the later and the earlier half. Forgetting the oldest of one map
+   * instead would take longer than all the rest: a `Map` keeps the places of what
+   * was deleted, and each look for the first one passes them all.
+   */
+  #known = new Map<number, Twins>();
+  #knownBefore = new Map<number, Twins>();
+  /** When the later half was begun, as `performance.now()`. */
+  #begunAt = -Infinity;
+  /** How many it was begun with. */
+  #begunWith = 0;
+  /** The oldest first, with some that are settled. */
+  #pending: Pending[] = [];
+  /** Those before this place are settled. */
+  #first = 0;
+  /** How many of the list are settled. */
+  #settled = 0;
   #sent = 0;
   /** The latest message, in the order of sending, that a reply came to. */
   #latest = 0;
@@ -87,8 +110,9 @@ export class DatagramQueue {
 
   /** When the oldest message was sent whose reply is waited for, if there is one. */
   get waitingSince(): number | undefined {
-    for (const { sentAt } of this.#pending) return sentAt;
-    return undefined;
+    const pending = this.#pending;
+    while (pending[this.#first]?.isSettled) this.#first++;
+    return pending[this.#first]?.sentAt;
   }
 
   /**
@@ -105,19 +129,17 @@ export class DatagramQueue {
   ): { result: Promise<EchoResult>; giveUp: (error: unknown) => void } {
     const { promise, resolve, reject } = Promise.withResolvers<EchoResult>();
     const key = fingerprint(message);
-    let twins = this.#known.get(key);
-    if (!twins) {
-      twins = { pending: [], lost: 0, sentAt: now };
-      this.#known.set(key, twins);
-      if (this.#known.size > MOST_REMEMBERED) this.#forgetOne();
-    }
+    this.#forget(now);
+    const twins = this.#find(key) ??
+      { key, pending: [], lost: 0, sentAt: now };
+    this.#known.set(key, twins);
     twins.sentAt = now;
     const pending: Pending = {
       ...{ message, resolve, reject, twins },
-      ...{ sentAt: now, order: ++this.#sent },
+      ...{ sentAt: now, order: ++this.#sent, isSettled: false },
     };
     twins.pending.push(pending);
-    this.#pending.add(pending);
+    this.#pending.push(pending);
     const giveUp = (error: unknown) => this.#giveUp(pending, error);
     return { result: promise, giveUp };
   }
@@ -130,7 +152,7 @@ export class DatagramQueue {
    * @returns What is wrong with it, if it settles no message, or out of order.
    */
   take(reply: Uint8Array, now: number): Irregularity | undefined {
-    const twins = this.#known.get(fingerprint(reply));
+    const twins = this.#find(fingerprint(reply));
     const pending = twins?.pending[0];
     if (pending) {
       if (Buffer.compare(pending.message, reply) === 0) {
@@ -152,16 +174,20 @@ export class DatagramQueue {
    * @param errorOf Makes the error of a message of so many bytes.
    */
   giveUpUntil(moment: number, errorOf: (bytes: number) => unknown): void {
-    for (const pending of this.#pending) {
+    // Settling may clean the list.
+    for (const pending of this.#pending.slice(this.#first)) {
       if (pending.sentAt > moment) return;
       this.#giveUp(pending, errorOf(pending.message.length));
     }
   }
 
   #giveUp(pending: Pending, error: unknown): void {
-    if (!this.#pending.has(pending)) return;
+    if (pending.isSettled) return;
     this.#settle(pending).reject(error);
-    pending.twins.lost++;
+    const { twins } = pending;
+    twins.lost++;
+    // Its late reply is waited for from now on.
+    this.#known.set(twins.key, twins);
   }
 
   #verify(
@@ -181,7 +207,9 @@ export class DatagramQueue {
     let likely: Pending | undefined;
     let least = Infinity;
     let compared = 0;
-    for (const pending of this.#pending) {
+    for (let at = this.#first; at < this.#pending.length; at++) {
+      const pending = this.#pending[at]!;
+      if (pending.isSettled) continue;
       if (++compared > MOST_COMPARED) break;
       const distance = distanceOf(pending.message, reply);
       if (distance >= least) continue;
@@ -194,9 +222,15 @@ export class DatagramQueue {
   }
 
   #settle(pending: Pending): Pending {
-    this.#pending.delete(pending);
+    pending.isSettled = true;
     const { pending: twins } = pending.twins;
     twins.splice(twins.indexOf(pending), 1);
+    const list = this.#pending;
+    if (++this.#settled > FEW && this.#settled > list.length / 2) {
+      this.#pending = list.filter(({ isSettled }) => !isSettled);
+      this.#first = 0;
+      this.#settled = 0;
+    }
     return pending;
   }
 
@@ -213,16 +247,22 @@ export class DatagramQueue {
     });
   }
 
-  #forgetOne(): void {
-    let looked = 0;
-    for (const [key, { pending }] of this.#known) {
-      if (pending.length === 0) {
-        this.#known.delete(key);
-        return;
-      }
-      // Those before are waited for, and forgotten later.
-      if (++looked === MOST_COMPARED) return;
+  #find(key: number): Twins | undefined {
+    return this.#known.get(key) ?? this.#knownBefore.get(key);
+  }
+
+  /** Forgets the earlier half, if it is time, but for what is waited for. */
+  #forget(now: number): void {
+    const isFull = this.#known.size - this.#begunWith >= HALF.messages;
+    if (!isFull && now - this.#begunAt < HALF.ageMs) return;
+    const forgotten = this.#knownBefore;
+    this.#knownBefore = this.#known;
+    this.#known = new Map();
+    this.#begunAt = now;
+    for (const [key, twins] of forgotten) {
+      if (twins.pending.length > 0) this.#known.set(key, twins);
     }
+    this.#begunWith = this.#known.size;
   }
 }
 
