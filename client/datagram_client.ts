@@ -64,7 +64,6 @@ export class DatagramClient implements UdpClient {
   #isReceiving = false;
   /** Why the client takes nothing more. */
   #closed: { why: unknown } | undefined;
-  #longestMs = 0;
   /** The first sender of strays. */
   #stray: Address | undefined;
 
@@ -135,7 +134,7 @@ export class DatagramClient implements UdpClient {
 
   async end(): Promise<void> {
     const { least, most } = LINGER_MS;
-    const waitMs = Math.min(most, Math.max(least, 2 * this.#longestMs));
+    const waitMs = Math.min(most, Math.max(least, 2 * this.#queue.longestMs));
     if (this.isOpen && this.#isReceiving) await sleep(waitMs, this.#signal);
     this.close();
   }
@@ -193,9 +192,7 @@ export class DatagramClient implements UdpClient {
 
   #take(reply: Uint8Array): void {
     const now = performance.now();
-    const { waitingSince = now } = this.#queue;
     const irregularity = this.#queue.take(reply, now);
-    this.#longestMs = Math.max(this.#longestMs, now - waitingSince);
     this.#await();
     if (irregularity) this.#onIrregular(irregularity);
   }

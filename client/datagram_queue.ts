@@ -10,14 +10,15 @@ import { withFields } from "../net/errors.ts";
 import { fingerprint } from "../net/fingerprint.ts";
 import type { EchoResult } from "./api.ts";
 import { Comparison, EXCERPT_BYTES } from "./comparison.ts";
+import { distanceOf, LatestHeads } from "./datagram_heads.ts";
 import { MismatchError } from "./errors.ts";
 
 /**
  * What may be wrong with a reply besides that it does not come: `duplicated` if it
  * came before, `reordered` if one to a later message came before
  * ({@link https://www.rfc-editor.org/rfc/rfc4737#section-3.3 | RFC 4737}), `late` if
- * it came after its timeout, `corrupt` if it is no message's and no message waits
- * for one, `stray` if it came from another address.
+ * it came after its timeout, `corrupt` if it is no message's and most likely not that
+ * of one that is waited for, `stray` if it came from another address.
  */
 export type IrregularKind =
   | "duplicated"
@@ -65,9 +66,10 @@ interface Twins {
 
 /**
  * What is remembered, to know a second or a late reply. Half of it is forgotten at
- * once, when the other half has so many messages or is so old, in milliseconds.
+ * once, when the other half has so many messages, or is so old, in milliseconds, and
+ * has at least some: a load may have a thousand clients.
  */
-const HALF = { messages: 10_000, ageMs: 5000 };
+const HALF = { messages: 10_000, ageMs: 5000, least: 200 };
 
 /** With how many waiting messages a damaged reply is compared. */
 const MOST_COMPARED = 1000;
@@ -86,7 +88,7 @@ export class DatagramQueue {
   #known = new Map<number, Twins>();
   #knownBefore = new Map<number, Twins>();
   /** When the later half was begun, as `performance.now()`. */
-  #begunAt = -Infinity;
+  #begunAt = 0;
   /** How many it was begun with. */
   #begunWith = 0;
   /** The oldest first, with some that are settled. */
@@ -95,6 +97,8 @@ export class DatagramQueue {
   #first = 0;
   /** How many of the list are settled. */
   #settled = 0;
+  readonly #settledHeads = new LatestHeads();
+  #longestMs = 0;
   #sent = 0;
   /** The latest message, in the order of sending, that a reply came to. */
   #latest = 0;
@@ -106,6 +110,11 @@ export class DatagramQueue {
    */
   constructor(server: Address) {
     this.#server = server;
+  }
+
+  /** The longest time from a message to its reply, also a late one, in milliseconds. */
+  get longestMs(): number {
+    return this.#longestMs;
   }
 
   /** When the oldest message was sent whose reply is waited for, if there is one. */
@@ -153,18 +162,22 @@ export class DatagramQueue {
    */
   take(reply: Uint8Array, now: number): Irregularity | undefined {
     const twins = this.#find(fingerprint(reply));
-    const pending = twins?.pending[0];
-    if (pending) {
-      if (Buffer.compare(pending.message, reply) === 0) {
-        return this.#verify(pending, reply, now);
-      }
-      this.#settle(pending).reject(this.#mismatch(pending, reply));
+    if (!twins) return this.#takeDamaged(reply);
+    const [oldest] = twins.pending;
+    if (oldest) {
+      const answered = isSame(oldest, reply)
+        ? oldest
+        // Only their ends may differ.
+        : twins.pending.slice(1, MOST_COMPARED)
+          .find((pending) => isSame(pending, reply));
+      if (answered) return this.#verify(answered, reply, now);
+      this.#settle(oldest).reject(this.#mismatch(oldest, reply));
       return undefined;
     }
-    if (!twins) return this.#takeDamaged(reply);
     if (twins.lost === 0) return irregular("duplicated", reply);
     twins.lost--;
-    return { ...irregular("late", reply), ageMs: now - twins.sentAt };
+    const ageMs = this.#addTime(now - twins.sentAt);
+    return { ...irregular("late", reply), ageMs };
   }
 
   /**
@@ -196,13 +209,19 @@ export class DatagramQueue {
     now: number,
   ): Irregularity | undefined {
     const { message, order, sentAt } = this.#settle(pending);
-    pending.resolve({ bytes: message.length, durationMs: now - sentAt });
+    const durationMs = this.#addTime(now - sentAt);
+    pending.resolve({ bytes: message.length, durationMs });
     const isReordered = order < this.#latest;
     this.#latest = Math.max(this.#latest, order);
     return isReordered ? irregular("reordered", reply) : undefined;
   }
 
-  /** Takes a reply that is no message's: most likely that of the most similar one. */
+  #addTime(ms: number): number {
+    this.#longestMs = Math.max(this.#longestMs, ms);
+    return ms;
+  }
+
+  /** Takes a reply that is no message's: most likely that to the most similar one. */
   #takeDamaged(reply: Uint8Array): Irregularity | undefined {
     let likely: Pending | undefined;
     let least = Infinity;
@@ -211,18 +230,22 @@ export class DatagramQueue {
       const pending = this.#pending[at]!;
       if (pending.isSettled) continue;
       if (++compared > MOST_COMPARED) break;
-      const distance = distanceOf(pending.message, reply);
+      const { message } = pending;
+      const distance = distanceOf(message, message.length, reply);
       if (distance >= least) continue;
       least = distance;
       likely = pending;
     }
-    if (!likely) return irregular("corrupt", reply);
+    // It may be a second or late one, too, whose message is settled.
+    const isOther = this.#settledHeads.leastDistance(reply) < least;
+    if (!likely || isOther) return irregular("corrupt", reply);
     this.#settle(likely).reject(this.#mismatch(likely, reply));
     return undefined;
   }
 
   #settle(pending: Pending): Pending {
     pending.isSettled = true;
+    this.#settledHeads.add(pending.message);
     const { pending: twins } = pending.twins;
     twins.splice(twins.indexOf(pending), 1);
     const list = this.#pending;
@@ -253,8 +276,9 @@ export class DatagramQueue {
 
   /** Forgets the earlier half, if it is time, but for what is waited for. */
   #forget(now: number): void {
-    const isFull = this.#known.size - this.#begunWith >= HALF.messages;
-    if (!isFull && now - this.#begunAt < HALF.ageMs) return;
+    const added = this.#known.size - this.#begunWith;
+    const isOld = now - this.#begunAt >= HALF.ageMs && added >= HALF.least;
+    if (added < HALF.messages && !isOld) return;
     const forgotten = this.#knownBefore;
     this.#knownBefore = this.#known;
     this.#known = new Map();
@@ -266,16 +290,10 @@ export class DatagramQueue {
   }
 }
 
-function irregular(kind: IrregularKind, reply: Uint8Array): Irregularity {
-  return { kind, reply: reply.slice(0, EXCERPT_BYTES) };
+function isSame({ message }: Pending, reply: Uint8Array): boolean {
+  return Buffer.compare(message, reply) === 0;
 }
 
-/** Counts the bytes at the beginning that differ; another length weighs more. */
-function distanceOf(message: Uint8Array, reply: Uint8Array): number {
-  const end = Math.min(message.length, reply.length, EXCERPT_BYTES);
-  let distance = message.length === reply.length ? 0 : EXCERPT_BYTES;
-  for (let at = 0; at < end; at++) {
-    if (message[at] !== reply[at]) distance++;
-  }
-  return distance;
+function irregular(kind: IrregularKind, reply: Uint8Array): Irregularity {
+  return { kind, reply: reply.slice(0, EXCERPT_BYTES) };
 }
