@@ -6,7 +6,11 @@
 
 import process from "node:process";
 
-const IPV4 = /^\d+\.\d+\.\d+\.\d+$/;
+/** Four numbers of one spelling: what begins with a zero is octal to the system. */
+const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
+
+/** An IPv4 address within IPv6, as `URL` shows it. */
+const MAPPED = /^::ffff:([\da-f]+):([\da-f]+)$/;
 
 /**
  * Finds the address of a host, as sockets show it. The system looks names up, in its
@@ -46,5 +50,13 @@ async function lookUp(name: string): Promise<string> {
 function canonicalIPv6(address: string): string {
   const [, bare = address, zone = ""] = address.match(/^([^%]*)(%.*)?$/) ?? [];
   const short = URL.parse(`http://[${bare}]/`)?.hostname.slice(1, -1) ?? bare;
-  return short + zone;
+  const [, high, low] = short.match(MAPPED) ?? [];
+  return (high && low ? mappedIPv6(high, low) : short) + zone;
+}
+
+/** Sockets show an IPv4 address within IPv6 as IPv4 (RFC 5952, section 5). */
+function mappedIPv6(high: string, low: string): string {
+  const bytes = [high, low].map((half) => parseInt(half, 16))
+    .flatMap((half) => [half >> 8, half & 0xff]);
+  return `::ffff:${bytes.join(".")}`;
 }
