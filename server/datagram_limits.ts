@@ -80,31 +80,39 @@ export class RateLimit {
    *
    * @param sender The sender.
    * @param now The time, as `performance.now()`.
+   * @param what What comes, where each has a limit of its own.
    * @returns Whether the sender is within the limit.
    */
-  take(sender: string, now: number): boolean {
+  take(sender: string, now: number, what = 0): boolean {
     if (now >= this.#windowEndsAt) {
       this.#windowEndsAt = now + WINDOW_MS;
       this.#counts.fill(0);
     }
-    const counter = hashText(sender, this.#seed) % COUNTERS;
+    const counter = hashText(sender, this.#seed ^ what) % COUNTERS;
     return ++this.#counts[counter]! <= this.#perSecond;
   }
 }
 
-/** How many in a second may be just what their sender was sent last. */
+/** How often in a second a sender may send the same datagram. */
 export const REPEATED_PER_SECOND = 1000;
 
 /**
- * Finds senders that send back what they are sent, as another echo server does: one
- * forged datagram would go to and fro between the two as fast as they can. A client
- * that sends the same message again and again looks alike.
+ * Of one datagram, so many a second are not taken for a loop. Of the numbered ones of
+ * a client that sends as much as it can, fewer share a counter.
+ */
+const UNSUSPICIOUS_PER_SECOND = 20;
+
+/**
+ * Finds senders that send back what they are sent, as another echo server does: a
+ * few forged datagrams would go to and fro between the two as fast as they can. A
+ * client that sends the same messages again and again looks alike.
  */
 export class LoopLimit {
-  readonly #limit = new RateLimit(REPEATED_PER_SECOND);
-  readonly #seed = crypto.getRandomValues(new Uint32Array(1))[0]!;
-  /** The fingerprint of what each sender was sent last. */
-  readonly #last = new Float64Array(COUNTERS);
+  readonly #same = new RateLimit(UNSUSPICIOUS_PER_SECOND);
+  /** Of one sender: a loop of many datagrams is no faster than that of one. */
+  readonly #repeated = new RateLimit(
+    REPEATED_PER_SECOND - UNSUSPICIOUS_PER_SECOND,
+  );
 
   /**
    * Takes note of a datagram that is about to be sent back.
@@ -115,11 +123,8 @@ export class LoopLimit {
    * @returns Whether the sender is within the limit.
    */
   take(sender: string, datagram: Uint8Array, now: number): boolean {
-    const counter = hashText(sender, this.#seed) % COUNTERS;
-    const print = fingerprint(datagram);
-    if (this.#last[counter] === print) return this.#limit.take(sender, now);
-    this.#last[counter] = print;
-    return true;
+    return this.#same.take(sender, now, fingerprint(datagram)) ||
+      this.#repeated.take(sender, now);
   }
 }
 
