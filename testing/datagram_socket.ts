@@ -43,7 +43,8 @@ export class FakeDatagramSocket {
   sending: Promise<void> = Promise.resolve();
   readonly #arrived: (Datagram | Error)[] = [];
   readonly #watched = new Watched();
-  #isReceiving = false;
+  /** Lets a receive that waits go on. */
+  #wake: (() => void) | undefined;
 
   /**
    * Opens the socket.
@@ -67,7 +68,7 @@ export class FakeDatagramSocket {
    */
   arrive(bytes: Uint8Array, from = sender()): void {
     this.#arrived.push([bytes, from]);
-    this.#watched.changed();
+    this.#wake?.();
   }
 
   /**
@@ -77,13 +78,13 @@ export class FakeDatagramSocket {
    */
   fail(error: Error): void {
     this.#arrived.push(error);
-    this.#watched.changed();
+    this.#wake?.();
   }
 
   /** Waits until all that arrived was received, and the next receive waits. */
   async untilDrained(): Promise<void> {
     await this.#watched.until(
-      () => (this.#isReceiving && this.#arrived.length === 0) || null,
+      () => (this.#wake && this.#arrived.length === 0) || null,
       () => `a receive that waits: ${this.#arrived.length} datagrams do`,
     );
   }
@@ -97,14 +98,15 @@ export class FakeDatagramSocket {
   async receive(buffer: Uint8Array): Promise<Datagram> {
     if (this.closed > 0) throw new Deno.errors.BadResource("closed");
     this.bufferLengths.add(buffer.length);
-    this.#isReceiving = true;
-    this.#watched.changed();
-    const next = await this.#watched.until(
-      () => this.closed > 0 ? "closed" : this.#arrived.shift(),
-      () => "a datagram",
-    );
-    this.#isReceiving = false;
-    if (next === "closed") throw new Deno.errors.Interrupted("closed");
+    if (this.#arrived.length === 0) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#wake = resolve;
+      this.#watched.changed();
+      await promise;
+      this.#wake = undefined;
+    }
+    const next = this.#arrived.shift();
+    if (!next) throw new Deno.errors.Interrupted("closed");
     if (next instanceof Error) throw next;
     const [bytes, from] = next;
     buffer.set(bytes);
@@ -129,7 +131,8 @@ export class FakeDatagramSocket {
   /** Closes it, which ends a receive that waits. */
   close(): void {
     this.closed++;
-    this.#watched.changed();
+    this.#arrived.length = 0;
+    this.#wake?.();
   }
 
   /** Counts a call. */
