@@ -114,17 +114,17 @@ export function ownAddress(): string {
 }
 
 /**
- * Opens a peer on a free port below 1024.
+ * Tells whether the process may have ports below 1024.
  *
- * @returns The peer, or `undefined` where only a privileged process may.
+ * @returns Whether it may: in general a privileged process alone.
  */
-export function privilegedPeer(): DatagramPeer | undefined {
+export function mayTakeServicePorts(): boolean {
   const hostname = ownAddress();
   try {
-    return new DatagramPeer(hostname, 1023);
-  } catch (error) {
-    if (error instanceof Deno.errors.PermissionDenied) return undefined;
-    throw error;
+    Deno.listenDatagram({ transport: "udp", hostname, port: 1023 }).close();
+    return true;
+  } catch {
+    return false;
   }
 }
 
