@@ -99,7 +99,7 @@ export interface ServeOptions {
    * network of 64 bits of IPv6; 1 or more.
    *
    * @default {1000, and no limit if it listens on a loopback address: there at most
-   * 1,000 a second are answered that are just what their sender was sent last}
+   * 1,000 a second are answered that a sender sends again and again}
    */
   udpRatePerSecond?: number | undefined;
 

@@ -195,10 +195,10 @@ export class DatagramEcho {
             await socket.send(bytes, remote);
             this.#addSent(bytes.length, peer);
           }
+          if (once) return await this.#finish();
         } catch (error) {
           this.#sendFailed(remote, error);
         }
-        if (once) return await this.#finish();
       }
       if (barrier.addRead(bytes.length)) await barrier.pass();
     }
@@ -272,7 +272,10 @@ export class DatagramEcho {
     const reason = refusal(remote, this.#address.port);
     if (reason) return reason;
     if (this.#rate) {
-      const isWithin = this.#rate.take(networkOf(remote.hostname));
+      const isWithin = this.#rate.take(
+        networkOf(remote.hostname),
+        performance.now(),
+      );
       return isWithin ? undefined : "rate";
     }
     return this.#loops!.take(remote, bytes) ? undefined : "loop";
