@@ -66,7 +66,7 @@ export function renderText(event: LogEvent): string {
       return `No answer to a datagram from ${formatAddress(event.remote)}: ` +
         dropWords(event);
     case "crowd":
-      return `Datagrams from ${formatCount(event.addresses, "address")}: ` +
+      return `Datagrams from ${formatCount(event.addresses, "sender")}: ` +
         "further ones are answered without a line";
     case "shutdown":
       return "Shutting down" + shutdownNote(event);
