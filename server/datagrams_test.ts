@@ -147,7 +147,16 @@ describe("DatagramEcho", () => {
   it("has a rate of 1,000 by default, but not on loopback", async () => {
     using clock = stopClock();
     assertEquals(DEFAULT_UDP_RATE, 1000);
-    for (const hostname of ["0.0.0.0", "192.0.2.1", "::", "::ffff:127.0.0.1"]) {
+    for (
+      const hostname of [
+        "0.0.0.0",
+        "192.0.2.1",
+        "::",
+        "::ffff:127.0.0.1",
+        "2001::1",
+        "::12",
+      ]
+    ) {
       const run = start({}, new FakeDatagramSocket(hostname));
       await flood(run, 1200, numbered, sender(50_000, "192.0.2.9"));
       assertEquals(run.echo.stats.datagrams, 1000, hostname);

@@ -56,6 +56,8 @@ describe("echo serve", () => {
     ["--port=65535", "--port=65536"],
     ["--max-connections=1", "--max-connections=0"],
     ["--max-connections=1000000", "--max-connections=1000001"],
+    ["--udp-rate=1", "--udp-rate=0"],
+    ["--udp-rate=10000000", "--udp-rate=10000001"],
     ["--idle-timeout=10ms", "--idle-timeout=9ms"],
     ["--idle-timeout=596h", "--idle-timeout=597h"],
     ["--drain-timeout=0", "--drain-timeout=-1"],
@@ -77,6 +79,13 @@ describe("echo serve", () => {
     [["--", "-x"], /serve takes no argument "-x"$/],
     [["\x1b[2J"], /serve takes no argument "\\x1b\[2J"$/],
     [["-5"], /unknown flag -5$/],
+    [["--udp-rate=5"], /^echo: --udp-rate goes with --udp$/],
+    [
+      ["--udp", "--workers=2"],
+      /^echo: --udp and --workers exclude each other: only one .* a UDP port$/,
+    ],
+    [["--udp=yes"], /--udp/],
+    [["--udp-rat=5"], /unknown flag --udp-rat, did you mean --udp-rate\?$/],
     [["--hots=x"], /unknown flag --hots, did you mean --host\?$/],
   ];
   it("refuses what it cannot serve with, in one line", async () => {
