@@ -52,13 +52,15 @@ async function flood(
 
 /** Stops an echo, and checks that nothing of it is left. */
 async function stopWholly(
-  { echo, socket, running }: ReturnType<typeof start>,
+  { echo, socket, running, failures }: ReturnType<typeof start>,
   clock?: FakeClock,
 ) {
+  const failed = failures.length;
   echo.stop();
   echo.stop();
   await running;
   assertEquals([socket.closed, clock?.timers ?? 0], [1, 0]);
+  assertEquals(failures.length, failed);
 }
 
 const same = () => HELLO;
