@@ -352,7 +352,7 @@ class Server implements EchoServer {
       remote: remoteOf(connection),
       preview: bytes.slice(0, PREVIEW_BYTES),
       bytes: bytes.length,
-      open: this.#slots.taken,
+      open: this.#slots.taken + (this.#udp?.senders ?? 0),
     });
   }
 

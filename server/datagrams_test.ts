@@ -10,6 +10,7 @@ import {
   OWN_PORT,
   sender,
 } from "../testing/datagram_socket.ts";
+import { SAMPLE } from "./datagram_limits.ts";
 import { patternOf } from "../testing/peer.ts";
 import { HELLO } from "../testing/visitor.ts";
 import type { Peer } from "./datagram_peers.ts";
@@ -53,13 +54,15 @@ async function flood(
 
 /** Stops an echo, and checks that nothing of it is left. */
 async function stopWholly(
-  { echo, socket, running }: ReturnType<typeof start>,
+  { echo, socket, running, failures }: ReturnType<typeof start>,
   clock?: FakeClock,
 ) {
+  const failed = failures.length;
   echo.stop();
   echo.stop();
   await running;
   assertEquals([socket.closed, clock?.timers ?? 0], [1, 0]);
+  assertEquals(failures.length, failed);
 }
 
 const same = () => HELLO;
@@ -148,7 +151,16 @@ describe("DatagramEcho", () => {
   it("has a rate of 1,000 by default, but not on loopback", async () => {
     using clock = stopClock();
     assertEquals(DEFAULT_UDP_RATE, 1000);
-    for (const hostname of ["0.0.0.0", "192.0.2.1", "::", "::ffff:127.0.0.1"]) {
+    for (
+      const hostname of [
+        "0.0.0.0",
+        "192.0.2.1",
+        "::",
+        "::ffff:127.0.0.1",
+        "2001::1",
+        "::12",
+      ]
+    ) {
       const run = start({}, new FakeDatagramSocket(hostname));
       await flood(run, 1200, numbered, sender(50_000, "192.0.2.9"));
       assertEquals(run.echo.stats.datagrams, 1000, hostname);

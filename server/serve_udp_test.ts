@@ -9,6 +9,7 @@ import {
   untilCounted,
   untilSo,
 } from "../testing/datagram_peer.ts";
+import { recorder } from "../testing/events.ts";
 import { patternOf } from "../testing/peer.ts";
 import { connectTo, HELLO, readToEnd, roundTrip } from "../testing/visitor.ts";
 
@@ -107,6 +108,19 @@ describe("serve() with udp", () => {
       dropped: { rate: 4, port: 1 },
     });
     await server.shutdown({ timeoutMs: 0 });
+  });
+
+  it("counts senders of datagrams among those that are open", async () => {
+    const { events, onEvent } = recorder();
+    await using server = serve({ port: 0, udp: true, onEvent });
+    await using peer = new DatagramPeer();
+    await peer.ask(server, HELLO);
+    using conn = await connectTo(server);
+    await roundTrip(conn);
+    await using other = new DatagramPeer();
+    await other.ask(server, HELLO);
+    const open = events.flatMap((it) => it.type === "data" ? [it.open] : []);
+    assertEquals(open, [1, 2, 3]);
   });
 
   it("takes no datagrams without it", async () => {

@@ -66,6 +66,11 @@ export class UdpServer {
     return this.#echo.stats;
   }
 
+  /** How many senders are remembered. */
+  get senders(): number {
+    return this.#peers.size;
+  }
+
   /** Answers until {@linkcode UdpServer.stop} is called. */
   async run(): Promise<void> {
     const { idleTimeoutMs = IDLE_TIMEOUT_MS, barrier, emit } = this.#options;

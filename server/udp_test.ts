@@ -20,8 +20,9 @@ const MOST_PEERS = 10_000;
 function start(options: Partial<UdpServerOptions> = {}) {
   const socket = new FakeDatagramSocket();
   const events: ServeEvent[] = [];
+  const barrier = new OpenBarrier();
   const server = new UdpServer(socket.socket, {
-    barrier: new OpenBarrier() as Pick<
+    barrier: barrier as Pick<
       FairnessBarrier,
       keyof OpenBarrier & keyof FairnessBarrier
     > as FairnessBarrier,
@@ -32,7 +33,7 @@ function start(options: Partial<UdpServerOptions> = {}) {
   });
   const running = server.run();
   return {
-    ...{ socket, server, running },
+    ...{ socket, server, running, barrier },
     /** Takes the events since the last time. */
     take: () => events.splice(0),
     /** Lets datagrams arrive, and waits until they were received. */
@@ -125,6 +126,23 @@ describe("UdpServer", () => {
       assertEquals(typesOf(run.take()), ["open", "data"]);
       await stopWholly(run, clock);
     }
+  });
+
+  it("does not forget a sender whose datagram has yet to be read", async () => {
+    using clock = stopClock();
+    const run = start();
+    await run.arrive(sender(), HELLO);
+    run.take();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    run.barrier.allRead = promise;
+    await clock.pass(40_000);
+    await run.arrive(sender(), HELLO);
+    resolve();
+    await clock.pass(29_999);
+    assertEquals(run.take(), []);
+    await clock.pass(7501);
+    assertEquals(typesOf(run.take()), ["close"]);
+    await stopWholly(run, clock);
   });
 
   it("does not forget a sender that sends now and then", async () => {

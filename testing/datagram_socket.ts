@@ -166,8 +166,11 @@ export class OpenBarrier implements Barrier {
     return Promise.resolve();
   }
 
-  /** Tells that all was read. */
+  /** What {@linkcode OpenBarrier.untilAllRead} waits for. */
+  allRead: Promise<void> = Promise.resolve();
+
+  /** Waits until all was read. */
   untilAllRead(): Promise<void> {
-    return Promise.resolve();
+    return this.allRead;
   }
 }

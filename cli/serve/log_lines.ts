@@ -85,7 +85,7 @@ export function renderText(event: LogEvent): string {
       return `No answer to a datagram from ${formatAddress(event.remote)}: ` +
         dropWords(event);
     case "crowd":
-      return `Datagrams from ${formatCount(event.addresses, "address")}: ` +
+      return `Datagrams from ${formatCount(event.addresses, "sender")}: ` +
         "further ones are answered without a line";
     case "fault":
       return `Fault: ${faultWords(event)} ${formatAddress(event.remote)}`;
