@@ -25,6 +25,7 @@ function linesOf(text: string): Line[] {
 async function run(faults: string, ...args: string[]): Promise<Run> {
   const [server, port] = await startServe(
     ...["--json", "--fault", faults, "--fault-seed", "7"],
+    ...args.filter((arg) => arg === "--udp"),
   );
   await using _ = server;
   await using client = start("send", "-p", port, "--json", ...args);
@@ -35,7 +36,8 @@ async function run(faults: string, ...args: string[]): Promise<Run> {
   const summary = results.at(-1)!;
   const log = linesOf(server.stdout);
   const counts = log.at(-1)!["faults"] as Line;
-  assertEquals([status, server.stderr], [summary["lost"] === 0 ? 0 : 1, ""]);
+  const hasLost = summary["lost"] !== 0 && summary["failed"] !== 0;
+  assertEquals([status, server.stderr], [hasLost ? 1 : 0, ""]);
   return {
     lost: results.filter((line) => "lost" in line && "seq" in line),
     summary,
@@ -130,6 +132,25 @@ describe("./echo serve --fault", () => {
       ) {
         assert(Number(count) >= least && Number(count) <= most, `${count}`);
       }
+    },
+  );
+
+  itRuns(
+    "loses, repeats, reorders and corrupts as many datagrams as the client sees",
+    async () => {
+      const { summary, counts } = await run(
+        "loss:2,duplicate:1,reorder:1,corrupt:1",
+        ...["--udp", "-r1000", "-d3s", "-t1s"],
+      );
+      const { failures, duplicated, reordered, corrupt } = summary;
+      assertEquals({ duplicated, reordered, corrupt }, {
+        duplicated: counts["duplicate"],
+        reordered: counts["reorder"],
+        corrupt: counts["corrupt"],
+      });
+      const { corrupt: mismatch, loss: timeout } = counts;
+      assertEquals(failures, { mismatch, timeout });
+      assert(Number(timeout) > 20 && Number(timeout) < 120, `${timeout}`);
     },
   );
 
