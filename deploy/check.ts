@@ -33,6 +33,8 @@ type Data = any;
 /** What a program printed, and whether it ended well. */
 interface Outcome {
   readonly success: boolean;
+  readonly stdout: string;
+  /** Both streams. */
   readonly text: string;
 }
 
@@ -41,13 +43,15 @@ async function run(
   args: readonly string[],
   cwd: string | URL = ROOT,
 ): Promise<Outcome> {
-  const { success, stdout, stderr } = await new Deno.Command(command, {
+  const output = await new Deno.Command(command, {
     args: [...args],
     cwd,
     env: { NO_COLOR: "1" },
   }).output();
   const decoder = new TextDecoder();
-  return { success, text: decoder.decode(stdout) + decoder.decode(stderr) };
+  const stdout = decoder.decode(output.stdout);
+  const text = stdout + decoder.decode(output.stderr);
+  return { success: output.success, stdout, text };
 }
 
 function read(path: string): string {
@@ -305,8 +309,8 @@ describe("deploy/Containerfile", () => {
   const containerfile = read("deploy/Containerfile");
 
   it("copies every source that the executable needs", async () => {
-    const { text } = await run(Deno.execPath(), ["info", "--json", "main.ts"]);
-    const sources = JSON.parse(text.slice(text.indexOf("{"))).modules
+    const info = await run(Deno.execPath(), ["info", "--json", "main.ts"]);
+    const sources = JSON.parse(info.stdout).modules
       .map(({ specifier }: Data) => specifier)
       .filter((specifier: string) => specifier.startsWith(ROOT.href))
       .map((specifier: string) => specifier.slice(ROOT.href.length));
