@@ -229,15 +229,17 @@ describe("serve() with udp", () => {
   it("answers what is in the socket's queue on shutdown", async () => {
     for (let turn = 0; turn < 5; turn++) {
       const server = serve({ port: 0, udp: true });
-      await using peer = new DatagramPeer();
-      const datagrams = Array.from({ length: 50 }, (_, n) => patternOf(9, n));
-      // None of them is received before the server is told to stop.
-      const sending = datagrams.map((bytes) => peer.send(server, bytes));
+      // One datagram from each: the kernel has it when the call returns.
+      const peers = Array.from({ length: 30 }, () => new DatagramPeer());
+      const sending = peers.map((peer) => peer.send(server, HELLO));
       const finished = server.shutdown();
       assertEquals(server.stats.udp?.datagrams, 0);
       await Promise.all(sending);
       await finished;
-      assertEquals(sorted(await peer.untilReceived(50)), sorted(datagrams));
+      for (const peer of peers) {
+        assertEquals(await peer.untilReceived(1), [HELLO]);
+        await peer[Symbol.asyncDispose]();
+      }
       await assertPortsFree(server);
     }
   });
