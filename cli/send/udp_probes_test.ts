@@ -90,7 +90,7 @@ describe("echo send --udp --count", () => {
     using peer = startDatagramPeer(async ({ bytes, from }, { send, got }) => {
       if (got.length === 1) await other.send(bytes, from);
       if (got.length === 2) bytes[80]! ^= 1;
-      await sendUdp(bytes, from);
+      await send(bytes, from);
     });
     const args = ["-c3", "-i0", "-s100"];
     const { status, stdout } = await sendUdp(peer.port, args);
