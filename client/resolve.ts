@@ -25,25 +25,23 @@ export async function resolveHost(hostname: string): Promise<string> {
   if (IPV4.test(bare)) return bare;
   if (bare.includes(":")) return canonicalIPv6(bare);
   try {
-    const { lookup } = await importDns();
-    return (await lookup(bare)).address;
+    return await lookUp(bare);
   } catch (cause) {
     throw new Error("failed to lookup address information", { cause });
   }
 }
 
 /** Deno's own way to look names up asks name servers, and not the system. */
-async function importDns() {
-  // Deno 2.6 warns on stderr of a module that it uses itself there. Deno's types
-  // leave the switch out.
+async function lookUp(name: string): Promise<string> {
+  const { lookup } = await import("node:dns/promises");
+  // Deno 2.6 warns on stderr, at a call, of a module that it uses itself there.
+  // Deno's types leave the switch out.
   const switches = process as { noDeprecation?: boolean };
   const { noDeprecation = false } = switches;
   switches.noDeprecation = true;
-  try {
-    return await import("node:dns/promises");
-  } finally {
-    switches.noDeprecation = noDeprecation;
-  }
+  const found = lookup(name);
+  switches.noDeprecation = noDeprecation;
+  return (await found).address;
 }
 
 /** Shortens an address as sockets do. A zone (RFC 4007) stays as it is. */
