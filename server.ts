@@ -125,6 +125,7 @@ class Server implements EchoServer {
   #state: State = "listening";
   /** Bytes of connections that ended; open ones count their own. */
   #bytes = 0;
+  readonly #closed: ServeStats["closed"] = {};
   #isRef = true;
   /** What {@linkcode ServeOptions.onEvent} threw first. */
   #onEventError: { error: unknown } | undefined;
@@ -183,7 +184,8 @@ class Server implements EchoServer {
     for (const connection of this.#connections) bytes += connection.bytes;
     const { accepted } = this.#acceptor;
     const open = this.#connections.size;
-    return { ...{ accepted, open, bytes }, ...(udp && { udp }) };
+    const closed = { ...this.#closed };
+    return { ...{ accepted, open, closed, bytes }, ...(udp && { udp }) };
   }
 
   shutdown(options: ShutdownOptions = {}): Promise<void> {
@@ -295,6 +297,7 @@ class Server implements EchoServer {
     const remote = remoteOf(connection);
     conn[Symbol.dispose]();
     this.#bytes += bytes;
+    this.#closed[reason] = (this.#closed[reason] ?? 0) + 1;
     this.#emit({
       type: "close",
       remote,

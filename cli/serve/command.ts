@@ -14,6 +14,7 @@ import {
   switchFlag,
   UsageError,
 } from "../flags.ts";
+import { metricsFlag } from "../metrics/flag.ts";
 import { parseHost, parseWhole, timeFlag } from "../values.ts";
 import { runServe, type RunServeOptions } from "./run.ts";
 import { checkWorkers } from "./workers.ts";
@@ -65,6 +66,7 @@ const FLAGS = {
     default: 1,
     parse: (text: string) => parseWhole(text, 0, 256),
   },
+  metrics: metricsFlag("serve Prometheus metrics and health here"),
   json: switchFlag("log as JSON lines"),
   quiet: switchFlag("log nothing", "q"),
 } satisfies Flags;
@@ -115,6 +117,7 @@ function options(line: CommandLine<typeof FLAGS>): RunServeOptions {
     },
     workers,
     log: values.quiet ? "none" : values.json ? "json" : "text",
+    metrics: values.metrics,
   };
 }
 

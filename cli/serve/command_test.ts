@@ -29,7 +29,7 @@ describe("echo serve", () => {
       /\nTIME is 250ms, .*\n\n.* 130 when a second [^\n]+\n$/s,
     );
     const rows = stdout.matchAll(
-      /^ {2}(-\w| {2}).*--([\w-]+)(?: .*\[(.*)\])?/gm,
+      /^ {2}(-\w| {2}).*--([\w-]+)(?: .*\[([^\]]*)\]$)?/gm,
     );
     assertEquals(
       Array.from(rows, ([, short, name, shown]) => [short, name, shown]),
@@ -43,6 +43,7 @@ describe("echo serve", () => {
         ["  ", "idle-timeout", "never"],
         ["  ", "drain-timeout", "5s"],
         ["  ", "workers", "1"],
+        ["  ", "metrics", undefined],
         ["  ", "json", undefined],
         ["-q", "quiet", undefined],
         ["-h", "help", undefined],

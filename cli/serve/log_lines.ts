@@ -28,6 +28,7 @@ import {
 export type LogEvent =
   | ServeEvent
   | { type: "listening"; addr: Deno.NetAddr; udp: boolean }
+  | { type: "metrics"; addr: Deno.NetAddr }
   | { type: "shutdown"; open: number; drainTimeoutMs: number }
   | { type: "left_out"; lines: number }
   | { type: "worker_died"; worker: number; reason: string }
@@ -44,6 +45,8 @@ export function renderText(event: LogEvent): string {
     case "listening":
       return `Server listening on ${formatAddress(event.addr)}` +
         `${event.udp ? ", over TCP and UDP" : ""}...`;
+    case "metrics":
+      return `Metrics on http://${formatHostPort(event.addr)}/metrics`;
     case "open":
       return event.remote.transport === "udp"
         ? `First datagram from ${formatAddress(event.remote)}`
@@ -160,6 +163,8 @@ function jsonFields(event: LogEvent): Record<string, unknown> {
         address: formatHostPort(event.addr),
         transports: event.udp ? ["tcp", "udp"] : ["tcp"],
       };
+    case "metrics":
+      return { address: formatHostPort(event.addr) };
     case "open":
       return jsonRemote(event);
     case "data":

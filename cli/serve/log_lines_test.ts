@@ -134,7 +134,7 @@ const EVENTS: Case[] = [
   [
     {
       ...{ type: "stopped", durationMs: 64_000.0004 },
-      stats: { accepted: 3, open: 0, bytes: 1_258_291 },
+      stats: { accepted: 3, open: 0, closed: {}, bytes: 1_258_291 },
     },
     "Served 3 connections, echoed 1.2 MiB in 1m 4s",
     {

@@ -83,7 +83,7 @@ describe("A worker", () => {
     worker.tell({ type: "log written", isOpen: true, lost: 0 });
     assertEquals(await worker.next("finished"), {
       type: "finished",
-      stats: { accepted: 1, open: 0, bytes: 5 },
+      stats: { accepted: 1, open: 0, closed: { eof: 1 }, bytes: 5 },
     });
     assertEquals(worker.messages, []);
   });
@@ -120,7 +120,10 @@ describe("A worker", () => {
     await client.echo(HELLO);
     worker.tell({ type: "stop" });
     const { stats } = await worker.next("finished");
-    assertEquals(stats, { accepted: 2, open: 0, bytes: 5 });
+    assertEquals(stats, {
+      ...{ accepted: 2, open: 0, bytes: 5 },
+      closed: { shutdown: 2 },
+    });
     assertEquals(worker.messages, []);
   });
 
@@ -156,7 +159,10 @@ describe("A worker", () => {
       }
       await client.end();
       const { stats } = await worker.next("finished");
-      assertEquals(stats, { accepted: 1, open: 0, bytes: 5 });
+      assertEquals(stats, {
+        ...{ accepted: 1, open: 0, bytes: 5 },
+        closed: { eof: 1 },
+      });
       assertEquals(worker.messages, []);
     });
   }

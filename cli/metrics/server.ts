@@ -1,0 +1,155 @@
+/**
+ * The HTTP server behind `--metrics`.
+ *
+ * @module
+ */
+
+import { formatHostPort } from "../../net/address.ts";
+import { describeError, type Reason, reasonOf } from "../../net/errors.ts";
+import { sleep, startTimer } from "../../net/time.ts";
+import { CONTENT_TYPE, type Metric, renderMetrics } from "./exposition.ts";
+import type { MetricsAddress } from "./flag.ts";
+
+/** What a command does at the moment; only one that is `up` is healthy. */
+export type Health = "starting" | "up" | "draining";
+
+/** What {@linkcode startMetrics} needs of a command. */
+export interface MetricsOptions {
+  /** Where it listens. */
+  readonly address: MetricsAddress;
+  /** Gathers the metrics. */
+  collect(): Promise<Metric[]> | Metric[];
+  /** Tells what the command does. */
+  health(): Promise<Health> | Health;
+}
+
+/** A running server of metrics. Disposing of it ends it within some milliseconds. */
+export interface MetricsServer extends AsyncDisposable {
+  /** The address that it listens on. */
+  readonly addr: Deno.NetAddr;
+}
+
+/** How long answers that are under way may take at the end, in milliseconds. */
+const GRACE_MS = 50;
+
+/** The pause before it listens again when it could not accept, in milliseconds. */
+const RETRY_MS = 250;
+
+/** The methods that it answers. */
+const METHODS: readonly string[] = ["GET", "HEAD"];
+
+/** What to try, by why it cannot listen. */
+const HINTS: Partial<Record<Reason, string>> = {
+  address_in_use: "choose another port with --metrics",
+  no_such_address: "choose an address of its own with --metrics",
+  permission_denied:
+    "ports below 1024 need privileges, choose another with --metrics",
+  dns: "check the host of --metrics",
+};
+
+/**
+ * Serves metrics at `/metrics` and the health at `/healthz` over HTTP, until the
+ * server is disposed of. Nothing is written to the terminal, whatever clients send.
+ *
+ * @param options Where to listen, and what to tell.
+ * @returns The server, which listens already.
+ * @throws {Error} If it cannot listen there; the message says why, and what to try.
+ */
+export function startMetrics(options: MetricsOptions): MetricsServer {
+  const { address } = options;
+  try {
+    return new Server(options);
+  } catch (error) {
+    const hint = HINTS[reasonOf(error)];
+    throw new Error(
+      `Cannot serve metrics on ${formatHostPort(address)}: ` +
+        describeError(error) + (hint ? `, ${hint}` : ""),
+      { cause: error },
+    );
+  }
+}
+
+class Server implements MetricsServer {
+  readonly addr: Deno.NetAddr;
+  readonly #options: MetricsOptions;
+  readonly #ending = new AbortController();
+  /** Closes connections whose client is slow. */
+  readonly #closing = new AbortController();
+  readonly #finished: Promise<void>;
+  #server: Deno.HttpServer<Deno.NetAddr>;
+
+  constructor(options: MetricsOptions) {
+    this.#options = options;
+    this.#server = this.#listen(options.address);
+    this.addr = this.#server.addr;
+    this.#finished = this.#keepListening();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#ending.abort();
+    using _ = startTimer(GRACE_MS, () => this.#closing.abort());
+    // One that could not accept rejects, and has nothing to end.
+    await this.#server.shutdown().catch(() => {});
+    await this.#finished;
+  }
+
+  #listen({ hostname, port }: MetricsAddress): Deno.HttpServer<Deno.NetAddr> {
+    return Deno.serve({
+      ...{ hostname, port, signal: this.#closing.signal },
+      // Without these two the runtime writes to the terminal.
+      onListen() {},
+      onError: () => text(500, "internal error"),
+    }, (request) => answer(request, this.#options));
+  }
+
+  /** `Deno.serve` ends when it cannot accept, as for want of a file descriptor. */
+  async #keepListening(): Promise<void> {
+    const { signal } = this.#ending;
+    let isFinished = false;
+    while (!isFinished) {
+      isFinished = await this.#server.finished.then(() => true, () => false);
+      while (!isFinished) {
+        await sleep(RETRY_MS, signal);
+        if (signal.aborted) return;
+        try {
+          this.#server = this.#listen(this.addr);
+          break;
+        } catch {
+          // There is still no descriptor, or somebody else has the port for now.
+        }
+      }
+    }
+  }
+}
+
+async function answer(
+  request: Request,
+  { collect, health }: MetricsOptions,
+): Promise<Response> {
+  // A client may send a Host that makes no URL.
+  const path = URL.parse(request.url)?.pathname;
+  if (path !== "/metrics" && path !== "/healthz") {
+    return text(404, "not found: there are /metrics and /healthz");
+  }
+  if (!METHODS.includes(request.method)) {
+    const allow = METHODS.join(", ");
+    return text(405, `method not allowed: ${allow}`, { allow });
+  }
+  const state = await health();
+  if (path === "/healthz") return text(state === "up" ? 200 : 503, state);
+  if (state === "starting") return text(503, state);
+  const metrics = renderMetrics(await collect());
+  return new Response(metrics, { headers: { "content-type": CONTENT_TYPE } });
+}
+
+function text(
+  status: number,
+  line: string,
+  headers: Record<string, string> = {},
+): Response {
+  const type = { "content-type": "text/plain; charset=utf-8" };
+  return new Response(`${line}\n`, {
+    status,
+    headers: { ...type, ...headers },
+  });
+}
