@@ -83,6 +83,7 @@ class Load {
   readonly #ending: Ending;
   readonly #links: Link[];
   readonly #durationMs: number;
+  #connected = 0;
 
   constructor(options: LoadOptions) {
     const { connections = DEFAULT_CONNECTIONS, ratePerSecond } = options;
@@ -98,6 +99,7 @@ class Load {
     const shared = {
       ...{ connect: options.connect, messages: this.#messages },
       giveUp: this.#ending.giveUp,
+      onConnected: () => void this.#connected++,
       onIrregular: ({ kind }: Irregularity) => this.#tally.addIrregular(kind),
       // Without a rate each connection makes its own pause.
       pauseMs: ratePerSecond === undefined ? 0 : FAILURE_PAUSE_MS,
@@ -108,6 +110,11 @@ class Load {
   async run(): Promise<LoadSummary> {
     const tally = this.#tally;
     const ending = this.#ending;
+    this.#options.onCounting?.((boundsMs) => ({
+      ...tally.counts(boundsMs),
+      connected: this.#connected,
+      open: this.#links.filter((link) => link.open).length,
+    }));
     await ending.wait(this.#open());
     if (tally.error !== undefined) return tally.summary();
 
