@@ -69,55 +69,80 @@ export function startMetrics(options: MetricsOptions): MetricsServer {
   }
 }
 
+/** What listens, and what closes it with all its connections. */
+interface Listening {
+  readonly server: Deno.HttpServer<Deno.NetAddr>;
+  readonly closing: AbortController;
+}
+
 class Server implements MetricsServer {
   readonly addr: Deno.NetAddr;
   readonly #options: MetricsOptions;
+  readonly #underWay = new Set<Promise<Response>>();
   readonly #ending = new AbortController();
-  /** Closes connections whose client is slow. */
-  readonly #closing = new AbortController();
   readonly #finished: Promise<void>;
-  #server: Deno.HttpServer<Deno.NetAddr>;
+  /** `undefined` while it cannot listen. */
+  #listening: Listening | undefined;
 
   constructor(options: MetricsOptions) {
     this.#options = options;
-    this.#server = this.#listen(options.address);
-    this.addr = this.#server.addr;
-    this.#finished = this.#keepListening();
+    const listening = this.#listen(options.address);
+    this.addr = listening.server.addr;
+    this.#finished = this.#keepListening(listening);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ending.abort();
-    using _ = startTimer(GRACE_MS, () => this.#closing.abort());
-    // One that could not accept rejects, and has nothing to end.
-    await this.#server.shutdown().catch(() => {});
+    // `shutdown()` would wait for clients that never end their request, and in Deno 2.6
+    // an abort after it is an error that nobody can catch.
+    const graceOver = Promise.withResolvers<void>();
+    using _ = startTimer(GRACE_MS, graceOver.resolve);
+    const answered = Promise.allSettled(this.#underWay);
+    await Promise.race([answered, graceOver.promise]);
+    // The runtime writes an answer in the turn after it.
+    await sleep(1);
+    this.#listening?.closing.abort();
     await this.#finished;
   }
 
-  #listen({ hostname, port }: MetricsAddress): Deno.HttpServer<Deno.NetAddr> {
-    return Deno.serve({
-      ...{ hostname, port, signal: this.#closing.signal },
+  #listen({ hostname, port }: MetricsAddress): Listening {
+    const closing = new AbortController();
+    const server = Deno.serve({
+      ...{ hostname, port, signal: closing.signal },
       // Without these two the runtime writes to the terminal.
       onListen() {},
       onError: () => text(500, "internal error"),
-    }, (request) => answer(request, this.#options));
+    }, (request) => this.#answer(request));
+    return { server, closing };
   }
 
   /** `Deno.serve` ends when it cannot accept, as for want of a file descriptor. */
-  async #keepListening(): Promise<void> {
+  async #keepListening(first: Listening): Promise<void> {
     const { signal } = this.#ending;
-    let isFinished = false;
-    while (!isFinished) {
-      isFinished = await this.#server.finished.then(() => true, () => false);
-      while (!isFinished) {
+    this.#listening = first;
+    while (this.#listening) {
+      const { server } = this.#listening;
+      if (await server.finished.then(() => true, () => false)) return;
+      this.#listening = undefined;
+      while (!this.#listening) {
         await sleep(RETRY_MS, signal);
         if (signal.aborted) return;
         try {
-          this.#server = this.#listen(this.addr);
-          break;
+          this.#listening = this.#listen(this.addr);
         } catch {
           // There is still no descriptor, or somebody else has the port for now.
         }
       }
+    }
+  }
+
+  async #answer(request: Request): Promise<Response> {
+    const answering = answer(request, this.#options);
+    this.#underWay.add(answering);
+    try {
+      return await answering;
+    } finally {
+      this.#underWay.delete(answering);
     }
   }
 }
