@@ -1,10 +1,16 @@
-import { assertEquals, assertMatch, assertThrows } from "@std/assert";
+import {
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
 import { deadline } from "@std/async/deadline";
 import { describe, it } from "@std/testing/bdd";
+import { stopClock } from "../../testing/clock.ts";
 import { replace } from "../../testing/replace.ts";
 import { readToEnd } from "../../testing/visitor.ts";
 import { encode } from "../command.ts";
-import { single } from "./exposition.ts";
+import { type Metric, single } from "./exposition.ts";
 import { type Health, type MetricsServer, startMetrics } from "./server.ts";
 
 /** A wait of a test that would not end if the code were broken, in milliseconds. */
@@ -175,6 +181,45 @@ describe("startMetrics()", () => {
     assertEquals((await ask(server, "/healthz"))[0], 200);
     await deadline(server[Symbol.asyncDispose](), LONG_MS);
     Deno.listen({ hostname: "127.0.0.1", port }).close();
+  });
+
+  /** Starts a server that is asked, and ends before it has gathered the metrics. */
+  async function startEnding() {
+    const asked = Promise.withResolvers<void>();
+    const gathered = Promise.withResolvers<Metric[]>();
+    const server = startMetrics({
+      address: ADDRESS,
+      collect() {
+        asked.resolve();
+        return gathered.promise;
+      },
+      health: () => "up",
+    });
+    const asking = ask(server, "/metrics");
+    // It may be cut off before a test awaits it.
+    asking.catch(() => {});
+    await asked.promise;
+    return { asking, gathered, ended: server[Symbol.asyncDispose]() };
+  }
+
+  it("gives an answer that is under way at the end", async () => {
+    using clock = stopClock();
+    const { asking, gathered, ended } = await startEnding();
+    await clock.pass(49);
+    gathered.resolve([]);
+    assertEquals((await asking)[0], 200);
+    await clock.pass(1);
+    await deadline(ended, LONG_MS);
+    assertEquals(clock.timers, 0);
+  });
+
+  it("waits no longer than 50 ms for it", async () => {
+    using clock = stopClock();
+    const { asking, ended } = await startEnding();
+    await clock.pass(50);
+    await clock.pass(1);
+    await deadline(ended, LONG_MS);
+    await assertRejects(() => asking);
   });
 
   it("listens again when it could not accept", async () => {

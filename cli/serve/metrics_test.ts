@@ -1,11 +1,13 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { connect, connectUdp } from "../../client.ts";
+import type { ServeStats } from "../../server.ts";
 import { freePort } from "../../testing/peer.ts";
 import { outcome, run, type Session } from "../../testing/terminal.ts";
 import { HELLO, untilRefused } from "../../testing/visitor.ts";
 import { renderMetrics } from "../metrics/exposition.ts";
-import { serveMetrics } from "./metrics.ts";
+import { serveMetrics, startServeMetrics } from "./metrics.ts";
+import type { RunningServer } from "./running_server.ts";
 
 /** Starts `echo serve` with metrics on free ports, and tells both. */
 async function startServe(...args: string[]) {
@@ -179,6 +181,45 @@ describe("echo serve --metrics", () => {
     const { status, stderr } = await outcome(run(["serve", "--metrics=::1"]));
     assertEquals(status, 2);
     assertMatch(stderr, /^echo: --metrics "::1": expected a port, .*\n$/);
+  });
+});
+
+describe("startServeMetrics()", () => {
+  it("tells the health by what the server did", async () => {
+    const stats = (accepted: number, datagrams: number): ServeStats => ({
+      ...{ accepted, open: 0, closed: {}, bytes: 0 },
+      udp: { datagrams, bytes: 0, dropped: {} },
+    });
+    const starting = undefined;
+    const healths: [
+      server: ServeStats | undefined,
+      options: { once: boolean; isEnding: boolean },
+      health: string,
+    ][] = [
+      [starting, { once: false, isEnding: false }, "starting"],
+      [starting, { once: true, isEnding: false }, "starting"],
+      [starting, { once: false, isEnding: true }, "draining"],
+      [stats(0, 0), { once: false, isEnding: false }, "up"],
+      [stats(1, 1), { once: false, isEnding: false }, "up"],
+      [stats(0, 0), { once: true, isEnding: false }, "up"],
+      [stats(1, 0), { once: true, isEnding: false }, "draining"],
+      [stats(0, 1), { once: true, isEnding: false }, "draining"],
+      [stats(1, 1), { once: true, isEnding: false }, "draining"],
+      [stats(0, 0), { once: true, isEnding: true }, "draining"],
+    ];
+    for (const [stats, { once, isEnding }, health] of healths) {
+      const running = stats && { stats: () => Promise.resolve(stats) };
+      await using metrics = startServeMetrics({
+        address: { hostname: "127.0.0.1", port: 0 },
+        ...{ startedAt: new Date(), once, isEnding: () => isEnding },
+        server: () => running as RunningServer | undefined,
+      });
+      const url = `http://127.0.0.1:${metrics.addr.port}`;
+      const status = health === "up" ? 200 : 503;
+      assertEquals(await healthOf(url), [status, health]);
+      const accepted = (await scrape(url))["echo_connections_accepted_total"];
+      assertEquals(accepted, stats?.accepted);
+    }
   });
 });
 

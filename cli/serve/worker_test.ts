@@ -57,6 +57,8 @@ describe("A worker", () => {
     const worker = await start(() => import("./worker.ts?log"));
     worker.tell({ type: "count open" });
     assertEquals(await worker.next("open"), { type: "open", count: 0 });
+    worker.tell({ type: "count all" });
+    assertEquals((await worker.next("stats")).stats.accepted, 0);
     worker.tell({ type: "shutdown" });
     worker.tell({ type: "log written", isOpen: true, lost: 0 });
 
@@ -70,6 +72,10 @@ describe("A worker", () => {
     await client.echo(HELLO);
     worker.tell({ type: "count open" });
     assertEquals((await worker.next("open")).count, 1);
+    worker.tell({ type: "count all" });
+    assertEquals((await worker.next("stats")).stats, {
+      ...{ accepted: 1, open: 1, closed: {}, bytes: 5 },
+    });
     worker.tell({ type: "shutdown" });
     await client.end();
     // The command did not write the first batch yet.

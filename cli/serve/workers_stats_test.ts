@@ -13,7 +13,9 @@ const OPTIONS: WorkersOptions = {
 };
 
 /** Answers that it counted so much, times the number of the worker. */
-const COUNTING = `if (type === "count all") {
+const COUNTING = `globalThis.asked ??= 0;
+if (type === "count all") {
+  asked++;
   const closed = { eof: 10 * index };
   const stats = { accepted: 11 * index, open: index, closed, bytes: 7 * index };
   tell({ type: "stats", stats });
@@ -21,10 +23,9 @@ const COUNTING = `if (type === "count all") {
 
 describe("serveInWorkers(), asked for what all counted,", () => {
   it("adds up what its workers say", async () => {
-    const ending = `if (type === "stop") finish(0);`;
     const server = await serveInWorkers({
       ...OPTIONS,
-      script: script(COUNTING + ending),
+      script: script(COUNTING + `if (type === "stop") finish(asked);`),
     });
     const expected = {
       ...{ accepted: 33, open: 3, closed: { eof: 30 }, bytes: 21 },
@@ -34,7 +35,8 @@ describe("serveInWorkers(), asked for what all counted,", () => {
     const many = [server.stats(), server.stats(), server.stats()];
     assertEquals(await Promise.all(many), [expected, expected, expected]);
     server.stop();
-    await server.finished;
+    // So each worker was asked once more.
+    assertEquals((await server.finished).accepted, 4);
   });
 
   it("goes on with what a finished worker counted", async () => {
