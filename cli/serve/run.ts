@@ -55,7 +55,7 @@ export async function runServe(
   terminal: Terminal,
 ): Promise<number> {
   const startedAt = performance.now();
-  let listening: RunningServer | undefined;
+  let listening: RunningServer | undefined = undefined;
   let signals = 0;
   // Without metrics nothing is waited for: a signal may come at once.
   await using metrics = options.metrics &&
