@@ -139,6 +139,7 @@ class Server implements EchoServer {
   #state: State = "listening";
   /** Bytes of connections that ended; open ones count their own. */
   #bytes = 0;
+  readonly #closed: ServeStats["closed"] = {};
   #isRef = true;
   /** What {@linkcode ServeOptions.onEvent} threw first. */
   #onEventError: { error: unknown } | undefined;
@@ -206,7 +207,7 @@ class Server implements EchoServer {
     const { accepted } = this.#acceptor;
     const open = this.#connections.size;
     return {
-      ...{ accepted, open, bytes },
+      ...{ accepted, open, closed: { ...this.#closed }, bytes },
       ...(udp && { udp }),
       ...(this.#faults && { faults: { ...this.#faultCounts } }),
     };
@@ -331,6 +332,7 @@ class Server implements EchoServer {
     conn[Symbol.dispose]();
     connection.onClose?.();
     this.#bytes += bytes;
+    this.#closed[reason] = (this.#closed[reason] ?? 0) + 1;
     this.#emit({
       type: "close",
       remote,

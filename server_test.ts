@@ -138,10 +138,16 @@ describe("serve()", () => {
       await roundTrip(conn);
       await untilRefused(server);
       assertEquals(await roundTrip(conn), HELLO);
-      assertEquals(server.stats, { accepted: 1, open: 1, bytes: 10 });
+      assertEquals(server.stats, {
+        ...{ accepted: 1, open: 1, bytes: 10 },
+        closed: {},
+      });
     }
     await server.finished;
-    assertEquals(server.stats, { accepted: 1, open: 0, bytes: 10 });
+    assertEquals(server.stats, {
+      ...{ accepted: 1, open: 0, bytes: 10 },
+      closed: { eof: 1 },
+    });
   });
 
   it("serves 2,000 clients through a limit of 10 at once", async () => {
@@ -191,7 +197,10 @@ describe("serve()", () => {
     using second = await connectTo(server);
     const reply = roundTrip(second);
     for (let turn = 0; turn < 100; turn++) await nextTurn();
-    assertEquals(server.stats, { accepted: 1, open: 0, bytes: 0 });
+    assertEquals(server.stats, {
+      ...{ accepted: 1, open: 0, bytes: 0 },
+      closed: { idle: 1 },
+    });
     ended.resolve();
     assertEquals(await reply, HELLO);
     assertEquals(server.stats.accepted, 2);
@@ -247,17 +256,29 @@ describe("serve()", () => {
 
   it("tells its totals while connections are open", async () => {
     await using server = serve({ port: 0 });
-    assertEquals(server.stats, { accepted: 0, open: 0, bytes: 0 });
+    assertEquals(server.stats, {
+      ...{ accepted: 0, open: 0, bytes: 0 },
+      closed: {},
+    });
     using conn = await connectTo(server);
     await roundTrip(conn);
-    assertEquals(server.stats, { accepted: 1, open: 1, bytes: 5 });
+    assertEquals(server.stats, {
+      ...{ accepted: 1, open: 1, bytes: 5 },
+      closed: {},
+    });
     using other = await connectTo(server);
     await roundTrip(other);
     await roundTrip(conn);
-    assertEquals(server.stats, { accepted: 2, open: 2, bytes: 15 });
+    assertEquals(server.stats, {
+      ...{ accepted: 2, open: 2, bytes: 15 },
+      closed: {},
+    });
     await other.closeWrite();
     await readToEnd(other);
-    assertEquals(server.stats, { accepted: 2, open: 1, bytes: 15 });
+    assertEquals(server.stats, {
+      ...{ accepted: 2, open: 1, bytes: 15 },
+      closed: { eof: 1 },
+    });
   });
 });
 
@@ -283,7 +304,10 @@ describe("ServeOptions.signal", () => {
     const server = serve({ port: 0, signal: stop.signal });
     stop.abort();
     await server.finished;
-    assertEquals(server.stats, { accepted: 0, open: 0, bytes: 0 });
+    assertEquals(server.stats, {
+      ...{ accepted: 0, open: 0, bytes: 0 },
+      closed: {},
+    });
   });
 
   it("lets a server not begin when it is aborted already", async () => {

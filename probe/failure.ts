@@ -33,6 +33,13 @@ export type FailureReason =
   | "unanswered"
   | "error";
 
+/** Every reason. */
+export const ALL_FAILURE_REASONS: readonly FailureReason[] = [
+  ...FAILURE_REASONS,
+  "unanswered",
+  "error",
+];
+
 /** The run ended, and the message was still out. */
 export class UnansweredError extends Error {
   /** The error's name, `UnansweredError`. */

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { build, type Histogram } from "hdr-histogram-js";
+import { build, type Histogram, type JsHistogram } from "hdr-histogram-js";
+import type { Spread } from "./counts.ts";
 
 /** The histogram counts in nanoseconds. */
 const NS_PER_MS = 1e6;
@@ -124,6 +125,27 @@ export class Latencies {
       else high = rank - 1;
     }
     return low;
+  }
+
+  /**
+   * Counts the latencies up to each of some bounds, in one walk over the histogram:
+   * some 50 µs, whatever was recorded.
+   *
+   * @param boundsMs The bounds, in milliseconds, in ascending order.
+   * @returns How many there are up to each, and in all, and their sum.
+   */
+  spread(boundsMs: readonly number[]): Spread {
+    // What `build()` makes without WebAssembly; its type hides the counts.
+    const histogram = this.#histogram as unknown as JsHistogram;
+    let index = 0;
+    let count = 0;
+    const upTo = boundsMs.map((boundMs) => {
+      const end = histogram.countsArrayIndex(Math.round(boundMs * NS_PER_MS));
+      const last = Math.min(end, histogram.countsArrayLength - 1);
+      while (index <= last) count += histogram.getCountAtIndex(index++);
+      return count;
+    });
+    return { count: this.#count, sumMs: this.#mean * this.#count, upTo };
   }
 
   /**

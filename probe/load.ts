@@ -84,6 +84,7 @@ class Load {
   readonly #ending: Ending;
   readonly #links: Link[];
   readonly #durationMs: number;
+  #connected = 0;
 
   constructor(options: LoadOptions) {
     const { connections = DEFAULT_CONNECTIONS, ratePerSecond } = options;
@@ -99,6 +100,7 @@ class Load {
     const shared = {
       ...{ connect: options.connect, messages: this.#messages },
       giveUp: this.#ending.giveUp,
+      onConnected: () => void this.#connected++,
       onIrregular: ({ kind }: Irregularity) => this.#tally.addIrregular(kind),
       // Without a rate each connection makes its own pause.
       pauseMs: ratePerSecond === undefined ? 0 : FAILURE_PAUSE_MS,
@@ -109,6 +111,11 @@ class Load {
   async run(): Promise<LoadSummary> {
     const tally = this.#tally;
     const ending = this.#ending;
+    this.#options.onCounting?.((boundsMs) => ({
+      ...tally.counts(boundsMs),
+      connected: this.#connected,
+      open: this.#links.filter((link) => link.open).length,
+    }));
     await ending.wait(this.#open());
     if (tally.error !== undefined) return tally.summary();
 

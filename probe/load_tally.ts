@@ -5,6 +5,7 @@
  */
 
 import type { IrregularKind } from "../client.ts";
+import type { ProbeCounts } from "./counts.ts";
 import { detailOf, type FailureReason, failureReason } from "./failure.ts";
 import {
   type IrregularCounts,
@@ -112,6 +113,7 @@ export class LoadTally implements LoadProgress {
   /** When each connection's message was sent; 0 if none is under way. */
   readonly #sentAt: Float64Array;
   #timeline = new Timeline(performance.now());
+  #sent = 0;
   #inTime = 0;
   #lastAfterMs = 0;
   /** For how long messages were under way in the time of the load, all together. */
@@ -192,6 +194,7 @@ export class LoadTally implements LoadProgress {
    */
   begin(connection: number, sentAt: number): void {
     this.#sentAt[connection] = sentAt;
+    this.#sent++;
   }
 
   /**
@@ -242,6 +245,8 @@ export class LoadTally implements LoadProgress {
     this.#failures[reason] = (this.#failures[reason] ?? 0) + 1;
     this.#firstErrors[reason] ??= why ?? detailOf(error);
     this.failed++;
+    // What failed before the start or after the end was no message that was begun.
+    if (!this.#isStarted || this.#endedAt !== undefined) this.#sent++;
     this.#timeline.addFailed(performance.now());
     // Where others came back meanwhile, the server was not out. Before the start
     // nothing could.
@@ -273,11 +278,12 @@ export class LoadTally implements LoadProgress {
   }
 
   /**
-   * Counts how late a message left.
+   * Counts a message that left when it was due, or late.
    *
    * @param ms How late, in milliseconds.
    */
   addLate(ms: number): void {
+    this.#sent++;
     this.#late.record(ms);
   }
 
@@ -293,6 +299,24 @@ export class LoadTally implements LoadProgress {
    */
   addTooLate(messages: number): void {
     this.#tooLate += messages;
+  }
+
+  /**
+   * Tells what was counted so far, but for connections.
+   *
+   * @param boundsMs The bounds of the distributions, in milliseconds.
+   */
+  counts(
+    boundsMs: readonly number[],
+  ): Omit<ProbeCounts, "connected" | "open"> {
+    return {
+      ...{ sent: this.#sent, verified: this.#latencies.count },
+      failures: { ...this.#failures },
+      ...{ unsent: this.#unsent, tooLate: this.#tooLate },
+      irregular: { ...this.#irregular },
+      latencies: this.#latencies.spread(boundsMs),
+      late: this.#options.isOpenLoop ? this.#late.spread(boundsMs) : undefined,
+    };
   }
 
   lastSecond(): TimelineRow {

@@ -86,6 +86,10 @@ class Ping {
   /** What the look for a second reply found before a message was sent. */
   #disturbance: unknown;
   #told: Promise<void> = Promise.resolve();
+  /** How many connections were made. */
+  #connected = 0;
+  /** The links of messages that are under way, but for the lasting one. */
+  readonly #links = new Set<Link>();
 
   constructor(options: PingOptions) {
     const { count = Infinity, intervalMs = DEFAULT_INTERVAL_MS } = options;
@@ -103,6 +107,11 @@ class Ping {
 
   async run(): Promise<PingSummary> {
     this.#options.onStart?.(() => this.#tally.summary());
+    this.#options.onCounting?.((boundsMs) => ({
+      ...this.#tally.counts(boundsMs),
+      connected: this.#connected,
+      open: [this.#link, ...this.#links].filter((link) => link.open).length,
+    }));
     const ending = this.#ending;
     try {
       await ending.wait(this.#sendAll());
@@ -205,6 +214,8 @@ class Ping {
       // A client that takes further messages gets none.
       if (this.#options.reconnect) await link.end();
       if (couldNotLeave(error)) return false;
+    } finally {
+      this.#links.delete(link);
     }
     return connection !== undefined;
   }
@@ -271,6 +282,7 @@ class Ping {
       ...{ connect, messages: this.#messages, pauseMs: 0 },
       giveUp: this.#ending.giveUp,
       onConnected: (client: ProbeClient) => {
+        this.#connected++;
         const { connectMs } = client;
         const ends = endsOf(client);
         this.#tally.ends = ends;
@@ -288,7 +300,10 @@ class Ping {
 
   /** With `reconnect` each message has a link of its own. */
   #linkFor({ number }: Sent): Link {
-    return number === 1 && this.#link.open ? this.#link : this.#newLink();
+    if (number === 1 && this.#link.open) return this.#link;
+    const link = this.#newLink();
+    this.#links.add(link);
+    return link;
   }
 
   /** Tells an event when those before it are taken. */

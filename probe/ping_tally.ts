@@ -5,6 +5,7 @@
  */
 
 import type { IrregularKind } from "../client.ts";
+import type { ProbeCounts } from "./counts.ts";
 import type { FailureReason } from "./failure.ts";
 import {
   type IrregularCounts,
@@ -70,6 +71,7 @@ export class PingTally {
   #sent = 0;
   #verified = 0;
   #lost = 0;
+  readonly #failures: Partial<Record<FailureReason, number>> = {};
   #wrong = 0;
   #unsent = 0;
   #tooLate = 0;
@@ -150,9 +152,28 @@ export class PingTally {
    */
   addLost({ number, sentAt, repliedAt }: Sent, reason: FailureReason): void {
     this.#lost++;
+    this.#failures[reason] = (this.#failures[reason] ?? 0) + 1;
     this.#lossRuns.add(number);
     if (reason === "mismatch") this.#wrong++;
     this.#outages.addLost(sentAt, reason, repliedAt);
+  }
+
+  /**
+   * Tells what was counted so far, but for connections.
+   *
+   * @param boundsMs The bounds of the distributions, in milliseconds.
+   */
+  counts(
+    boundsMs: readonly number[],
+  ): Omit<ProbeCounts, "connected" | "open"> {
+    return {
+      ...{ sent: this.#sent, verified: this.#verified },
+      failures: { ...this.#failures },
+      ...{ unsent: this.#unsent, tooLate: this.#tooLate },
+      irregular: { ...this.#irregular },
+      latencies: this.#rtts.spread(boundsMs),
+      late: this.#late.spread(boundsMs),
+    };
   }
 
   /** Sums up what was found so far. */

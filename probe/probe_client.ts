@@ -5,6 +5,7 @@
  */
 
 import type { Address, EchoResult, Irregularity } from "../client.ts";
+import type { ReadCounts } from "./counts.ts";
 import type { ProbeMessage } from "./messages.ts";
 
 /** A client that a probe measures with. */
@@ -71,6 +72,9 @@ export interface ProbeOptions {
    * @default {0}
    */
   retryMs?: number | undefined;
+
+  /** Called at the start with a function that tells what was counted so far. */
+  onCounting?: ((read: ReadCounts) => void) | undefined;
 
   /**
    * Ends the probe. What is under way then is waited for as long as the longest

@@ -5,7 +5,7 @@
  */
 
 import type { DropReason } from "./datagram_limits.ts";
-import type { ServeEvent } from "./events.ts";
+import type { CloseReason, ServeEvent } from "./events.ts";
 import type { FaultKind, FaultOptions } from "./faults/options.ts";
 import type { SharedCounts } from "./slots.ts";
 
@@ -133,6 +133,8 @@ export interface ServeStats {
   accepted: number;
   /** Connections that are open now. */
   open: number;
+  /** How many connections ended, by reason; a reason without any is not there. */
+  closed: Partial<Record<CloseReason, number>>;
   /** Bytes that were echoed, over TCP and UDP. */
   bytes: number;
   /** What became of datagrams, with {@linkcode ServeOptions.udp}. */

@@ -70,7 +70,10 @@ describe("ServeOptions.onEvent", () => {
     assertEquals(types.filter((type) => type === "open").length, 3);
     assertEquals(types.filter((type) => type === "data").length, 3);
     assertEquals(types.filter((type) => type === "close").length, 3);
-    assertEquals(server.stats, { accepted: 3, open: 0, bytes: 30 });
+    assertEquals(server.stats, {
+      ...{ accepted: 3, open: 0, bytes: 30 },
+      closed: { eof: 3 },
+    });
   });
 
   it("may throw undefined", async () => {
@@ -153,7 +156,10 @@ describe("ServeOptions.onEvent", () => {
         !["open", "data", "close"].includes(type)
       );
       assertEquals(others, [{ type: "full", open: 1 }, { type: "reset" }]);
-      assertEquals(server.stats, { accepted: 2, open: 1, bytes: 10 });
+      assertEquals(server.stats, {
+        ...{ accepted: 2, open: 1, bytes: 10 },
+        closed: { eof: 1 },
+      });
     },
   );
 

@@ -32,7 +32,7 @@ export function script(onMessage: string, onServe = "listen()"): URL {
     const die = (message) =>
       tell({ type: "failed", error: { name: "Error", message } });
     const finish = (accepted, open = 0, bytes = 0) =>
-      tell({ type: "finished", stats: { accepted, open, bytes } });
+      tell({ type: "finished", stats: { accepted, open, closed: {}, bytes } });
     onmessage = ({ data: message }) => {
       const { type } = message;
       if (type === "serve") {

@@ -4,10 +4,12 @@
  * @module
  */
 
+import type { ProbeMessage } from "../../probe/messages.ts";
 import { type Command, makeCommand } from "../command.ts";
 import type { Terminal } from "../terminal.ts";
 import { FLAGS, NOTES } from "./flags.ts";
 import { sendOnce } from "./once.ts";
+import type { SendMetrics } from "./metrics.ts";
 import { type SendOptions, sendOptions } from "./options.ts";
 
 /** The command `echo send`. */
@@ -31,12 +33,25 @@ async function run(
     case "once":
       return await sendOnce(options, task.payload, terminal);
     case "ping": {
+      await using metrics = await exposeMetrics(options, task, terminal);
       const { runPing } = await import("./ping.ts");
-      return await runPing(options, task, terminal);
+      return await runPing(options, task, terminal, metrics);
     }
     case "load": {
+      await using metrics = await exposeMetrics(options, task, terminal);
       const { runLoad } = await import("./load.ts");
-      return await runLoad(options, task, terminal);
+      return await runLoad(options, task, terminal, metrics);
     }
   }
+}
+
+/** Serves metrics if that is asked for, before anything else is opened. */
+async function exposeMetrics(
+  { metrics: address, style: { quiet } }: Omit<SendOptions, "task">,
+  { message }: { message: ProbeMessage },
+  terminal: Terminal,
+): Promise<SendMetrics | undefined> {
+  if (!address) return undefined;
+  const { startSendMetrics } = await import("./metrics.ts");
+  return await startSendMetrics({ address, message, quiet }, terminal);
 }

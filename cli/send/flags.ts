@@ -14,6 +14,7 @@ import {
 } from "../../probe/defaults.ts";
 import { type Flags, switchFlag } from "../flags.ts";
 import { formatTime } from "../format.ts";
+import { metricsFlag } from "../metrics/flag.ts";
 import {
   parseHost,
   parseRate,
@@ -114,6 +115,7 @@ export const FLAGS = {
   }),
   timestamps: switchFlag("begin each line of --count with the time"),
   "no-color": switchFlag("no colors on a terminal"),
+  metrics: metricsFlag("serve Prometheus metrics of the run here"),
   json: switchFlag("print the result as JSON"),
   quiet: switchFlag("print the result alone", "q"),
 } satisfies Flags;

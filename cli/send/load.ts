@@ -16,6 +16,7 @@ import {
   renderLoad,
   type ReportContext,
 } from "./load_report.ts";
+import type { SendMetrics } from "./metrics.ts";
 import type { SendOptions } from "./options.ts";
 import { areLossesGood, judge, printApart } from "./report.ts";
 import { warmUp } from "./warm_up.ts";
@@ -47,6 +48,7 @@ const OLD_MS = 100;
  * progress.
  * @param task What to send, over how many connections and for how long.
  * @param terminal Where it is printed.
+ * @param metrics Where it is exposed, if anywhere.
  * @returns The exit status.
  * @throws What made the first connection impossible.
  */
@@ -54,6 +56,7 @@ export async function runLoad(
   options: Omit<SendOptions, "task">,
   task: LoadTask,
   terminal: Terminal,
+  metrics?: SendMetrics,
 ): Promise<number> {
   const { target, style, conditions, deadlineMs } = options;
   const { ratePerSecond } = task;
@@ -62,6 +65,7 @@ export async function runLoad(
     if (ratePerSecond) await load({ ...WARM_UP_AT_A_RATE, connect });
   });
   return await untilStopped(terminal, deadlineMs, async (signal) => {
+    signal.addEventListener("abort", () => metrics?.drain());
     const context: ReportContext = { ...task, target, isWarm };
     const print = (report: string) =>
       printLine(terminal.stdout, report).catch((error) => {
@@ -82,6 +86,7 @@ export async function runLoad(
           retryMs: target.retryMs,
           signal,
           connect: connectorTo(target),
+          onCounting: metrics?.begin,
           onOpening: (opened) => show(() => renderOpening(opened, task)),
           onStart(given) {
             progress = given;

@@ -9,6 +9,7 @@ import type { Transport } from "../../net/address.ts";
 import { type CommandLine, UsageError } from "../flags.ts";
 import { encode } from "../command.ts";
 import { formatBytes } from "../format.ts";
+import type { MetricsAddress } from "../metrics/flag.ts";
 import { DEFAULT_MESSAGE_BYTES } from "../../probe/defaults.ts";
 import type { ProbeMessage } from "../../probe/messages.ts";
 import type { Condition } from "./conditions.ts";
@@ -73,6 +74,8 @@ export interface SendOptions {
   readonly deadlineMs: number;
   /** On what it fails besides. */
   readonly conditions: readonly Condition[];
+  /** Where metrics of the run are served, if anywhere. */
+  readonly metrics: MetricsAddress | undefined;
 }
 
 /** A command line of `echo send`. */
@@ -83,6 +86,9 @@ const LOAD_FLAGS = ["connections", "duration", "rate"] as const;
 
 /** The flags that go with --count alone. */
 const PING_FLAGS = ["interval", "reconnect", "timestamps"] as const;
+
+/** The flags that go with --count or with load. */
+const REPEAT_FLAGS = ["fail-if", "metrics"] as const;
 
 /** A message that is sent again and again is kept in memory. */
 const MAX_MESSAGE_BYTES = 256 * 1024 * 1024;
@@ -116,6 +122,7 @@ export function sendOptions(line: SendLine): SendOptions {
     },
     deadlineMs: values.deadline,
     conditions: values["fail-if"],
+    metrics: values.metrics,
   };
 }
 
@@ -127,9 +134,11 @@ function taskOf(line: SendLine): Task {
       throw new UsageError(`--${flag} goes with --count`);
     }
   }
-  if (given.has("fail-if") && repeat === undefined) {
-    const load = LOAD_FLAGS.map((flag) => `--${flag}`).join(", ");
-    throw new UsageError(`--fail-if goes with --count, ${load}`);
+  for (const flag of REPEAT_FLAGS) {
+    if (given.has(flag) && repeat === undefined) {
+      const load = LOAD_FLAGS.map((flag) => `--${flag}`).join(", ");
+      throw new UsageError(`--${flag} goes with --count, ${load}`);
+    }
   }
   if (repeat === undefined) {
     const payload = payloadOf(line);

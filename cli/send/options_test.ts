@@ -33,6 +33,7 @@ describe("sendOptions()", () => {
       style: { json: false, quiet: false, timestamps: false, color: true },
       deadlineMs: Infinity,
       conditions: [],
+      metrics: undefined,
     });
   });
 

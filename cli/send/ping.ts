@@ -17,6 +17,7 @@ import { printLine, untilStopped } from "../command.ts";
 import { formatBytes, formatDuration, formatTime } from "../format.ts";
 import { OutputClosedError, type Terminal } from "../terminal.ts";
 import { connectorTo } from "./connector.ts";
+import type { SendMetrics } from "./metrics.ts";
 import type { SendOptions } from "./options.ts";
 import {
   jsonEvent,
@@ -50,12 +51,14 @@ const SLOW_END_MS = 900;
  * summary alone.
  * @param task What to send, and how often.
  * @param terminal Where it is printed.
+ * @param metrics Where it is exposed, if anywhere.
  * @returns The exit status.
  */
 export async function runPing(
   options: Omit<SendOptions, "task">,
   task: PingTask,
   terminal: Terminal,
+  metrics?: SendMetrics,
 ): Promise<number> {
   const { transport } = options.target;
   const isWarm = await warmUp(transport, async (connect) => {
@@ -63,7 +66,9 @@ export async function runPing(
     await ping({ ...WARM_UP, connect, count: 10, intervalMs: 2 });
   });
   return await untilStopped(terminal, options.deadlineMs, (stop) => {
-    return new PingRun(options, task, terminal, stop).run(isWarm);
+    stop.addEventListener("abort", () => metrics?.drain());
+    const run = new PingRun(options, task, terminal, stop);
+    return run.run(isWarm, metrics);
   });
 }
 
@@ -96,7 +101,7 @@ class PingRun {
     };
   }
 
-  async run(isWarm: boolean): Promise<number> {
+  async run(isWarm: boolean, metrics?: SendMetrics): Promise<number> {
     const { target, style, conditions } = this.#options;
     let soFar = (): PingSummary | undefined => undefined;
     using _ = this.#terminal.onStatusSignal(() => {
@@ -109,6 +114,7 @@ class PingRun {
       retryMs: target.retryMs,
       signal: AbortSignal.any([this.#stop, this.#outputClosed.signal]),
       connect: connectorTo(target),
+      onCounting: metrics?.begin,
       onEvent: (event) => this.#tell(event),
       onStart: (summary) => soFar = summary,
     });

@@ -20,6 +20,7 @@ import {
   switchFlag,
   UsageError,
 } from "../flags.ts";
+import { metricsFlag } from "../metrics/flag.ts";
 import { parseHost, parseWhole, timeFlag } from "../values.ts";
 import { checkTransport, parseFaults } from "./faults.ts";
 import { runServe, type RunServeOptions } from "./run.ts";
@@ -86,6 +87,7 @@ const FLAGS = {
     defaultText: "random",
     parse: (text: string) => parseWhole(text, 0, MAX_FAULT_SEED),
   } as Flag<number | undefined>,
+  metrics: metricsFlag("serve Prometheus metrics and health here"),
   json: switchFlag("log as JSON lines"),
   quiet: switchFlag("log nothing", "q"),
 } satisfies Flags;
@@ -148,6 +150,7 @@ function options(line: CommandLine<typeof FLAGS>): RunServeOptions {
     },
     workers,
     log: values.quiet ? "none" : values.json ? "json" : "text",
+    metrics: values.metrics,
   };
 }
 

@@ -30,6 +30,7 @@ import {
 export type LogEvent =
   | ServeEvent
   | ListeningEvent
+  | { type: "metrics"; addr: Deno.NetAddr }
   | { type: "shutdown"; open: number; drainTimeoutMs: number }
   | { type: "left_out"; lines: number }
   | { type: "worker_died"; worker: number; reason: string }
@@ -63,6 +64,8 @@ export function renderText(event: LogEvent): string {
     case "listening":
       return `Server listening on ${formatAddress(event.addr)}` +
         `${event.udp ? ", over TCP and UDP" : ""}${faultsNote(event)}...`;
+    case "metrics":
+      return `Metrics on http://${formatHostPort(event.addr)}/metrics`;
     case "open":
       return event.remote.transport === "udp"
         ? `First datagram from ${formatAddress(event.remote)}`
@@ -230,6 +233,8 @@ function jsonFields(event: LogEvent): Record<string, unknown> {
           fault_seed: event.faults.seed,
         }),
       };
+    case "metrics":
+      return { address: formatHostPort(event.addr) };
     case "open":
       return jsonRemote(event);
     case "data":

@@ -67,7 +67,7 @@ function stoppedCase(udp: DatagramStats, text: string): Case {
   return [
     {
       ...{ type: "stopped", durationMs: 64_000 },
-      stats: { accepted: 1, open: 0, bytes: 2048, udp },
+      stats: { accepted: 1, open: 0, closed: {}, bytes: 2048, udp },
     },
     text,
     {
@@ -236,7 +236,7 @@ const EVENTS: Case[] = [
     {
       ...{ type: "stopped", durationMs: 5 },
       stats: {
-        accepted: 3,
+        ...{ accepted: 3, closed: {} },
         open: 0,
         bytes: 5,
         faults: { corrupt: 1200, cut: 3 },
@@ -251,7 +251,7 @@ const EVENTS: Case[] = [
   [
     {
       ...{ type: "stopped", durationMs: 5 },
-      stats: { accepted: 0, open: 0, bytes: 0, faults: {} },
+      stats: { accepted: 0, open: 0, closed: {}, bytes: 0, faults: {} },
     },
     "Served 0 connections, echoed 0 B in 5.0 ms, faults: none",
     {
@@ -262,7 +262,7 @@ const EVENTS: Case[] = [
   [
     {
       ...{ type: "stopped", durationMs: 64_000.0004 },
-      stats: { accepted: 3, open: 0, bytes: 1_258_291 },
+      stats: { accepted: 3, open: 0, closed: {}, bytes: 1_258_291 },
     },
     "Served 3 connections, echoed 1.2 MiB in 1m 4s",
     {

@@ -380,7 +380,7 @@ describe("EventLog", () => {
     using stall = await stalled(1001);
     const { clock, output, log } = stall;
     addTo(log, 10_001);
-    const stats = { accepted: 1, open: 0, bytes: 2 };
+    const stats = { accepted: 1, open: 0, closed: {}, bytes: 2 };
     log.add({ type: "listening", addr: ADDR, udp: false });
     log.add(OWED_EVENT);
     log.add({ type: "stopped", stats, durationMs: 3 });

@@ -10,7 +10,10 @@ import type { ServeOptions } from "../../server.ts";
 import { encode, printLine } from "../command.ts";
 import { OutputClosedError, type Terminal } from "../terminal.ts";
 import { formatFaults } from "./faults.ts";
+import type { MetricsAddress } from "../metrics/flag.ts";
 import { EventLog, type LogOutput, type LogStyle } from "./log.ts";
+import type { MetricsServer } from "../metrics/server.ts";
+import type { ServeMetricsOptions } from "./metrics.ts";
 import { type RunningServer, serveInThisThread } from "./running_server.ts";
 import { serveInWorkers } from "./workers.ts";
 
@@ -36,6 +39,8 @@ export interface RunServeOptions {
   readonly workers: number;
   /** How the log looks. */
   readonly log: LogStyle;
+  /** Where metrics are served, if anywhere. */
+  readonly metrics?: MetricsAddress | undefined;
 }
 
 /**
@@ -44,18 +49,25 @@ export interface RunServeOptions {
  * @param options Where to listen, limits, threads and the log's style.
  * @param terminal Where it logs, and where signals come from.
  * @returns The exit status.
- * @throws {Error} If it cannot listen.
+ * @throws {Error} If it cannot listen, for clients or for metrics.
  */
 export async function runServe(
   options: RunServeOptions,
   terminal: Terminal,
 ): Promise<number> {
   const startedAt = performance.now();
+  let listening: RunningServer | undefined = undefined;
+  let signals = 0;
+  // Without metrics nothing is waited for: a signal may come at once.
+  await using metrics = options.metrics &&
+    await exposeMetrics(options.metrics, options, terminal, {
+      server: () => listening,
+      isEnding: () => signals > 0,
+    });
   const out = logWriter(terminal);
   const log = new EventLog(out, options.log, () => terminal.now());
 
   const starting = start(options, log, out);
-  let signals = 0;
   const stoppedNow = Promise.withResolvers<void>();
   const stop = async (isFirst: boolean) => {
     // The signal may come while the workers start.
@@ -75,6 +87,8 @@ export async function runServe(
     stop(isFirst).catch(() => {});
   });
   const server = await starting;
+  listening = server;
+  if (metrics) log.add({ type: "metrics", addr: metrics.addr });
 
   const ended = new AbortController();
   const graceOver = stoppedNow.promise
@@ -87,6 +101,19 @@ export async function runServe(
   }
   ended.abort();
   return signals > 1 ? 130 : 0;
+}
+
+/** Serves metrics, before anything else is opened. */
+async function exposeMetrics(
+  address: MetricsAddress,
+  { serve: { once = false } }: RunServeOptions,
+  terminal: Terminal,
+  hooks: Pick<ServeMetricsOptions, "server" | "isEnding">,
+): Promise<MetricsServer> {
+  const startedAt = terminal.now();
+  // A server without metrics starts faster without this.
+  const { startServeMetrics } = await import("./metrics.ts");
+  return startServeMetrics({ ...{ address, startedAt, once }, ...hooks });
 }
 
 /** Starts the server, and logs that it listens before anything else. */

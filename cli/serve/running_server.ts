@@ -17,6 +17,8 @@ export interface RunningServer {
   readonly finished: Promise<ServeStats>;
   /** Counts the connections that are open. */
   countOpen(): Promise<number>;
+  /** Totals up to now, which never fall but for what is open. */
+  stats(): Promise<ServeStats>;
   /** Stops listening, and lets open connections finish for a while. */
   shutdown(): void;
   /** Closes everything at once. */
@@ -46,6 +48,7 @@ export function serveInThisThread(
     faultSeed: server.faultSeed,
     finished: server.finished.then(() => server.stats),
     countOpen: () => Promise.resolve(server.stats.open),
+    stats: () => Promise.resolve(server.stats),
     shutdown: () => void server.shutdown(),
     stop: () => stopNow.abort(),
   };

@@ -7,6 +7,7 @@
 
 import { type EchoServer, serve, type ServeEvent } from "../../server.ts";
 import { EventLog, type LogOutput } from "./log.ts";
+import { NO_STATS } from "./stats.ts";
 import { type FromWorker, toSent, type ToWorker } from "./worker_messages.ts";
 
 /** The global scope of a worker. */
@@ -86,6 +87,9 @@ function startWorker(scope: WorkerScope): void {
         break;
       case "count open":
         scope.postMessage({ type: "open", count: server?.stats.open ?? 0 });
+        break;
+      case "count all":
+        scope.postMessage({ type: "stats", stats: server?.stats ?? NO_STATS });
         break;
       case "shutdown":
         server?.shutdown();

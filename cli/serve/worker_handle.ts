@@ -5,7 +5,9 @@
  */
 
 import type { ServeOptions, ServeStats } from "../../server.ts";
+import { startTimer } from "../../net/time.ts";
 import type { LogOutput, LogStyle } from "./log.ts";
+import { NO_STATS } from "./stats.ts";
 import {
   fromSent,
   type FromWorker,
@@ -21,15 +23,22 @@ export interface WorkerHooks {
   onTaken(): void;
 }
 
+/** The longest wait for what a worker counted, in milliseconds. */
+const STATS_TIMEOUT_MS = 1000;
+
 /** A worker that serves, as the command sees it. */
 export class ServeWorker {
   /** The totals of its server, once that is finished; rejects if it dies. */
   readonly finished: Promise<ServeStats>;
+  /** The totals of its server, as they were told last. */
+  lastStats: ServeStats = NO_STATS;
   readonly #worker: Worker;
   readonly #hooks: WorkerHooks;
   readonly #listening = Promise.withResolvers<Deno.NetAddr>();
   readonly #finished = Promise.withResolvers<ServeStats>();
   #open = Promise.withResolvers<number>();
+  /** Settles with the next answer to how much was counted, if one is due. */
+  #counted: PromiseWithResolvers<void> | undefined;
   #isDead = false;
 
   /**
@@ -75,6 +84,21 @@ export class ServeWorker {
   }
 
   /**
+   * Brings {@linkcode ServeWorker.lastStats} up to date. Those who ask while an answer
+   * is due share it. A worker that does not answer within a second is left as it was.
+   */
+  async updateStats(): Promise<void> {
+    if (this.#isDead) return;
+    if (!this.#counted) {
+      this.#counted = Promise.withResolvers();
+      this.tell({ type: "count all" });
+    }
+    const { promise, resolve } = this.#counted;
+    using _ = startTimer(STATS_TIMEOUT_MS, resolve);
+    await promise;
+  }
+
+  /**
    * Sends a message to the worker.
    *
    * @param message The message.
@@ -87,6 +111,7 @@ export class ServeWorker {
   terminate(): void {
     this.#isDead = true;
     this.#open.resolve(0);
+    this.#counted?.resolve();
     this.#worker.terminate();
   }
 
@@ -100,7 +125,13 @@ export class ServeWorker {
         return this.#hooks.onTaken();
       case "open":
         return this.#open.resolve(message.count);
+      case "stats":
+        this.lastStats = message.stats;
+        this.#counted?.resolve();
+        this.#counted = undefined;
+        return;
       case "finished":
+        this.lastStats = message.stats;
         this.#finished.resolve(message.stats);
         return this.terminate();
       case "failed":

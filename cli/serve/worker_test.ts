@@ -57,6 +57,8 @@ describe("A worker", () => {
     const worker = await start(() => import("./worker.ts?log"));
     worker.tell({ type: "count open" });
     assertEquals(await worker.next("open"), { type: "open", count: 0 });
+    worker.tell({ type: "count all" });
+    assertEquals((await worker.next("stats")).stats.accepted, 0);
     worker.tell({ type: "shutdown" });
     worker.tell({ type: "log written", isOpen: true, lost: 0 });
 
@@ -70,6 +72,10 @@ describe("A worker", () => {
     await client.echo(HELLO);
     worker.tell({ type: "count open" });
     assertEquals((await worker.next("open")).count, 1);
+    worker.tell({ type: "count all" });
+    assertEquals((await worker.next("stats")).stats, {
+      ...{ accepted: 1, open: 1, closed: {}, bytes: 5 },
+    });
     worker.tell({ type: "shutdown" });
     await client.end();
     // The command did not write the first batch yet.
@@ -83,7 +89,7 @@ describe("A worker", () => {
     worker.tell({ type: "log written", isOpen: true, lost: 0 });
     assertEquals(await worker.next("finished"), {
       type: "finished",
-      stats: { accepted: 1, open: 0, bytes: 5 },
+      stats: { accepted: 1, open: 0, closed: { eof: 1 }, bytes: 5 },
     });
     assertEquals(worker.messages, []);
   });
@@ -120,7 +126,10 @@ describe("A worker", () => {
     await client.echo(HELLO);
     worker.tell({ type: "stop" });
     const { stats } = await worker.next("finished");
-    assertEquals(stats, { accepted: 2, open: 0, bytes: 5 });
+    assertEquals(stats, {
+      ...{ accepted: 2, open: 0, bytes: 5 },
+      closed: { shutdown: 2 },
+    });
     assertEquals(worker.messages, []);
   });
 
@@ -156,7 +165,10 @@ describe("A worker", () => {
       }
       await client.end();
       const { stats } = await worker.next("finished");
-      assertEquals(stats, { accepted: 1, open: 0, bytes: 5 });
+      assertEquals(stats, {
+        ...{ accepted: 1, open: 0, bytes: 5 },
+        closed: { eof: 1 },
+      });
       assertEquals(worker.messages, []);
     });
   }

@@ -17,6 +17,7 @@ import { UsageError } from "../flags.ts";
 import type { LogOutput, LogStyle } from "./log.ts";
 import type { LogEvent } from "./log_lines.ts";
 import type { RunningServer } from "./running_server.ts";
+import { closedByDeath, NO_STATS, sumStats } from "./stats.ts";
 import { ServeWorker } from "./worker_handle.ts";
 
 /**
@@ -113,6 +114,8 @@ class Workers implements RunningServer {
   readonly #finished = Promise.withResolvers<ServeStats>();
   readonly #stopping = new AbortController();
   #addr: Deno.NetAddr | undefined;
+  /** What workers counted that died, as far as they told. */
+  #statsOfDead: ServeStats = NO_STATS;
   /** When the next worker may be replaced, as `performance.now()`. */
   #replacesAt = 0;
 
@@ -140,12 +143,19 @@ class Workers implements RunningServer {
       throw error;
     }
     const all = [1, ...others].map((index) => this.#keepRunning(index));
-    this.#finished.resolve(Promise.all(all).then(sum));
+    this.#finished.resolve(Promise.all(all).then(sumStats));
   }
 
   async countOpen(): Promise<number> {
     const counts = this.#workers.map((worker) => worker.countOpen());
     return (await Promise.all(counts)).reduce((a, b) => a + b);
+  }
+
+  async stats(): Promise<ServeStats> {
+    await Promise.all(this.#workers.map((worker) => worker.updateStats()));
+    // One that dies meanwhile is in one of the two.
+    const living = this.#workers.map(({ lastStats }) => lastStats);
+    return sumStats([this.#statsOfDead, ...living]);
   }
 
   shutdown(): void {
@@ -185,6 +195,9 @@ class Workers implements RunningServer {
         return await worker.finished;
       } catch (error) {
         releaseSlots({ counts: this.#counts, index });
+        const dead = [this.#statsOfDead, closedByDeath(worker.lastStats)];
+        this.#statsOfDead = sumStats(dead);
+        worker.lastStats = NO_STATS;
         const reason = describeError(error);
         this.#options.tell({ type: "worker_died", worker: index, reason });
       }
@@ -193,7 +206,7 @@ class Workers implements RunningServer {
       this.#replacesAt = startsAt + RESTART_PAUSE_MS;
       await sleep(startsAt - now, signal);
       // What the worker counted is lost with it.
-      if (signal.aborted) return { accepted: 0, open: 0, bytes: 0 };
+      if (signal.aborted) return NO_STATS;
       // If it cannot start, it is not finished either.
       this.#startWorker(index, this.addr.port).catch(() => {});
     }
@@ -251,14 +264,4 @@ function checkDescriptors(count: number, { hostname }: Address): void {
   } finally {
     for (const listener of held) listener.close();
   }
-}
-
-function sum(all: ServeStats[]): ServeStats {
-  const total = { accepted: 0, open: 0, bytes: 0 };
-  for (const { accepted, open, bytes } of all) {
-    total.accepted += accepted;
-    total.open += open;
-    total.bytes += bytes;
-  }
-  return total;
 }

@@ -51,7 +51,10 @@ describe("serveInWorkers(), when a worker dies,", () => {
     await mortals.untilServing(2);
     server.shutdown();
     // What the dead one counted is lost.
-    assertEquals(await server.finished, { accepted: 2, open: 0, bytes: 20 });
+    assertEquals(await server.finished, {
+      ...{ accepted: 2, open: 0, bytes: 20 },
+      closed: {},
+    });
     assertEquals([mortals.started, clock.timers], [3, 0]);
     await untilGone(server.addr);
   });
@@ -137,7 +140,10 @@ describe("serveInWorkers(), when a worker dies,", () => {
       // The other one waits for its turn.
       server[how]();
       const stats = await deadline(server.finished, LONG_MS);
-      assertEquals(stats, { accepted: 2, open: 0, bytes: 20 });
+      assertEquals(stats, {
+        ...{ accepted: 2, open: 0, bytes: 20 },
+        closed: {},
+      });
       assertEquals([mortals.started, clock.timers], [4, 0]);
       await clock.pass(10_000);
       assertEquals(mortals.started, 4);
@@ -154,7 +160,10 @@ describe("serveInWorkers(), when a worker dies,", () => {
       });
       server[how]();
       const stats = await deadline(server.finished, LONG_MS);
-      assertEquals(stats, { accepted: 1, open: 0, bytes: 10 });
+      assertEquals(stats, {
+        ...{ accepted: 1, open: 0, bytes: 10 },
+        closed: {},
+      });
       assertEquals(mortals.deaths, [died(2, "of it")]);
       await clock.pass(10_000);
       assertEquals([mortals.started, clock.timers], [2, 0]);
@@ -180,7 +189,10 @@ describe("serveInWorkers(), when a worker dies,", () => {
     await mortals.kill(2);
     await server.countOpen();
     const stats = await deadline(server.finished, LONG_MS);
-    assertEquals(stats, { accepted: 1, open: 0, bytes: 10 });
+    assertEquals(stats, {
+      ...{ accepted: 1, open: 0, bytes: 10 },
+      closed: {},
+    });
     await clock.pass(10_000);
     assertEquals([mortals.started, clock.timers], [2, 0]);
   });

@@ -50,7 +50,10 @@ describe("serveInWorkers()", () => {
     });
     assertEquals(await server.countOpen(), 6);
     server.shutdown();
-    assertEquals(await server.finished, { accepted: 15, open: 3, bytes: 21 });
+    assertEquals(await server.finished, {
+      ...{ accepted: 15, open: 3, bytes: 21 },
+      closed: {},
+    });
     assertEquals(out.texts, ["bye\n", "bye\n", "bye\n"]);
     // A worker that is finished is no more.
     await untilGone(server.addr);
