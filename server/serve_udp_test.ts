@@ -60,7 +60,7 @@ describe("serve() with udp", () => {
       assertEquals(await roundTrip(conn), HELLO);
       const bytes = SIZES.reduce((sum, size) => sum + size);
       assertEquals(server.stats, {
-        ...{ accepted: 1, open: 1, bytes: bytes + HELLO.length },
+        ...{ accepted: 1, open: 1, closed: {}, bytes: bytes + HELLO.length },
         udp: { datagrams: SIZES.length, bytes, dropped: {} },
       });
     });
@@ -127,7 +127,7 @@ describe("serve() with udp", () => {
     await using server = serve({ port: 0 });
     const { hostname, port } = server.addr;
     await using _ = new DatagramPeer(hostname, port);
-    assertEquals(server.stats, { accepted: 0, open: 0, bytes: 0 });
+    assertEquals(server.stats, { accepted: 0, open: 0, closed: {}, bytes: 0 });
   });
 
   it("does not answer NFS's port, nor its own", async () => {
@@ -207,7 +207,7 @@ describe("serve() with udp", () => {
     assertEquals(await peer.ask(server, HELLO), HELLO);
     await server.finished;
     assertEquals(server.stats, {
-      ...{ accepted: 0, open: 0, bytes: 5 },
+      ...{ accepted: 0, open: 0, closed: {}, bytes: 5 },
       udp: { datagrams: 1, bytes: 5, dropped: { port: 1 } },
     });
     await assertPortsFree(server);
