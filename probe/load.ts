@@ -12,16 +12,14 @@ import { sleep } from "../net/time.ts";
 import { DEFAULT_CONNECTIONS, DEFAULT_DURATION_MS } from "./defaults.ts";
 import { Ending } from "./ending.ts";
 import { FAILURE_PAUSE_MS, Link } from "./link.ts";
-import {
-  type LoadProgress,
-  type LoadSummary,
-  LoadTally,
-} from "./load_tally.ts";
+import type { LoadSummary } from "./load_summary.ts";
+import { type LoadProgress, LoadTally } from "./load_tally.ts";
 import { Messages } from "./messages.ts";
 import { OpenLoop, type Sent } from "./open_loop.ts";
 import type { ProbeOptions } from "./probe_client.ts";
 
-export type { LoadProgress, LoadSummary } from "./load_tally.ts";
+export type { LoadSummary } from "./load_summary.ts";
+export type { LoadProgress } from "./load_tally.ts";
 
 /** Options for {@linkcode load}. */
 export interface LoadOptions extends ProbeOptions {
@@ -90,10 +88,7 @@ class Load {
     this.#stop = options.signal ?? new AbortController().signal;
     this.#durationMs = options.durationMs ?? DEFAULT_DURATION_MS;
     this.#messages = new Messages(options.message);
-    this.#tally = new LoadTally({
-      connections,
-      isOpenLoop: ratePerSecond !== undefined,
-    });
+    this.#tally = new LoadTally({ connections, ratePerSecond });
     this.#ending = new Ending(this.#stop, () => this.#tally.longestMs);
     const shared = {
       ...{ connect: options.connect, messages: this.#messages },

@@ -5,19 +5,15 @@
  */
 
 import { load, type LoadOptions, type LoadProgress } from "../../probe/load.ts";
-import { printLine, untilStopped } from "../command.ts";
+import { untilStopped } from "../command.ts";
 import { formatDuration, formatNumber, formatRate } from "../format.ts";
 import { StatusLine } from "../status_line.ts";
-import { OutputClosedError, type Terminal } from "../terminal.ts";
+import type { Terminal } from "../terminal.ts";
 import { connectorTo } from "./connector.ts";
-import {
-  jsonLoad,
-  rateOf,
-  renderLoad,
-  type ReportContext,
-} from "./load_report.ts";
+import { renderLoad, type ReportContext } from "./load_report.ts";
+import { printLoad } from "./load_result.ts";
 import type { SendOptions } from "./options.ts";
-import { areLossesGood, judge, printApart } from "./report.ts";
+import { printApart } from "./report.ts";
 import { warmUp } from "./warm_up.ts";
 
 /** What is sent, over how many connections and for how long. */
@@ -62,16 +58,16 @@ export async function runLoad(
     if (ratePerSecond) await load({ ...WARM_UP_AT_A_RATE, connect });
   });
   return await untilStopped(terminal, deadlineMs, async (signal) => {
-    const context: ReportContext = { ...task, target, isWarm };
-    const print = (report: string) =>
-      printLine(terminal.stdout, report).catch((error) => {
-        if (!(error instanceof OutputClosedError)) throw error;
-      });
     let progress: LoadProgress | undefined;
+    let startedAt: Date | undefined;
+    const context = (): ReportContext => ({
+      ...task,
+      ...{ target, isWarm, startedAt },
+    });
     using _ = terminal.onStatusSignal(() => {
       if (!progress) return;
-      const report = renderLoad(progress.summary(), context, terminal.columns);
-      printApart(terminal, report);
+      const report = { summary: progress.summary(), context: context() };
+      printApart(terminal, renderLoad(report, terminal.columns));
     });
     const summary = await withStatus(
       style.quiet,
@@ -85,33 +81,16 @@ export async function runLoad(
           onOpening: (opened) => show(() => renderOpening(opened, task)),
           onStart(given) {
             progress = given;
+            startedAt = terminal.now();
             show(() => renderProgress(given, performance.now()));
           },
         }),
     );
 
-    const { messages, failed, unsent, tooLate, longestOutageMs } = summary;
-    const { corrupt } = summary.irregular;
-    const losses = { lost: failed, wrong: summary.failures.mismatch ?? 0 };
-    const isGood = unsent + tooLate + corrupt === 0 && messages > 0 &&
-      areLossesGood(losses, conditions);
-    const measured = {
-      ...{ sent: messages + failed, lost: failed, longestOutageMs },
-      ...{ ratePerSecond: rateOf(summary), latencyMs: summary.latencyMs },
-    };
-    const isImpossible = summary.error !== undefined && !signal.aborted;
-    if (style.json) {
-      const verdict = await judge(isGood, conditions, measured, terminal);
-      const time = terminal.now().toISOString();
-      const json = { ...jsonLoad(summary, context), ...verdict.json };
-      await print(JSON.stringify({ time, ...json }));
-      if (isImpossible) throw summary.error;
-      return verdict.status;
-    }
-    // A server that is not there at all is no result.
-    if (isImpossible) throw summary.error;
-    await print(renderLoad(summary, context, terminal.columns));
-    return (await judge(isGood, conditions, measured, terminal)).status;
+    const { json } = style;
+    const isStopped = signal.aborted;
+    const report = { summary, context: context() };
+    return await printLoad(report, { json, conditions, isStopped }, terminal);
   });
 }
 
