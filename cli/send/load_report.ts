@@ -178,19 +178,26 @@ function renderRuns({ runs }: LoadSummary): string[] {
     .map((run) => run.startMs);
   const apartMs = Math.max(0, ...starts) - Math.min(...starts, Infinity);
   const idle = runs.length - going;
-  return [
-    `merged of ${formatCount(runs.length, "run")}` +
-    (going > 1 ? `, which began within ${formatDuration(apartMs)}` : "") +
+  const lines = [
+    `${formatCount(runs.length, "run")} merged` +
+    (going > 1
+      ? `, which began within ${formatDuration(apartMs)} of each other`
+      : "") +
     (idle > 0 ? `, ${formatNumber(idle)} of which sent nothing` : ""),
-    ...(going > 1 && sharedMs < coveredMs * SHARED_TIME
-      ? [
-        `the runs were not one load: at most ${formatNumber(mostAtOnce)} of ` +
-        `${formatNumber(going)} went on at once, and all of them for ` +
-        `${formatDuration(sharedMs)} of ${formatDuration(coveredMs)}; ` +
-        "the percentiles are those of all messages, whenever they were sent",
-      ]
-      : []),
   ];
+  if (sharedMs === 0 && going > 0) {
+    lines.push(
+      `the runs did not all overlap: at most ${formatNumber(mostAtOnce)} of ` +
+        `${formatNumber(going)} went on at once; the rate is theirs, the ` +
+        "percentiles are those of all messages, not of one load",
+    );
+  } else if (sharedMs < coveredMs * SHARED_TIME) {
+    lines.push(
+      `all ${formatNumber(going)} runs went on at once for ` +
+        `${formatDuration(sharedMs)} of ${formatDuration(coveredMs)}`,
+    );
+  }
+  return lines;
 }
 
 /**
