@@ -51,7 +51,10 @@ describe("main()", () => {
 
   const mistakes: [args: string[], message: string][] = [
     [["sned"], 'unknown command "sned", did you mean send?'],
-    [["hello", "-p80"], 'unknown command "hello", expected serve, send or merge'],
+    [
+      ["hello", "-p80"],
+      'unknown command "hello", expected serve, send or merge',
+    ],
     [["\x1b[2J"], 'unknown command "\\x1b[2J", expected serve, send or merge'],
     [[""], 'unknown command "", expected serve, send or merge'],
     [["--"], 'unknown command "--", expected serve, send or merge'],

@@ -48,6 +48,12 @@ export interface LoadOptions extends ProbeOptions {
   /** Called when a connection was opened or could not be, with how many were. */
   onOpening?: ((opened: number) => void) | undefined;
 
+  /**
+   * Called when the connections are open. The clock starts when what this returns
+   * settles; after a stop that must be soon.
+   */
+  untilStart?: (() => Promise<unknown>) | undefined;
+
   /** Called before the clock starts, with what goes on counting. */
   onStart?: ((progress: LoadProgress) => void) | undefined;
 }
@@ -105,6 +111,7 @@ class Load {
     const ending = this.#ending;
     await ending.wait(this.#open());
     if (tally.error !== undefined) return tally.summary();
+    await this.#options.untilStart?.();
 
     const onStop = () => tally.stop();
     this.#stop.addEventListener("abort", onStop);

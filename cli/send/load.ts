@@ -9,11 +9,13 @@ import { untilStopped } from "../command.ts";
 import { formatDuration, formatNumber, formatRate } from "../format.ts";
 import { StatusLine } from "../status_line.ts";
 import type { Terminal } from "../terminal.ts";
+import type { Moment } from "../moments.ts";
 import { connectorTo } from "./connector.ts";
 import { renderLoad, type ReportContext } from "./load_report.ts";
 import { printLoad } from "./load_result.ts";
 import type { SendOptions } from "./options.ts";
 import { printApart } from "./report.ts";
+import { renderWaiting, startOf, untilMoment } from "./start_at.ts";
 import { warmUp } from "./warm_up.ts";
 
 /** What is sent, over how many connections and for how long. */
@@ -24,6 +26,8 @@ export interface LoadTask extends
   > {
   /** How many connections there are. */
   readonly connections: number;
+  /** When the load begins; without it, as soon as the connections are open. */
+  readonly startAt?: Moment | undefined;
 }
 
 /** What is sent to a server of our own first. */
@@ -44,6 +48,7 @@ const OLD_MS = 100;
  * @param task What to send, over how many connections and for how long.
  * @param terminal Where it is printed.
  * @returns The exit status.
+ * @throws {UsageError} If the time at which it should begin is past.
  * @throws What made the first connection impossible.
  */
 export async function runLoad(
@@ -52,7 +57,8 @@ export async function runLoad(
   terminal: Terminal,
 ): Promise<number> {
   const { target, style, conditions, deadlineMs } = options;
-  const { ratePerSecond } = task;
+  const { ratePerSecond, startAt } = task;
+  const start = startAt && startOf(startAt, terminal);
   const isWarm = await warmUp(target.transport, async (connect) => {
     await load({ ...WARM_UP, connect });
     if (ratePerSecond) await load({ ...WARM_UP_AT_A_RATE, connect });
@@ -79,6 +85,11 @@ export async function runLoad(
           signal,
           connect: connectorTo(target),
           onOpening: (opened) => show(() => renderOpening(opened, task)),
+          async untilStart() {
+            if (!start) return;
+            show(() => renderWaiting(task, start, terminal.now()));
+            await untilMoment(start, terminal, signal);
+          },
           onStart(given) {
             progress = given;
             startedAt = terminal.now();

@@ -9,6 +9,7 @@ import type { Transport } from "../../net/address.ts";
 import { type CommandLine, UsageError } from "../flags.ts";
 import { encode } from "../command.ts";
 import { formatBytes } from "../format.ts";
+import type { Moment } from "../moments.ts";
 import { DEFAULT_MESSAGE_BYTES } from "../../probe/defaults.ts";
 import type { ProbeMessage } from "../../probe/messages.ts";
 import type { Condition } from "./conditions.ts";
@@ -36,6 +37,7 @@ export type Task =
     readonly connections: number;
     readonly durationMs: number;
     readonly ratePerSecond: number | undefined;
+    readonly startAt?: Moment | undefined;
   };
 
 /** Where a client connects, and how long it waits. */
@@ -84,6 +86,9 @@ const LOAD_FLAGS = ["connections", "duration", "rate"] as const;
 /** The flags that go with --count alone. */
 const PING_FLAGS = ["interval", "reconnect", "timestamps"] as const;
 
+/** The flags that go with those that ask for load, alone. */
+const LOAD_ALONE_FLAGS = ["start-at"] as const;
+
 /** A message that is sent again and again is kept in memory. */
 const MAX_MESSAGE_BYTES = 256 * 1024 * 1024;
 
@@ -127,8 +132,14 @@ function taskOf(line: SendLine): Task {
       throw new UsageError(`--${flag} goes with --count`);
     }
   }
+  const load = LOAD_FLAGS.map((flag) => `--${flag}`).join(", ");
+  for (const flag of LOAD_ALONE_FLAGS) {
+    const isLoad = repeat !== undefined && repeat !== "count";
+    if (given.has(flag) && !isLoad) {
+      throw new UsageError(`--${flag} goes with ${load}`);
+    }
+  }
   if (given.has("fail-if") && repeat === undefined) {
-    const load = LOAD_FLAGS.map((flag) => `--${flag}`).join(", ");
     throw new UsageError(`--fail-if goes with --count, ${load}`);
   }
   if (repeat === undefined) {
@@ -153,6 +164,7 @@ function taskOf(line: SendLine): Task {
     connections: values.connections,
     durationMs: values.duration,
     ratePerSecond: given.has("rate") ? values.rate : undefined,
+    ...(given.has("start-at") && { startAt: values["start-at"] }),
   };
 }
 

@@ -98,6 +98,10 @@ describe("sendOptions()", () => {
       ratePerSecond: undefined,
     };
     assertEquals(taskOf("-C1", "hi"), load);
+    assertEquals(taskOf("-C1", "--start-at", "00:01", "hi"), {
+      ...load,
+      startAt: { kind: "time of day", ms: 60_000, text: "00:01" },
+    });
     assertEquals(taskOf("-C9", "hi"), { ...load, connections: 9 });
     assertEquals(taskOf("-d1s", "hi"), { ...load, durationMs: 1000 });
     for (
@@ -220,6 +224,19 @@ describe("sendOptions()", () => {
       "and quotes around the condition",
     ],
     [["-d1s", "--reconnect"], "--reconnect goes with --count"],
+    [
+      ["--start-at=12:00"],
+      "--start-at goes with --connections, --duration, --rate",
+    ],
+    [
+      ["-c1", "--start-at=12:00"],
+      "--start-at goes with --connections, --duration, --rate",
+    ],
+    [
+      ["-C1", "--start-at=24:00"],
+      '--start-at "24:00": expected a time of day such as 14:05:00, or an ' +
+      "instant such as 2026-11-24T14:05:00Z",
+    ],
     [["-c1", "-C2"], "--count and --connections exclude each other"],
     [["-d1s", "-c1"], "--count and --duration exclude each other"],
     [["-r5", "-c1"], "--count and --rate exclude each other"],
