@@ -13,13 +13,13 @@ import { DEFAULT_CONNECTIONS, DEFAULT_DURATION_MS } from "./defaults.ts";
 import { Ending } from "./ending.ts";
 import { FAILURE_PAUSE_MS, Link } from "./link.ts";
 import type { LoadSummary } from "./load_summary.ts";
-import { type LoadProgress, LoadTally } from "./load_tally.ts";
-import { Messages } from "./messages.ts";
+import { LoadTally, type RunningLoad } from "./load_tally.ts";
+import { Messages, type MessagesPart } from "./messages.ts";
 import { OpenLoop, type Sent } from "./open_loop.ts";
 import type { ProbeOptions } from "./probe_client.ts";
 
 export type { LoadSummary } from "./load_summary.ts";
-export type { LoadProgress } from "./load_tally.ts";
+export type { LoadProgress, RunningLoad } from "./load_tally.ts";
 
 /** Options for {@linkcode load}. */
 export interface LoadOptions extends ProbeOptions {
@@ -45,6 +45,13 @@ export interface LoadOptions extends ProbeOptions {
    */
   ratePerSecond?: number | undefined;
 
+  /**
+   * Which part of a load this is, whose other parts run in other threads. Connections
+   * and rate are those of the part. Only the first part ends when its first connection
+   * cannot be made. The messages of all parts take turns in time, too.
+   */
+  part?: MessagesPart | undefined;
+
   /** Called when a connection was opened or could not be, with how many were. */
   onOpening?: ((opened: number) => void) | undefined;
 
@@ -55,7 +62,7 @@ export interface LoadOptions extends ProbeOptions {
   untilStart?: (() => Promise<unknown>) | undefined;
 
   /** Called before the clock starts, with what goes on counting. */
-  onStart?: ((progress: LoadProgress) => void) | undefined;
+  onStart?: ((progress: RunningLoad) => void) | undefined;
 }
 
 /** How many connections are made at once, before the clock starts. */
@@ -93,7 +100,7 @@ class Load {
     this.#options = options;
     this.#stop = options.signal ?? new AbortController().signal;
     this.#durationMs = options.durationMs ?? DEFAULT_DURATION_MS;
-    this.#messages = new Messages(options.message);
+    this.#messages = new Messages(options.message, options.part);
     this.#tally = new LoadTally({ connections, ratePerSecond });
     this.#ending = new Ending(this.#stop, () => this.#tally.longestMs);
     const shared = {
@@ -132,7 +139,7 @@ class Load {
 
   /** Opens the connections, a few at a time; one that fails is counted. */
   async #open(): Promise<void> {
-    const { retryMs = 0, onOpening } = this.#options;
+    const { retryMs = 0, onOpening, part } = this.#options;
     const tally = this.#tally;
     let opened = 0;
     const open = async (link: Link, retryMs: number) => {
@@ -144,7 +151,10 @@ class Load {
         tally.addFailed(error, askedAt);
         // A server that resets its connections is there.
         const isThere = reasonOf(error) === "reset";
-        if (opened === 0 && !isThere) tally.error = error;
+        if (opened === 0 && !isThere && (part?.index ?? 0) === 0) {
+          tally.error = error;
+          return;
+        }
       }
       opened++;
       onOpening?.(opened);
@@ -222,8 +232,11 @@ class Load {
   /** Sends when a message is due, over one connection after the other. */
   async #runOpenLoop(ratePerSecond: number): Promise<void> {
     const tally = this.#tally;
+    const intervalMs = 1000 / ratePerSecond;
+    const { index, count } = this.#options.part ?? { index: 0, count: 1 };
     const loop: OpenLoop = new OpenLoop({
-      ...{ startedAt: tally.startedAt, intervalMs: 1000 / ratePerSecond },
+      startedAt: tally.startedAt + intervalMs * index / count,
+      intervalMs,
       ...{ first: 1, last: Infinity, endsAt: tally.endsAt },
       ...{ messageBytes: this.#messages.bytes, stop: this.#stop },
       onUnsent: () => tally.addUnsent(),

@@ -13,7 +13,7 @@ import { type LoadSummary, statisticsOf } from "./load_summary.ts";
 import type { Sent } from "./open_loop.ts";
 import { Outages } from "./outages.ts";
 import type { Ends, ProbeClient } from "./probe_client.ts";
-import { Timeline, type TimelineRow } from "./timeline.ts";
+import { type RecordedRow, Timeline, type TimelineRow } from "./timeline.ts";
 
 /** What a load does at the moment. */
 export interface LoadProgress {
@@ -28,6 +28,14 @@ export interface LoadProgress {
   /** How many messages are under way, and when the oldest of them was sent. */
   underWayNow(): { messages: number; sinceAt: number | undefined };
   /** What the load found so far. */
+  summary(): LoadSummary | Promise<LoadSummary>;
+}
+
+/** What a load does at the moment, in this thread. */
+export interface RunningLoad extends LoadProgress {
+  /** The latest second that is over, or the first one, with its latencies. */
+  lastRecorded(): RecordedRow;
+  /** What the load found so far. */
   summary(): LoadSummary;
 }
 
@@ -40,7 +48,7 @@ export interface LoadTallyOptions {
 }
 
 /** Counts what becomes of messages. */
-export class LoadTally implements LoadProgress {
+export class LoadTally implements RunningLoad {
   readonly #options: LoadTallyOptions;
   readonly #failures: Partial<Record<FailureReason, number>> = {};
   readonly #firstErrors: Partial<Record<FailureReason, string>> = {};
@@ -242,6 +250,10 @@ export class LoadTally implements LoadProgress {
 
   lastSecond(): TimelineRow {
     return this.#timeline.lastSecond(performance.now());
+  }
+
+  lastRecorded(): RecordedRow {
+    return this.#timeline.lastRecorded(performance.now());
   }
 
   underWayNow(): { messages: number; sinceAt: number | undefined } {

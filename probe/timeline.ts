@@ -69,7 +69,7 @@ export class Timeline {
   #second = newRow();
   #secondAt: number;
   /** The latest second that is over. */
-  #lastSecond: TimelineRow | undefined;
+  #lastSecond: RecordedRow | undefined;
 
   /**
    * Begins a timeline.
@@ -140,11 +140,20 @@ export class Timeline {
    * @param now The time, as `performance.now()`.
    */
   lastSecond(now: number): TimelineRow {
+    return summaryOf(this.lastRecorded(now));
+  }
+
+  /**
+   * Returns the latest second that is over, or the first one, with its latencies.
+   *
+   * @param now The time, as `performance.now()`.
+   */
+  lastRecorded(now: number): RecordedRow {
     this.#advance(now);
-    return this.#lastSecond ?? summaryOf({
+    return this.#lastSecond ?? {
       ...this.#second,
       ...{ startMs: 0, durationMs: now - this.#startedAt },
-    });
+    };
   }
 
   /** Puts the second into its row if it is over. */
@@ -155,11 +164,11 @@ export class Timeline {
     this.#rows[at] = merged(this.#rows[at]!, this.#second);
     const startMs = this.#secondAt - this.#startedAt;
     const isLast = over === 1;
-    this.#lastSecond = summaryOf({
+    this.#lastSecond = {
       ...(isLast ? this.#second : newRow()),
       startMs: startMs + (over - 1) * ROW_MS,
       durationMs: ROW_MS,
-    });
+    };
     this.#second = newRow();
     this.#secondAt += over * ROW_MS;
   }

@@ -98,6 +98,12 @@ export const FLAGS = {
     defaultText: "",
     parse: (text: string) => parseRate(text),
   },
+  workers: {
+    value: "N",
+    help: "load: threads; 0 is one a core",
+    default: 1,
+    parse: (text: string) => parseWhole(text, 0, 256),
+  },
   "start-at": {
     value: "TIME",
     help: "load: begin at this time of day or instant, connected before",

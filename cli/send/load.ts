@@ -4,37 +4,27 @@
  * @module
  */
 
-import { load, type LoadOptions, type LoadProgress } from "../../probe/load.ts";
+import type { LoadProgress } from "../../probe/load.ts";
 import { untilStopped } from "../command.ts";
 import { formatDuration, formatNumber, formatRate } from "../format.ts";
 import { StatusLine } from "../status_line.ts";
 import type { Terminal } from "../terminal.ts";
 import type { Moment } from "../moments.ts";
-import { connectorTo } from "./connector.ts";
 import { renderLoad, type ReportContext } from "./load_report.ts";
 import { printLoad } from "./load_result.ts";
+import { loadInThisThread, type LoadTask } from "./load_runner.ts";
+import { LoadThreads, ThreadDiedError } from "./load_threads.ts";
 import type { SendOptions } from "./options.ts";
 import { printApart } from "./report.ts";
 import { renderWaiting, startOf, untilMoment } from "./start_at.ts";
-import { warmUp } from "./warm_up.ts";
 
-/** What is sent, over how many connections and for how long. */
-export interface LoadTask extends
-  Pick<
-    LoadOptions,
-    "message" | "durationMs" | "ratePerSecond"
-  > {
-  /** How many connections there are. */
-  readonly connections: number;
+/** What a load is asked to do. */
+export interface LoadCommandTask extends LoadTask {
   /** When the load begins; without it, as soon as the connections are open. */
   readonly startAt?: Moment | undefined;
+  /** How many threads there are. */
+  readonly threads: number;
 }
-
-/** What is sent to a server of our own first. */
-const WARM_UP = { message: 64, connections: 2, durationMs: 10 };
-
-/** What is sent then, if the load has a rate. */
-const WARM_UP_AT_A_RATE = { message: 64, durationMs: 30, ratePerSecond: 1000 };
 
 /** An age from which on what is under way is worth telling, in milliseconds. */
 const OLD_MS = 100;
@@ -53,16 +43,16 @@ const OLD_MS = 100;
  */
 export async function runLoad(
   options: Omit<SendOptions, "task">,
-  task: LoadTask,
+  task: LoadCommandTask,
   terminal: Terminal,
 ): Promise<number> {
   const { target, style, conditions, deadlineMs } = options;
-  const { ratePerSecond, startAt } = task;
+  const { startAt, threads } = task;
   const start = startAt && startOf(startAt, terminal);
-  const isWarm = await warmUp(target.transport, async (connect) => {
-    await load({ ...WARM_UP, connect });
-    if (ratePerSecond) await load({ ...WARM_UP_AT_A_RATE, connect });
-  });
+  using runner = threads === 1
+    ? await loadInThisThread(target, task)
+    : await LoadThreads.start({ target, task, threads });
+  const { isWarm } = runner;
   return await untilStopped(terminal, deadlineMs, async (signal) => {
     let progress: LoadProgress | undefined;
     let startedAt: Date | undefined;
@@ -70,20 +60,21 @@ export async function runLoad(
       ...task,
       ...{ target, isWarm, startedAt },
     });
-    using _ = terminal.onStatusSignal(() => {
+    using _ = terminal.onStatusSignal(async () => {
       if (!progress) return;
-      const report = { summary: progress.summary(), context: context() };
-      printApart(terminal, renderLoad(report, terminal.columns));
+      const summary = await progress.summary();
+      const report = renderLoad(
+        { summary, context: context() },
+        terminal.columns,
+      );
+      await printApart(terminal, report);
     });
     const summary = await withStatus(
       style.quiet,
       terminal,
       async (show) =>
-        await load({
-          ...task,
-          retryMs: target.retryMs,
+        await runner.run({
           signal,
-          connect: connectorTo(target),
           onOpening: (opened) => show(() => renderOpening(opened, task)),
           async untilStart() {
             if (!start) return;
@@ -99,7 +90,8 @@ export async function runLoad(
     );
 
     const { json } = style;
-    const isStopped = signal.aborted;
+    const isStopped = signal.aborted &&
+      !(summary.error instanceof ThreadDiedError);
     const report = { summary, context: context() };
     return await printLoad(report, { json, conditions, isStopped }, terminal);
   });

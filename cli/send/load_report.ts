@@ -39,6 +39,12 @@ export interface ReportContext {
   readonly ratePerSecond?: number | undefined;
   /** Whether the client's first calls are not in the numbers. */
   readonly isWarm: boolean;
+  /**
+   * How many threads the load had.
+   *
+   * @default {1}
+   */
+  readonly threads?: number | undefined;
   /** When the clock started, if it did. */
   readonly startedAt?: Date | undefined;
   /** Where the runs of a merged load come from, in the order of its runs. */
@@ -250,7 +256,7 @@ function renderRate(
  */
 export function clientLimit(
   summary: LoadSummary,
-  { connections }: Pick<ReportContext, "connections">,
+  { connections, threads = 1 }: Pick<ReportContext, "connections" | "threads">,
 ): string | undefined {
   const { busyShare, processorShare, failed, lateMs, tooLate } = summary;
   if (summary.underWay > 0) return undefined;
@@ -264,7 +270,7 @@ export function clientLimit(
       `time${advice}`;
   }
   // With a rate the client polls between two messages, and so is always busy.
-  if (busyShare !== undefined && processorShare >= PROCESSOR_SHARE) {
+  if (busyShare !== undefined && processorShare >= PROCESSOR_SHARE * threads) {
     return `it was busy for all of the time${advice}`;
   }
   if (tooLate > 0 || (lateMs && lateMs.p99 >= LATE_MS)) {

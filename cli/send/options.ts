@@ -37,6 +37,7 @@ export type Task =
     readonly connections: number;
     readonly durationMs: number;
     readonly ratePerSecond: number | undefined;
+    readonly threads: number;
     readonly startAt?: Moment | undefined;
   };
 
@@ -87,7 +88,7 @@ const LOAD_FLAGS = ["connections", "duration", "rate"] as const;
 const PING_FLAGS = ["interval", "reconnect", "timestamps"] as const;
 
 /** The flags that go with those that ask for load, alone. */
-const LOAD_ALONE_FLAGS = ["start-at"] as const;
+const LOAD_ALONE_FLAGS = ["start-at", "workers"] as const;
 
 /** A message that is sent again and again is kept in memory. */
 const MAX_MESSAGE_BYTES = 256 * 1024 * 1024;
@@ -164,8 +165,22 @@ function taskOf(line: SendLine): Task {
     connections: values.connections,
     durationMs: values.duration,
     ratePerSecond: given.has("rate") ? values.rate : undefined,
+    threads: threadsOf(line),
     ...(given.has("start-at") && { startAt: values["start-at"] }),
   };
+}
+
+/** Each thread needs a connection. */
+function threadsOf({ values }: SendLine): number {
+  const { workers, connections } = values;
+  if (workers === 0) {
+    return Math.min(navigator.hardwareConcurrency, connections);
+  }
+  if (workers <= connections) return workers;
+  throw new UsageError(
+    `--workers ${workers} needs as many --connections at least: ` +
+      `there are ${connections}`,
+  );
 }
 
 type RepeatFlag = "count" | typeof LOAD_FLAGS[number];

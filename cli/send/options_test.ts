@@ -95,9 +95,22 @@ describe("sendOptions()", () => {
     const message = encode("hi");
     const load = {
       ...{ kind: "load", message, connections: 1, durationMs: 10_000 },
-      ratePerSecond: undefined,
+      ...{ ratePerSecond: undefined, threads: 1 },
     };
     assertEquals(taskOf("-C1", "hi"), load);
+    const cores = navigator.hardwareConcurrency;
+    for (
+      const [args, threads] of [
+        [["-C9", "--workers=9"], 9],
+        [["-C9", "--workers=1"], 1],
+        [["-C1", "--workers=0"], 1],
+        [["-r9", "--workers=0"], 1],
+        [["-C300", "--workers=0"], cores],
+      ] as const
+    ) {
+      const task = taskOf(...args);
+      assertEquals(task.kind === "load" && task.threads, threads);
+    }
     assertEquals(taskOf("-C1", "--start-at", "00:01", "hi"), {
       ...load,
       startAt: { kind: "time of day", ms: 60_000, text: "00:01" },
@@ -225,6 +238,14 @@ describe("sendOptions()", () => {
     ],
     [["-d1s", "--reconnect"], "--reconnect goes with --count"],
     [
+      ["--workers=2"],
+      "--workers goes with --connections, --duration, --rate",
+    ],
+    [
+      ["-C2", "--workers=3"],
+      "--workers 3 needs as many --connections at least: there are 2",
+    ],
+    [
       ["--start-at=12:00"],
       "--start-at goes with --connections, --duration, --rate",
     ],
@@ -277,6 +298,7 @@ describe("the flags of echo send", () => {
       ["interval", "1s"],
       ["connections", "1"],
       ["duration", "10s with -C or -r"],
+      ["workers", "1"],
     ]);
   });
 

@@ -5,13 +5,9 @@
  */
 
 import type { ServeOptions, ServeStats } from "../../server.ts";
+import { fromSent, type SentError } from "../thread_errors.ts";
 import type { LogOutput, LogStyle } from "./log.ts";
-import {
-  fromSent,
-  type FromWorker,
-  type SentError,
-  type ToWorker,
-} from "./worker_messages.ts";
+import type { FromWorker, ToWorker } from "./worker_messages.ts";
 
 /** What a {@linkcode ServeWorker} needs of the command. */
 export interface WorkerHooks {
