@@ -87,7 +87,7 @@ function found(
 }
 
 /** Starts threads that a test plays. */
-async function start(threads: number, areWarm: (boolean | Error)[] = []) {
+function start(threads: number, areWarm: (boolean | Error)[] = []) {
   const workers: PlayedWorker[] = [];
   using _ = replace(
     globalThis,
@@ -148,7 +148,7 @@ async function start(threads: number, areWarm: (boolean | Error)[] = []) {
 
 /** Starts threads, and lets them open all their connections. */
 async function open(threads: number) {
-  const { workers, shareOf, running } = await start(threads);
+  const { workers, shareOf, running } = start(threads);
   const it = await running;
   const summary = it.run();
   summary.catch(() => {});
@@ -192,7 +192,7 @@ describe("shareLoad()", () => {
 
 describe("LoadThreads", () => {
   it("opens the very first connection, then the others, then begins", async () => {
-    const { workers, running, shareOf } = await start(2);
+    const { workers, running, shareOf } = start(2);
     const { loading, told, run, untilTold, begin } = await running;
     assertEquals(loading.isWarm, true);
     const summary = run();
@@ -223,12 +223,12 @@ describe("LoadThreads", () => {
   });
 
   it("is warm when all threads are", async () => {
-    const { running } = await start(3, [true, false, true]);
+    const { running } = start(3, [true, false, true]);
     assertEquals((await running).loading.isWarm, false);
   });
 
   it("tells only of the first connection when that is impossible", async () => {
-    const { workers, running, shareOf } = await start(2);
+    const { workers, running, shareOf } = start(2);
     const { told, run } = await running;
     const summary = run();
     const [first, second] = workers as [PlayedWorker, PlayedWorker];
@@ -257,7 +257,7 @@ describe("LoadThreads", () => {
   });
 
   it("opens no more after a stop", async () => {
-    const { workers, running, shareOf } = await start(2);
+    const { workers, running, shareOf } = start(2);
     const { run, stop } = await running;
     const summary = run();
     const [first, second] = workers as [PlayedWorker, PlayedWorker];
@@ -302,7 +302,7 @@ describe("LoadThreads", () => {
       worker.say({ type: "failed", error: new Error("boom") });
     }
     await assertRejects(() => summary, ThreadDiedError, "Thread 1 of the load");
-    const { workers: others, running } = await start(2, [
+    const { workers: others, running } = start(2, [
       true,
       new Error("boom"),
     ]);
