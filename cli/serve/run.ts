@@ -9,6 +9,7 @@ import { sleep } from "../../net/time.ts";
 import type { ServeOptions } from "../../server.ts";
 import { encode, printLine } from "../command.ts";
 import { OutputClosedError, type Terminal } from "../terminal.ts";
+import { formatFaults } from "./faults.ts";
 import { EventLog, type LogOutput, type LogStyle } from "./log.ts";
 import { type RunningServer, serveInThisThread } from "./running_server.ts";
 import { serveInWorkers } from "./workers.ts";
@@ -97,7 +98,12 @@ async function start(
   if (workers === 1) {
     // Without a log the server has no events to make.
     const server = serveInThisThread(serve, style === "none" ? undefined : log);
-    log.add({ type: "listening", addr: server.addr, udp: serve.udp ?? false });
+    const { addr, faultSeed: seed } = server;
+    const { faults, udp = false } = serve;
+    log.add({
+      ...{ type: "listening", addr, udp },
+      ...(faults && { faults: { text: formatFaults(faults), seed } }),
+    });
     return server;
   }
   // A worker may serve before the others listen, but must not log before.
