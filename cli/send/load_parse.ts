@@ -127,7 +127,7 @@ function readRow(fields: Fields): RecordedRow {
   const text = messages > 0 ? fields.text("histogram_hdr") : undefined;
   return {
     startMs: fields.number("start_ms", 0),
-    durationMs: fields.number("duration_ms"),
+    durationMs: fields.number("duration_ms", 0),
     ...{ messages, failed: fields.count("failed") },
     histogram: text === undefined
       ? newHistogram(ROW_DIGITS)

@@ -5,15 +5,13 @@ import { Latencies } from "../../probe/latency.ts";
 import type { LoadSummary } from "../../probe/load.ts";
 import type { TimelineRow } from "../../probe/timeline.ts";
 import { LOCAL, REMOTE } from "../../testing/socket.ts";
+import { renderHistogram, renderTimeline, sparkline } from "./load_charts.ts";
 import { jsonLoad } from "./load_json.ts";
 import {
   clientLimit,
   rateOf,
-  renderHistogram,
   renderLoad,
-  renderTimeline,
   type ReportContext,
-  sparkline,
 } from "./load_report.ts";
 
 const HISTOGRAM = [
