@@ -1,5 +1,5 @@
 /**
- * The command line of the tool: `echo serve` and `echo send`.
+ * The command line of the tool: `echo serve`, `echo send` and `echo merge`.
  *
  * @module
  */
@@ -16,6 +16,7 @@ import {
   renderFlags,
   UsageError,
 } from "./cli/flags.ts";
+import { mergeCommand } from "./cli/merge/command.ts";
 import { sendCommand } from "./cli/send/command.ts";
 import { serveCommand } from "./cli/serve/command.ts";
 import {
@@ -28,7 +29,11 @@ import { escapeText } from "./net/text.ts";
 
 export type { Terminal };
 
-const COMMANDS: readonly Command[] = [serveCommand, sendCommand];
+const COMMANDS: readonly Command[] = [
+  serveCommand,
+  sendCommand,
+  mergeCommand,
+];
 
 const ABOUT = `\
 echo sends bytes to a server that sends them back, and proves that it did.
@@ -36,7 +41,7 @@ echo sends bytes to a server that sends them back, and proves that it did.
 Usage: echo <COMMAND> [OPTIONS]
 
 Commands:
-${COMMANDS.map(({ name, about }) => `  ${name}  ${about}`).join("\n")}
+${COMMANDS.map(({ name, about }) => `  ${name.padEnd(5)}  ${about}`).join("\n")}
 
 Options:
 ${renderFlags(COMMON_FLAGS)}
@@ -117,7 +122,9 @@ async function run(
   const nearest = nearestName(name, names);
   throw new UsageError(
     `unknown command "${escapeText(name)}", ` +
-      (nearest ? `did you mean ${nearest}?` : `expected ${names.join(" or ")}`),
+      (nearest
+        ? `did you mean ${nearest}?`
+        : `expected ${names.slice(0, -1).join(", ")} or ${names.at(-1)}`),
   );
 }
 

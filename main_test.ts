@@ -26,7 +26,8 @@ describe("main()", () => {
       assertEquals([status, stderr], [0, ""]);
       assertMatch(stdout, /^Usage: echo <COMMAND> \[OPTIONS\]$/m);
       assertMatch(stdout, /^ {2}serve {2}Send back every byte .*$/m);
-      assertMatch(stdout, /^ {2}send {2}Send bytes .*$/m);
+      assertMatch(stdout, /^ {2}send {3}Send bytes .*$/m);
+      assertMatch(stdout, /^ {2}merge {2}Print one report .*$/m);
       assertMatch(stdout, /^ {2}-h, --help {5}print this help$/m);
       assertMatch(stdout, /^ {2}-V, --version {2}print the version$/m);
     }
@@ -50,10 +51,13 @@ describe("main()", () => {
 
   const mistakes: [args: string[], message: string][] = [
     [["sned"], 'unknown command "sned", did you mean send?'],
-    [["hello", "-p80"], 'unknown command "hello", expected serve or send'],
-    [["\x1b[2J"], 'unknown command "\\x1b[2J", expected serve or send'],
-    [[""], 'unknown command "", expected serve or send'],
-    [["--"], 'unknown command "--", expected serve or send'],
+    [
+      ["hello", "-p80"],
+      'unknown command "hello", expected serve, send or merge',
+    ],
+    [["\x1b[2J"], 'unknown command "\\x1b[2J", expected serve, send or merge'],
+    [[""], 'unknown command "", expected serve, send or merge'],
+    [["--"], 'unknown command "--", expected serve, send or merge'],
     [["--prot"], "unknown flag --prot"],
     [["--hepl"], "unknown flag --hepl, did you mean --help?"],
     [["-hV=1"], "-V takes no value"],

@@ -4,11 +4,16 @@
  * @module
  */
 
-import { build, type Histogram, type JsHistogram } from "hdr-histogram-js";
+import type { JsHistogram } from "hdr-histogram-js";
 import type { Spread } from "./counts.ts";
-
-/** The histogram counts in nanoseconds. */
-const NS_PER_MS = 1e6;
+import {
+  decodeHistogram,
+  encodeHistogram,
+  type Histogram,
+  newHistogram,
+  NS_PER_MS,
+  recordMs,
+} from "./histogram.ts";
 
 /** The significant digits of a percentile, which are those of the histogram. */
 const DIGITS = 3;
@@ -36,6 +41,22 @@ export interface LatencySummary {
   stddev: number;
 }
 
+/** All that was recorded of latencies, as plain data. Times are in milliseconds. */
+export interface LatencyRecord {
+  /** How many there are, at least one. */
+  readonly count: number;
+  /** The shortest latency. */
+  readonly min: number;
+  /** The longest latency. */
+  readonly max: number;
+  /** The arithmetic mean. */
+  readonly mean: number;
+  /** The sum of the squares of the distances from the mean. */
+  readonly squares: number;
+  /** The histogram, in nanoseconds: see {@linkcode encodeHistogram}. */
+  readonly histogram: string;
+}
+
 /** How many latencies lie in a range, which begins where the one before ends. */
 export interface Bucket {
   /** The longest latency that belongs to the range, in milliseconds. */
@@ -45,14 +66,11 @@ export interface Bucket {
 }
 
 /**
- * Records latencies in an HDR histogram
- * ({@link https://hdrhistogram.org | hdrhistogram.org}).
+ * Records latencies in an HDR histogram. A histogram gives the greatest value that
+ * its digits do not tell apart, so what is exact stands beside it.
  */
 export class Latencies {
-  /** It grows with its values. */
-  readonly #histogram: Histogram = build({
-    numberOfSignificantValueDigits: DIGITS,
-  });
+  #histogram: Histogram = newHistogram(DIGITS);
   #count = 0;
   #min = Infinity;
   #max = -Infinity;
@@ -76,13 +94,67 @@ export class Latencies {
    * @param ms The latency, in milliseconds.
    */
   record(ms: number): void {
-    this.#histogram.recordValue(Math.max(1, Math.round(ms * NS_PER_MS)));
+    recordMs(this.#histogram, ms);
     if (ms < this.#min) this.#min = ms;
     if (ms > this.#max) this.#max = ms;
     // Welford's way, which loses no digits: Technometrics 4 (1962), page 419.
     const distance = ms - this.#mean;
     this.#mean += distance / ++this.#count;
     this.#squares += distance * (ms - this.#mean);
+  }
+
+  /**
+   * Adds what others recorded, as if it were recorded here.
+   *
+   * @param other The others.
+   */
+  add(other: Latencies): void {
+    const count = this.#count + other.#count;
+    if (other.#count === 0) return;
+    this.#histogram.add(other.#histogram);
+    this.#min = Math.min(this.#min, other.#min);
+    this.#max = Math.max(this.#max, other.#max);
+    // Chan, Golub and LeVeque, "Updating Formulae and a Pairwise Algorithm for
+    // Computing Sample Variances", 1979.
+    const distance = other.#mean - this.#mean;
+    const share = other.#count / count;
+    this.#mean += distance * share;
+    this.#squares += other.#squares + distance ** 2 * this.#count * share;
+    this.#count = count;
+  }
+
+  /**
+   * Takes out all that was recorded.
+   *
+   * @returns The record, or `undefined` if nothing was recorded.
+   */
+  toRecord(): LatencyRecord | undefined {
+    if (this.#count === 0) return undefined;
+    return {
+      ...{ count: this.#count, min: this.#min, max: this.#max },
+      ...{ mean: this.#mean, squares: this.#squares },
+      histogram: encodeHistogram(this.#histogram),
+    };
+  }
+
+  /**
+   * Makes latencies of a record.
+   *
+   * @param record What {@linkcode Latencies.toRecord} returned.
+   * @returns The latencies, to which more may be added.
+   * @throws {Error} If the record has no histogram of its count.
+   */
+  static fromRecord(record: LatencyRecord | undefined): Latencies {
+    const latencies = new Latencies();
+    if (!record) return latencies;
+    const { histogram, count } = record;
+    latencies.#histogram = decodeHistogram(histogram, DIGITS, count);
+    latencies.#count = count;
+    latencies.#min = record.min;
+    latencies.#max = record.max;
+    latencies.#mean = record.mean;
+    latencies.#squares = record.squares;
+    return latencies;
   }
 
   /**

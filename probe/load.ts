@@ -13,16 +13,14 @@ import { DEFAULT_CONNECTIONS, DEFAULT_DURATION_MS } from "./defaults.ts";
 import { Ending } from "./ending.ts";
 import { couldNotLeave } from "./failure.ts";
 import { FAILURE_PAUSE_MS, Link } from "./link.ts";
-import {
-  type LoadProgress,
-  type LoadSummary,
-  LoadTally,
-} from "./load_tally.ts";
-import { Messages } from "./messages.ts";
+import type { LoadSummary } from "./load_summary.ts";
+import { LoadTally, type RunningLoad } from "./load_tally.ts";
+import { Messages, type MessagesPart } from "./messages.ts";
 import { OpenLoop, type Sent } from "./open_loop.ts";
 import type { ProbeOptions } from "./probe_client.ts";
 
-export type { LoadProgress, LoadSummary } from "./load_tally.ts";
+export type { LoadSummary } from "./load_summary.ts";
+export type { LoadProgress, RunningLoad } from "./load_tally.ts";
 
 /** Options for {@linkcode load}. */
 export interface LoadOptions extends ProbeOptions {
@@ -48,11 +46,24 @@ export interface LoadOptions extends ProbeOptions {
    */
   ratePerSecond?: number | undefined;
 
+  /**
+   * Which part of a load this is, whose other parts run in other threads. Connections
+   * and rate are those of the part. Only the first part ends when its first connection
+   * cannot be made. The messages of all parts take turns in time, too.
+   */
+  part?: MessagesPart | undefined;
+
   /** Called when a connection was opened or could not be, with how many were. */
   onOpening?: ((opened: number) => void) | undefined;
 
+  /**
+   * Called when the connections are open. The clock starts when what this returns
+   * settles; after a stop that must be soon.
+   */
+  untilStart?: (() => Promise<unknown>) | undefined;
+
   /** Called before the clock starts, with what goes on counting. */
-  onStart?: ((progress: LoadProgress) => void) | undefined;
+  onStart?: ((progress: RunningLoad) => void) | undefined;
 }
 
 /** How many connections are made at once, before the clock starts. */
@@ -91,11 +102,8 @@ class Load {
     this.#options = options;
     this.#stop = options.signal ?? new AbortController().signal;
     this.#durationMs = options.durationMs ?? DEFAULT_DURATION_MS;
-    this.#messages = new Messages(options.message);
-    this.#tally = new LoadTally({
-      connections,
-      isOpenLoop: ratePerSecond !== undefined,
-    });
+    this.#messages = new Messages(options.message, options.part);
+    this.#tally = new LoadTally({ connections, ratePerSecond });
     this.#ending = new Ending(this.#stop, () => this.#tally.longestMs);
     const shared = {
       ...{ connect: options.connect, messages: this.#messages },
@@ -118,6 +126,7 @@ class Load {
     }));
     await ending.wait(this.#open());
     if (tally.error !== undefined) return tally.summary();
+    await this.#options.untilStart?.();
 
     const onStop = () => tally.stop();
     this.#stop.addEventListener("abort", onStop);
@@ -138,7 +147,7 @@ class Load {
 
   /** Opens the connections, a few at a time; one that fails is counted. */
   async #open(): Promise<void> {
-    const { retryMs = 0, onOpening } = this.#options;
+    const { retryMs = 0, onOpening, part } = this.#options;
     const tally = this.#tally;
     let opened = 0;
     const open = async (link: Link, retryMs: number) => {
@@ -150,7 +159,10 @@ class Load {
         tally.addFailed(error, askedAt);
         // A server that resets its connections is there.
         const isThere = reasonOf(error) === "reset";
-        if (opened === 0 && !isThere) tally.error = error;
+        if (opened === 0 && !isThere && (part?.index ?? 0) === 0) {
+          tally.error = error;
+          return;
+        }
       }
       opened++;
       onOpening?.(opened);
@@ -229,8 +241,11 @@ class Load {
   /** Sends when a message is due, over one connection after the other. */
   async #runOpenLoop(ratePerSecond: number): Promise<void> {
     const tally = this.#tally;
+    const intervalMs = 1000 / ratePerSecond;
+    const { index, count } = this.#options.part ?? { index: 0, count: 1 };
     const loop: OpenLoop = new OpenLoop({
-      ...{ startedAt: tally.startedAt, intervalMs: 1000 / ratePerSecond },
+      startedAt: tally.startedAt + intervalMs * index / count,
+      intervalMs,
       ...{ first: 1, last: Infinity, endsAt: tally.endsAt },
       ...{ messageBytes: this.#messages.bytes, stop: this.#stop },
       onUnsent: () => tally.addUnsent(),

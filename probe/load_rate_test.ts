@@ -38,6 +38,18 @@ describe("load() at a rate", () => {
     assertEquals([lateMs!.min, lateMs!.max], [0, 0]);
   });
 
+  it("takes turns with the other parts of a load", async () => {
+    const options = { ratePerSecond: 25, durationMs: 200 };
+    const timesOf = async (index: number) => {
+      const part = { run: 1, index, count: 4 };
+      const { times } = await playLoad({ ...options, part });
+      return times("echo").map(Math.round);
+    };
+    assertEquals(await timesOf(0), [0, 40, 80, 120, 160]);
+    assertEquals(await timesOf(1), [10, 50, 90, 130, 170]);
+    assertEquals(await timesOf(3), [30, 70, 110, 150, 190]);
+  });
+
   it("sends no message before it is due", async () => {
     const { summary, times } = await playLoad({
       ...{ connections: 2, durationMs: 20, ratePerSecond: 300 },

@@ -7,19 +7,14 @@
 import type { IrregularKind } from "../client.ts";
 import type { ProbeCounts } from "./counts.ts";
 import { detailOf, type FailureReason, failureReason } from "./failure.ts";
-import {
-  type IrregularCounts,
-  type LossRun,
-  LossRuns,
-  noIrregularities,
-  sumOfRuns,
-} from "./irregularities.ts";
-import { type Bucket, Latencies, type LatencySummary } from "./latency.ts";
+import { LossRuns, noIrregularities, sumOfRuns } from "./irregularities.ts";
+import { Latencies } from "./latency.ts";
 import { endsOf } from "./link.ts";
+import { type LoadSummary, statisticsOf } from "./load_summary.ts";
 import type { Sent } from "./open_loop.ts";
 import { Outages } from "./outages.ts";
 import type { Ends, ProbeClient } from "./probe_client.ts";
-import { Timeline, type TimelineRow } from "./timeline.ts";
+import { type RecordedRow, Timeline, type TimelineRow } from "./timeline.ts";
 
 /** What a load does at the moment. */
 export interface LoadProgress {
@@ -34,76 +29,32 @@ export interface LoadProgress {
   /** How many messages are under way, and when the oldest of them was sent. */
   underWayNow(): { messages: number; sinceAt: number | undefined };
   /** What the load found so far. */
+  summary(): LoadSummary | Promise<LoadSummary>;
+}
+
+/** What a load does at the moment, in this thread. */
+export interface RunningLoad extends LoadProgress {
+  /** The latest second that is over, or the first one, with its latencies. */
+  lastRecorded(): RecordedRow;
+  /** What the load found so far. */
   summary(): LoadSummary;
 }
-
-/** What a load found. */
-export interface LoadSummary {
-  /** How many messages came back, every byte verified. */
-  messages: number;
-  /** How many of them came back in the time of the load. */
-  messagesInTime: number;
-  /** How long after that time the last one came back, in milliseconds. */
-  lastAfterMs: number;
-  /** How many did not, and how many connections could not be made. */
-  failed: number;
-  /** How many failures there were, by reason. */
-  failures: Partial<Record<FailureReason, number>>;
-  /** What the first failure of each reason said. */
-  firstErrors: Partial<Record<FailureReason, string>>;
-  /** How many replies were irregular, by kind. */
-  irregular: IrregularCounts;
-  /** How many messages were lost in a row, on one connection or on a schedule. */
-  lossRuns: LossRun[];
-  /** What made the first connection impossible, if anything did. */
-  error: unknown;
-  /** How many messages are under way, before the end. */
-  underWay: number;
-  /** How long ago the oldest of them was sent, in milliseconds, 0 without any. */
-  oldestMs: number;
-  /** For how long messages were sent, in milliseconds: as asked, or until a stop. */
-  durationMs: number;
-  /** How many messages were due and not sent, as too many were under way. */
-  unsent: number;
-  /** How many messages were due and not sent, as the client was late. */
-  tooLate: number;
-  /** How the latencies are spread, if any message came back. */
-  latencyMs: LatencySummary | undefined;
-  /** How many latencies lie in which range. */
-  histogram: Bucket[];
-  /** How late messages left, with a rate: the client's own doing. */
-  lateMs: LatencySummary | undefined;
-  /** The times during which nothing came back, the longest of them. */
-  longestOutageMs: number;
-  /** What the load did in each second. */
-  timeline: TimelineRow[];
-  /**
-   * How much of the time a connection had a message under way, from 0 to 1 (by
-   * Little's law); `undefined` with a rate, and before the end.
-   */
-  busyShare: number | undefined;
-  /** How much of a processor's time this process used, from 0, for all its threads. */
-  processorShare: number;
-  /** The first connection, if there was one. */
-  ends: Ends | undefined;
-}
-
-/** The most rows that the histogram has. */
-const MOST_BUCKETS = 12;
 
 /** Options for a {@linkcode LoadTally}. */
 export interface LoadTallyOptions {
   /** How many connections there are. */
   readonly connections: number;
-  /** Whether messages are due at times. */
-  readonly isOpenLoop: boolean;
+  /** How many messages are due a second, if they are due at times. */
+  readonly ratePerSecond?: number | undefined;
 }
 
 /** Counts what becomes of messages. */
-export class LoadTally implements LoadProgress {
+export class LoadTally implements RunningLoad {
   readonly #options: LoadTallyOptions;
   readonly #failures: Partial<Record<FailureReason, number>> = {};
   readonly #firstErrors: Partial<Record<FailureReason, string>> = {};
+  /** When each of them was found, as `performance.now()`. */
+  readonly #firstErrorsAt: Partial<Record<FailureReason, number>> = {};
   readonly #latencies = new Latencies();
   readonly #late = new Latencies();
   readonly #outages = new Outages();
@@ -243,11 +194,13 @@ export class LoadTally implements LoadProgress {
   ): void {
     const reason = failureReason(error);
     this.#failures[reason] = (this.#failures[reason] ?? 0) + 1;
+    const now = performance.now();
     this.#firstErrors[reason] ??= why ?? detailOf(error);
+    this.#firstErrorsAt[reason] ??= now;
     this.failed++;
     // What failed before the start or after the end was no message that was begun.
     if (!this.#isStarted || this.#endedAt !== undefined) this.#sent++;
-    this.#timeline.addFailed(performance.now());
+    this.#timeline.addFailed(now);
     // Where others came back meanwhile, the server was not out. Before the start
     // nothing could.
     const isOut = repliedAt === undefined && this.#lastVerifiedAt < sentAt;
@@ -315,7 +268,9 @@ export class LoadTally implements LoadProgress {
       ...{ unsent: this.#unsent, tooLate: this.#tooLate },
       irregular: { ...this.#irregular },
       latencies: this.#latencies.spread(boundsMs),
-      late: this.#options.isOpenLoop ? this.#late.spread(boundsMs) : undefined,
+      late: this.#options.ratePerSecond !== undefined
+        ? this.#late.spread(boundsMs)
+        : undefined,
     };
   }
 
@@ -323,8 +278,12 @@ export class LoadTally implements LoadProgress {
     return this.#timeline.lastSecond(performance.now());
   }
 
+  lastRecorded(): RecordedRow {
+    return this.#timeline.lastRecorded(performance.now());
+  }
+
   underWayNow(): { messages: number; sinceAt: number | undefined } {
-    if (this.#options.isOpenLoop) {
+    if (this.#options.ratePerSecond !== undefined) {
       const [oldest] = this.underWay;
       return { messages: this.underWay.size, sinceAt: oldest?.sentAt };
     }
@@ -343,18 +302,27 @@ export class LoadTally implements LoadProgress {
       ? Math.min(this.endsAt, now)
       : this.endsAt;
     const durationMs = end - this.startedAt;
-    const latencyMs = this.#latencies.summary();
-    const { connections, isOpenLoop } = this.#options;
+    const { connections, ratePerSecond } = this.#options;
     const { messages: underWay, sinceAt = now } = this.underWayNow();
-    const isKnown = this.#endedAt !== undefined && !isOpenLoop;
+    const isKnown = this.#endedAt !== undefined && ratePerSecond === undefined;
     const elapsedMs = now - this.startedAt;
+    const messagesInTime = this.#inTime;
+    const recorded = {
+      latencies: this.#latencies,
+      late: this.#late,
+      rows: this.#timeline.recorded(now),
+    };
     return {
       messages: this.#latencies.count,
-      messagesInTime: this.#inTime,
+      messagesInTime,
       lastAfterMs: this.#lastAfterMs,
       failed: this.failed,
       failures: this.#failures,
       firstErrors: this.#firstErrors,
+      firstErrorsMs: Object.fromEntries(
+        Object.entries(this.#firstErrorsAt)
+          .map(([reason, at]) => [reason, at - this.startedAt]),
+      ),
       irregular: { ...this.#irregular },
       lossRuns: sumOfRuns(this.#lossRuns.values()),
       error: this.error,
@@ -362,16 +330,18 @@ export class LoadTally implements LoadProgress {
       durationMs,
       unsent: this.#unsent,
       tooLate: this.#tooLate,
-      latencyMs,
-      histogram: this.#latencies.buckets(MOST_BUCKETS),
-      lateMs: this.#late.summary(),
       longestOutageMs: this.#outages.summary(now).longestMs,
-      timeline: this.#timeline.rows(now),
       busyShare: isKnown
         ? this.#busyMs / (durationMs * connections)
         : undefined,
       processorShare: this.#processorMs / elapsedMs,
       ends: this.#ends,
+      runs: [{
+        ...{ startMs: 0, durationMs, connections, messagesInTime },
+        ratePerSecond,
+      }],
+      recorded,
+      ...statisticsOf(recorded),
     };
   }
 }

@@ -9,7 +9,7 @@ import { LoadTally } from "./load_tally.ts";
 function start(clock: FakeClock, options = {}) {
   clock.passAtOnce(1000);
   const tally = new LoadTally({
-    ...{ connections: 2, isOpenLoop: false },
+    connections: 2,
     ...options,
   });
   tally.start(1000);
@@ -86,7 +86,7 @@ describe("LoadTally", () => {
     assertEquals(tally.summary().busyShare, 0.3);
     assertEquals(tally.summary().processorShare, 0.25);
     const open = new LoadTally({
-      ...{ connections: 2, isOpenLoop: true },
+      ...{ connections: 2, ratePerSecond: 10 },
     });
     assertEquals(open.summary().busyShare, undefined);
   });
@@ -121,7 +121,7 @@ describe("LoadTally", () => {
 
   it("tells what is under way of messages that are due", () => {
     using clock = stopClock();
-    const tally = start(clock, { isOpenLoop: true });
+    const tally = start(clock, { ratePerSecond: 10 });
     const sent = [1010, 1020].map((sentAt, at) => ({
       ...{ number: at + 1, sentAt, repliedAt: undefined },
     }));

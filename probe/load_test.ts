@@ -37,7 +37,8 @@ describe("load()", () => {
         return client * 10;
       },
     );
-    const { latencyMs, timeline, processorShare, ...rest } = summary;
+    const { latencyMs, timeline, processorShare, ...more } = summary;
+    const { recorded, ...rest } = more;
     assertEquals(rest, {
       ...{ messages: 15, failed: 0, failures: {}, firstErrors: {}, unsent: 0 },
       // The last two come at the very end.
@@ -47,12 +48,50 @@ describe("load()", () => {
       ...{ busyShare: 1, irregular: noIrregularities(), lossRuns: [] },
       ends: { local: { ...LOCAL, port: 50_001 }, remote: REMOTE },
       histogram: [{ uptoMs: 10, count: 10 }, { uptoMs: 20, count: 5 }],
+      firstErrorsMs: {},
+      runs: [{
+        ...{ startMs: 0, durationMs: 100, connections: 2 },
+        ...{ messagesInTime: 13, ratePerSecond: undefined },
+      }],
     });
+    const { latencies, late, rows } = recorded;
+    assertEquals([latencies.count, late.count, rows.length], [15, 0, 1]);
     assertEquals([latencyMs!.min, latencyMs!.max], [10, 20]);
     assertEquals(timeline.map(({ messages }) => messages), [15]);
     assertGreaterOrEqual(processorShare, 0);
     assertEquals(clients.story.slice(-2), ["1 end", "2 end"]);
     assertEquals([clients.of("end").length, timers], [2, 0]);
+  });
+
+  it("begins when it is told to, connected before", async () => {
+    const { clients, summary, times } = await playLoad({
+      ...{ connections: 2, durationMs: 20 },
+      untilStart: () => delay(500),
+    }, taking(10));
+    assertEquals(clients.of("connect").length, 2);
+    assertEquals(times("connect"), [0, 0]);
+    assertEquals(times("echo").slice(0, 2), [500, 500]);
+    assertEquals([summary.messages, summary.durationMs], [4, 20]);
+  });
+
+  it("ends when its first connection is impossible, as the first part", async () => {
+    const refused = failure("refused");
+    const refusing: Answer = ({ method, client }) => {
+      if (method === "connect" && client === 1) throw refused;
+      return delay(10);
+    };
+    const play = (index: number) =>
+      playLoad({
+        ...{ connections: 2, durationMs: 20 },
+        part: { run: 1, index, count: 2 },
+      }, refusing);
+    const first = await play(0);
+    assertEquals(first.summary.error, refused);
+    assertEquals(first.clients.story, ["1 connect"]);
+    const second = await play(1);
+    assertEquals(second.summary.error, undefined);
+    assertEquals(second.summary.failures, { refused: 1 });
+    assert(second.summary.messages > 0);
   });
 
   it("has one connection and goes on for ten seconds by default", async () => {
@@ -65,6 +104,30 @@ describe("load()", () => {
     assertEquals(clients.of("connect").length, 1);
     const rows = summary.timeline.slice(0, 10).map((row) => row.messages);
     assertEquals(rows, [0, ...Array(9).fill(1)]);
+  });
+
+  it("numbers connections so that no two parts of a load have the same", async () => {
+    const run = 0x1a2b3c4d;
+    const textsOf = async (index: number) => {
+      const { clients } = await playLoad(
+        {
+          ...{ connections: 2, durationMs: 10, message: 64 },
+          part: { run, index, count: 3 },
+        },
+        // Each connection is replaced once.
+        failing({ 1: failure("reset"), 2: failure("reset") }),
+      );
+      return clients.of("echo").map(({ message }) =>
+        new TextDecoder().decode(message).slice(0, 36)
+      );
+    };
+    const texts = [await textsOf(0), await textsOf(1), await textsOf(2)];
+    const all = new Set(texts.flat());
+    assertEquals(all.size, 6);
+    assertEquals(
+      [...all].toSorted(),
+      [1, 2, 3, 4, 5, 6].map((n) => `echo run 1a2b3c4d connection 000000${n}`),
+    );
   });
 
   it("numbers the messages of each connection", async () => {

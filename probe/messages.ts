@@ -19,11 +19,22 @@ const HEAD =
 /** How many bytes the numbers take, with a checksum and a line's end, or without. */
 const HEAD_BYTES = { whole: 64, unchecked: 57 };
 
+/** Which of the connections of a run are made in this thread. */
+export interface MessagesPart {
+  /** The number that tells the run from others: 32 bits. */
+  readonly run: number;
+  /** Which of the threads this is, from 0. */
+  readonly index: number;
+  /** How many threads there are. */
+  readonly count: number;
+}
+
 /** The messages of a run. */
 export class Messages {
   readonly #message: ProbeMessage;
   /** Tells this run from others, for example `1a2b3c4d`. */
-  readonly #run = hex(crypto.getRandomValues(new Uint32Array(1))[0]!, 8);
+  readonly #run: string;
+  readonly #part: Pick<MessagesPart, "index" | "count">;
   /** What follows the numbers: random, so that nothing on the way compresses it. */
   readonly #body: Uint8Array<ArrayBuffer>;
   #connections = 0;
@@ -32,9 +43,12 @@ export class Messages {
    * Prepares messages.
    *
    * @param message What is sent each time, at least one byte.
+   * @param part Which connections these messages are for, by default all.
    */
-  constructor(message: ProbeMessage) {
+  constructor(message: ProbeMessage, part: MessagesPart = wholeRun()) {
     this.#message = message;
+    this.#run = hex(part.run, 8);
+    this.#part = part;
     const bodyBytes = typeof message === "number"
       ? Math.max(0, message - HEAD_BYTES.whole)
       : 0;
@@ -60,10 +74,26 @@ export class Messages {
     if (typeof this.#message !== "number") {
       return new GivenMessages(this.#message);
     }
-    const connection = ++this.#connections % 10 ** DIGITS.connection;
+    // The threads take turns in numbers, so that no two have the same one.
+    const { index, count } = this.#part;
+    const number = index + 1 + count * this.#connections++;
+    const connection = number % 10 ** DIGITS.connection;
     const size = this.#message;
     return new NumberedMessages(this.#run, connection, size, this.#body);
   }
+}
+
+/**
+ * Draws the number of a run.
+ *
+ * @returns A random number of 32 bits.
+ */
+export function drawRun(): number {
+  return crypto.getRandomValues(new Uint32Array(1))[0]!;
+}
+
+function wholeRun(): MessagesPart {
+  return { run: drawRun(), index: 0, count: 1 };
 }
 
 /** The messages of one connection. */

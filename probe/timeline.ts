@@ -4,7 +4,12 @@
  * @module
  */
 
-import { build, type Histogram } from "hdr-histogram-js";
+import {
+  type Histogram,
+  newHistogram,
+  NS_PER_MS,
+  recordMs,
+} from "./histogram.ts";
 
 /** What a run did in one span of time. */
 export interface TimelineRow {
@@ -22,26 +27,35 @@ export interface TimelineRow {
   p99Ms: number | undefined;
 }
 
+/** A row of a timeline, and the latencies in it. */
+export interface RecordedRow
+  extends Pick<TimelineRow, "startMs" | "durationMs" | "messages" | "failed"> {
+  /** The latencies of what came back in it, to {@linkcode ROW_DIGITS} digits. */
+  readonly histogram: Histogram;
+}
+
+/** A timeline that is to be added to others. */
+export interface PlacedRows {
+  /** When its run began, in milliseconds from the start of the first run. */
+  readonly startMs: number;
+  /** Its rows, each as long as the one before, but for the last. */
+  readonly rows: readonly RecordedRow[];
+}
+
 /** The most rows that are kept. */
 export const MOST_ROWS = 60;
 
 /** How long a row is at first, in milliseconds. */
 const ROW_MS = 1000;
 
-/** The histograms count in nanoseconds. */
-const NS_PER_MS = 1e6;
-
-/** The significant digits of a row's percentiles. A histogram of two takes 14 KB. */
-const DIGITS = 2;
+/** The significant digits of a row's percentiles. A histogram of two takes 28 KB. */
+export const ROW_DIGITS = 2;
 
 /** Seconds add up to more than a whole number of rows, or less, by this much. */
 const ROUNDING = 1e-9;
 
-interface Row {
-  messages: number;
-  failed: number;
-  readonly histogram: Histogram;
-}
+/** What happened in a row, wherever it stands. */
+type Row = Omit<RecordedRow, "startMs" | "durationMs">;
 
 /**
  * Counts what happens in each second, in memory that does not grow with the time:
@@ -55,7 +69,7 @@ export class Timeline {
   #second = newRow();
   #secondAt: number;
   /** The latest second that is over. */
-  #lastSecond: TimelineRow | undefined;
+  #lastSecond: RecordedRow | undefined;
 
   /**
    * Begins a timeline.
@@ -76,8 +90,7 @@ export class Timeline {
   addVerified(now: number, latencyMs: number): void {
     this.#advance(now);
     this.#second.messages++;
-    const ns = Math.max(1, Math.round(latencyMs * NS_PER_MS));
-    this.#second.histogram.recordValue(ns);
+    recordMs(this.#second.histogram, latencyMs);
   }
 
   /**
@@ -97,6 +110,16 @@ export class Timeline {
    * old.
    */
   rows(now: number): TimelineRow[] {
+    return this.recorded(now).map(summaryOf);
+  }
+
+  /**
+   * Returns the rows so far, and the latencies in them.
+   *
+   * @param now The time, as `performance.now()`: the last row is as long as it is
+   * old.
+   */
+  recorded(now: number): RecordedRow[] {
     this.#advance(now);
     const last = this.#rowAt(this.#secondAt);
     const rows = this.#rows.map((row, index) =>
@@ -105,7 +128,7 @@ export class Timeline {
     return rows.map((row, index) => {
       const startMs = index * this.#rowMs;
       const endMs = Math.min(startMs + this.#rowMs, now - this.#startedAt);
-      return summaryOf(row, startMs, endMs - startMs);
+      return { ...row, startMs, durationMs: endMs - startMs };
     }).filter(({ durationMs, messages, failed }) =>
       durationMs > 0 || messages + failed > 0
     );
@@ -117,9 +140,20 @@ export class Timeline {
    * @param now The time, as `performance.now()`.
    */
   lastSecond(now: number): TimelineRow {
+    return summaryOf(this.lastRecorded(now));
+  }
+
+  /**
+   * Returns the latest second that is over, or the first one, with its latencies.
+   *
+   * @param now The time, as `performance.now()`.
+   */
+  lastRecorded(now: number): RecordedRow {
     this.#advance(now);
-    const first = summaryOf(this.#second, 0, now - this.#startedAt);
-    return this.#lastSecond ?? first;
+    return this.#lastSecond ?? {
+      ...this.#second,
+      ...{ startMs: 0, durationMs: now - this.#startedAt },
+    };
   }
 
   /** Puts the second into its row if it is over. */
@@ -130,11 +164,11 @@ export class Timeline {
     this.#rows[at] = merged(this.#rows[at]!, this.#second);
     const startMs = this.#secondAt - this.#startedAt;
     const isLast = over === 1;
-    this.#lastSecond = summaryOf(
-      isLast ? this.#second : newRow(),
-      startMs + (over - 1) * ROW_MS,
-      ROW_MS,
-    );
+    this.#lastSecond = {
+      ...(isLast ? this.#second : newRow()),
+      startMs: startMs + (over - 1) * ROW_MS,
+      durationMs: ROW_MS,
+    };
     this.#second = newRow();
     this.#secondAt += over * ROW_MS;
   }
@@ -159,8 +193,47 @@ export class Timeline {
   }
 }
 
+/**
+ * Adds timelines by the time at which things happened. A row goes whole into that
+ * row of the sum in which its middle lies.
+ *
+ * @param parts The timelines.
+ * @returns The rows of the sum, as long as the longest row of the parts, or twice,
+ * four times, ... as long so that they are not too many.
+ */
+export function addTimelines(parts: readonly PlacedRows[]): RecordedRow[] {
+  const endMs = Math.max(
+    0,
+    ...parts.flatMap(({ startMs, rows }) =>
+      rows.slice(-1).map((row) => startMs + row.startMs + row.durationMs)
+    ),
+  );
+  let rowMs = Math.max(...parts.map(({ rows }) => lengthOf(rows)), ROW_MS);
+  while (Math.ceil(endMs / rowMs - ROUNDING) > MOST_ROWS) rowMs *= 2;
+  const sum: Row[] = [];
+  for (const { startMs, rows } of parts) {
+    for (const row of rows) {
+      const middleMs = startMs + row.startMs + row.durationMs / 2;
+      const at = Math.floor(middleMs / rowMs + ROUNDING);
+      while (sum.length <= at) sum.push(newRow());
+      sum[at] = merged(sum[at]!, row);
+    }
+  }
+  return sum.map((row, at) => {
+    const startMs = at * rowMs;
+    const durationMs = Math.min(rowMs, endMs - startMs);
+    return { ...row, startMs, durationMs };
+  });
+}
+
+/** Returns how long the rows of a timeline are; a single one need not be over. */
+function lengthOf(rows: readonly RecordedRow[]): number {
+  const [first, second] = rows;
+  return first && second ? second.startMs - first.startMs : ROW_MS;
+}
+
 function newRow(): Row {
-  const histogram = build({ numberOfSignificantValueDigits: DIGITS });
+  const histogram = newHistogram(ROW_DIGITS);
   return { messages: 0, failed: 0, histogram };
 }
 
@@ -174,15 +247,19 @@ function merged(one: Row, other: Row): Row {
   return row;
 }
 
-function summaryOf(
-  { messages, failed, histogram }: Row,
-  startMs: number,
-  durationMs: number,
+/**
+ * Sums up a row.
+ *
+ * @param row The row.
+ * @returns Its counts and percentiles.
+ */
+export function summaryOf(
+  { startMs, durationMs, messages, failed, histogram }: RecordedRow,
 ): TimelineRow {
   const percentile = (p: number) => {
     if (messages === 0) return undefined;
     const ms = histogram.getValueAtPercentile(p) / NS_PER_MS;
-    return Number(ms.toPrecision(DIGITS));
+    return Number(ms.toPrecision(ROW_DIGITS));
   };
   return {
     ...{ startMs, durationMs, messages, failed },

@@ -41,6 +41,8 @@ export interface RunOptions {
   columns?: number;
   /** Where stdout goes besides the record. */
   stdout?: Writer;
+  /** The time of day, by default always the same. */
+  now?: () => Date;
 }
 
 /** A stdout whose reader went away, as `head` does. */
@@ -68,7 +70,7 @@ export function run(args: string[], options: RunOptions = {}): Session {
     isStdoutTerminal: options.isTerminal === true,
     isStderrTerminal: Boolean(options.isTerminal),
     columns: options.columns ?? 80,
-    now: () => new Date("2001-02-03T04:05:06.789Z"),
+    now: options.now ?? (() => new Date("2001-02-03T04:05:06.789Z")),
     onStopSignal: (listener) => stop.add(listener),
     onStatusSignal: (listener) => ask.add(listener),
   };

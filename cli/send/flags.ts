@@ -15,6 +15,7 @@ import {
 import { type Flags, switchFlag } from "../flags.ts";
 import { formatTime } from "../format.ts";
 import { metricsFlag } from "../metrics/flag.ts";
+import { type Moment, parseMoment } from "../moments.ts";
 import {
   parseHost,
   parseRate,
@@ -98,6 +99,19 @@ export const FLAGS = {
     defaultText: "",
     parse: (text: string) => parseRate(text),
   },
+  workers: {
+    value: "N",
+    help: "load: threads; 0 is one a core",
+    default: 1,
+    parse: (text: string) => parseWhole(text, 0, 256),
+  },
+  "start-at": {
+    value: "TIME",
+    help: "load: begin at this time of day or instant, connected before",
+    default: undefined as Moment | undefined,
+    defaultText: "",
+    parse: parseMoment,
+  },
   "fail-if": {
     value: "CONDITION",
     help: "exit with 3 if it holds in the end, as 'p99>20ms'; may come again",
@@ -130,6 +144,8 @@ TIME is 250ms, 5s, 2m, 1h, 1m30s or plain seconds. SIZE is 64, 64k or 1M (1,024
 based). N of --rate may be 0.5, 10k or 1e6. CONDITION is p50, p90, p99, p99.9,
 max, mean or outage with a TIME, loss with a number or a percentage, or rate with
 a number, and >, >=, < or <= between: 'p99>20ms', 'loss>0.1%', 'rate<1000'.
+
+TIME of --start-at is 14:05:00 on today's clock here, or 2026-11-24T14:05:00Z.
 
 With --count it reads like ping: a lost message is reported with its reason, and
 the next one connects again. With --connections, --duration or --rate it loads

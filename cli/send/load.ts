@@ -4,38 +4,28 @@
  * @module
  */
 
-import { load, type LoadOptions, type LoadProgress } from "../../probe/load.ts";
-import { printLine, untilStopped } from "../command.ts";
+import type { LoadProgress } from "../../probe/load.ts";
+import { untilStopped } from "../command.ts";
 import { formatDuration, formatNumber, formatRate } from "../format.ts";
 import { StatusLine } from "../status_line.ts";
-import { OutputClosedError, type Terminal } from "../terminal.ts";
-import { connectorTo } from "./connector.ts";
-import {
-  jsonLoad,
-  rateOf,
-  renderLoad,
-  type ReportContext,
-} from "./load_report.ts";
+import type { Terminal } from "../terminal.ts";
+import type { Moment } from "../moments.ts";
+import { renderLoad, type ReportContext } from "./load_report.ts";
+import { printLoad } from "./load_result.ts";
+import { loadInThisThread, type LoadTask } from "./load_runner.ts";
+import { LoadThreads, ThreadDiedError } from "./load_threads.ts";
 import type { SendMetrics } from "./metrics.ts";
 import type { SendOptions } from "./options.ts";
-import { areLossesGood, judge, printApart } from "./report.ts";
-import { warmUp } from "./warm_up.ts";
+import { printApart } from "./report.ts";
+import { renderWaiting, startOf, untilMoment } from "./start_at.ts";
 
-/** What is sent, over how many connections and for how long. */
-export interface LoadTask extends
-  Pick<
-    LoadOptions,
-    "message" | "durationMs" | "ratePerSecond"
-  > {
-  /** How many connections there are. */
-  readonly connections: number;
+/** What a load is asked to do. */
+export interface LoadCommandTask extends LoadTask {
+  /** When the load begins; without it, as soon as the connections are open. */
+  readonly startAt?: Moment | undefined;
+  /** How many threads there are. */
+  readonly threads: number;
 }
-
-/** What is sent to a server of our own first. */
-const WARM_UP = { message: 64, connections: 2, durationMs: 10 };
-
-/** What is sent then, if the load has a rate. */
-const WARM_UP_AT_A_RATE = { message: 64, durationMs: 30, ratePerSecond: 1000 };
 
 /** An age from which on what is under way is worth telling, in milliseconds. */
 const OLD_MS = 100;
@@ -50,73 +40,65 @@ const OLD_MS = 100;
  * @param terminal Where it is printed.
  * @param metrics Where it is exposed, if anywhere.
  * @returns The exit status.
+ * @throws {UsageError} If the time at which it should begin is past.
  * @throws What made the first connection impossible.
  */
 export async function runLoad(
   options: Omit<SendOptions, "task">,
-  task: LoadTask,
+  task: LoadCommandTask,
   terminal: Terminal,
   metrics?: SendMetrics,
 ): Promise<number> {
   const { target, style, conditions, deadlineMs } = options;
-  const { ratePerSecond } = task;
-  const isWarm = await warmUp(target.transport, async (connect) => {
-    await load({ ...WARM_UP, connect });
-    if (ratePerSecond) await load({ ...WARM_UP_AT_A_RATE, connect });
-  });
+  const { startAt, threads } = task;
+  const start = startAt && startOf(startAt, terminal);
+  using runner = threads === 1
+    ? await loadInThisThread(target, task)
+    : await LoadThreads.start({ target, task, threads });
+  const { isWarm } = runner;
   return await untilStopped(terminal, deadlineMs, async (signal) => {
     signal.addEventListener("abort", () => metrics?.drain());
-    const context: ReportContext = { ...task, target, isWarm };
-    const print = (report: string) =>
-      printLine(terminal.stdout, report).catch((error) => {
-        if (!(error instanceof OutputClosedError)) throw error;
-      });
     let progress: LoadProgress | undefined;
-    using _ = terminal.onStatusSignal(() => {
+    let startedAt: Date | undefined;
+    const context = (): ReportContext => ({
+      ...task,
+      ...{ target, isWarm, startedAt },
+    });
+    using _ = terminal.onStatusSignal(async () => {
       if (!progress) return;
-      const report = renderLoad(progress.summary(), context, terminal.columns);
-      printApart(terminal, report);
+      const summary = await progress.summary();
+      const report = renderLoad(
+        { summary, context: context() },
+        terminal.columns,
+      );
+      await printApart(terminal, report);
     });
     const summary = await withStatus(
       style.quiet,
       terminal,
       async (show) =>
-        await load({
-          ...task,
-          retryMs: target.retryMs,
+        await runner.run({
           signal,
-          connect: connectorTo(target),
           onCounting: metrics?.begin,
           onOpening: (opened) => show(() => renderOpening(opened, task)),
+          async untilStart() {
+            if (!start) return;
+            show(() => renderWaiting(task, start, terminal.now()));
+            await untilMoment(start, terminal, signal);
+          },
           onStart(given) {
             progress = given;
+            startedAt = terminal.now();
             show(() => renderProgress(given, performance.now()));
           },
         }),
     );
 
-    const { messages, failed, unsent, tooLate, longestOutageMs } = summary;
-    const { corrupt } = summary.irregular;
-    const losses = { lost: failed, wrong: summary.failures.mismatch ?? 0 };
-    const isGood = unsent + tooLate + corrupt === 0 && messages > 0 &&
-      areLossesGood(losses, conditions);
-    const measured = {
-      ...{ sent: messages + failed, lost: failed, longestOutageMs },
-      ...{ ratePerSecond: rateOf(summary), latencyMs: summary.latencyMs },
-    };
-    const isImpossible = summary.error !== undefined && !signal.aborted;
-    if (style.json) {
-      const verdict = await judge(isGood, conditions, measured, terminal);
-      const time = terminal.now().toISOString();
-      const json = { ...jsonLoad(summary, context), ...verdict.json };
-      await print(JSON.stringify({ time, ...json }));
-      if (isImpossible) throw summary.error;
-      return verdict.status;
-    }
-    // A server that is not there at all is no result.
-    if (isImpossible) throw summary.error;
-    await print(renderLoad(summary, context, terminal.columns));
-    return (await judge(isGood, conditions, measured, terminal)).status;
+    const { json } = style;
+    const isStopped = signal.aborted &&
+      !(summary.error instanceof ThreadDiedError);
+    const report = { summary, context: context() };
+    return await printLoad(report, { json, conditions, isStopped }, terminal);
   });
 }
 

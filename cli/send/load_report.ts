@@ -6,24 +6,20 @@
 
 import { type Address, formatAddress } from "../../net/address.ts";
 import type { FailureReason } from "../../probe/failure.ts";
-import type { Bucket } from "../../probe/latency.ts";
 import type { LoadSummary } from "../../probe/load.ts";
 import type { ProbeMessage } from "../../probe/messages.ts";
-import type { TimelineRow } from "../../probe/timeline.ts";
+import { overlapOf, rateOfRuns } from "../../probe/load_runs.ts";
 import {
   formatBytes,
   formatCount,
   formatDuration,
   formatNumber,
   formatRate,
-  roundMs,
 } from "../format.ts";
+import { renderHistogram, renderTimeline } from "./load_charts.ts";
 import {
   type DatagramCounts,
   exactMs,
-  jsonDatagrams,
-  jsonLatency,
-  jsonWhere,
   knownMs,
   renderDatagrams,
   renderLate,
@@ -41,6 +37,32 @@ export interface ReportContext {
   readonly ratePerSecond?: number | undefined;
   /** Whether the client's first calls are not in the numbers. */
   readonly isWarm: boolean;
+  /**
+   * How many threads the load had.
+   *
+   * @default {1}
+   */
+  readonly threads?: number | undefined;
+  /** When the clock started, if it did. */
+  readonly startedAt?: Date | undefined;
+  /** Where the runs of a merged load come from, in the order of its runs. */
+  readonly origins?: readonly RunOrigin[] | undefined;
+}
+
+/** What is known of a run besides its numbers, when loads are merged. */
+export interface RunOrigin {
+  /** The server, as it was asked for. */
+  readonly target: Address;
+  /** Why the client was the limit, if it was. */
+  readonly limit: string | undefined;
+}
+
+/** What a load found, and what its report needs to know besides. */
+export interface LoadReport {
+  /** What the load found. */
+  readonly summary: LoadSummary;
+  /** What the report needs to know besides. */
+  readonly context: ReportContext;
 }
 
 /** Below this share of busy connections the client was the limit. */
@@ -55,47 +77,56 @@ const LATE_MS = 2;
 /** Replies that came so long after the end are worth telling, in milliseconds. */
 const LATE_REPLY_MS = 100;
 
-/** The marks of a sparkline, from the least to the greatest. */
-const SPARKS = "▁▂▃▄▅▆▇█";
+/** The most servers that the first line names. */
+const MOST_TARGETS = 3;
+
+/** Runs that had less than this share of their time in common are told. */
+const SHARED_TIME = 0.9;
 
 /**
  * Computes the rate of a load.
  *
  * @param summary What the load found.
- * @returns How many messages came back a second, in the time of the load.
+ * @returns How many messages came back a second, in the time of the load. The rates
+ * of runs that went on at the same time are added.
  */
-export function rateOf({ messagesInTime, durationMs }: LoadSummary): number {
-  return durationMs > 0 ? messagesInTime / durationMs * 1000 : 0;
+export function rateOf({ runs }: Pick<LoadSummary, "runs">): number {
+  return rateOfRuns(runs);
 }
 
-function bytesOf({ message }: ReportContext): number {
+/**
+ * Tells how long a message is.
+ *
+ * @param context What was sent.
+ * @returns How many bytes a message has.
+ */
+export function bytesOf({ message }: Pick<ReportContext, "message">): number {
   return typeof message === "number" ? message : message.length;
 }
 
 /**
  * Renders the report.
  *
- * @param summary What the load found.
- * @param context What it needs to know besides.
+ * @param report What the load found, and what it needs to know besides.
  * @param columns How many characters fit on a line.
  * @returns Some lines, without the last one's end.
  */
 export function renderLoad(
-  summary: LoadSummary,
-  context: ReportContext,
+  { summary, context }: LoadReport,
   columns: number,
 ): string {
   const { messages, failed, durationMs, latencyMs } = summary;
   const bytes = bytesOf(context);
   const rate = rateOf(summary);
   const lines = [
-    `--- ${formatAddress(context.target)} echo load ---`,
+    `--- ${renderTargets(context)} echo load ---`,
     `${formatCount(messages, "message")} of ${formatBytes(bytes)} ` +
     `verified, ${formatNumber(failed)} failed, over ` +
     `${formatCount(context.connections, nounOf(context))} in ${
       formatDuration(durationMs)
     }`,
     `${formatRate(rate)} messages/s, ${formatBytes(rate * bytes)}/s each way`,
+    ...renderRuns(summary),
     ...renderAfterEnd(summary),
     ...renderRate(summary, context),
   ];
@@ -120,7 +151,7 @@ export function renderLoad(
     lines.push(...renderHistogram(summary.histogram, columns));
     lines.push(...renderTimeline(summary.timeline));
   }
-  const limit = clientLimit(summary, context);
+  const limit = renderLimits(limitsOf(summary, context));
   if (limit) lines.push(`the client was the limit: ${limit}`);
   if (!context.isWarm) lines.push("the first calls of the client are in this");
   return lines.join("\n");
@@ -131,7 +162,52 @@ function nounOf({ target }: ReportContext): string {
   return target.transport === "udp" ? "socket" : "connection";
 }
 
-function datagramCounts(summary: LoadSummary): DatagramCounts {
+/** Names the servers. */
+function renderTargets({ target, origins = [] }: ReportContext): string {
+  const targets = [target, ...origins.map((origin) => origin.target)];
+  const names = [...new Set(targets.map(formatAddress))];
+  const more = names.length - MOST_TARGETS;
+  const named = names.slice(0, MOST_TARGETS).join(", ");
+  return more > 0 ? `${named} and ${formatNumber(more)} more` : named;
+}
+
+/** Tells of how many runs this is the sum, and whether they were one load. */
+function renderRuns({ runs }: LoadSummary): string[] {
+  if (runs.length === 1) return [];
+  const { runs: going, mostAtOnce, sharedMs, coveredMs } = overlapOf(runs);
+  const starts = runs.filter((run) => run.durationMs > 0)
+    .map((run) => run.startMs);
+  const apartMs = Math.max(0, ...starts) - Math.min(...starts, Infinity);
+  const idle = runs.length - going;
+  const lines = [
+    `${formatCount(runs.length, "run")} merged` +
+    (going > 1
+      ? `, which began within ${formatDuration(apartMs)} of each other`
+      : "") +
+    (idle > 0 ? `, ${formatNumber(idle)} of which sent nothing` : ""),
+  ];
+  if (sharedMs === 0 && going > 0) {
+    lines.push(
+      `the runs did not all overlap: at most ${formatNumber(mostAtOnce)} of ` +
+        `${formatNumber(going)} went on at once; the rate is theirs, the ` +
+        "percentiles are those of all messages, not of one load",
+    );
+  } else if (sharedMs < coveredMs * SHARED_TIME) {
+    lines.push(
+      `all ${formatNumber(going)} runs went on at once for ` +
+        `${formatDuration(sharedMs)} of ${formatDuration(coveredMs)}`,
+    );
+  }
+  return lines;
+}
+
+/**
+ * Takes together what is counted of datagrams.
+ *
+ * @param summary What the load found.
+ * @returns The counts.
+ */
+export function datagramCounts(summary: LoadSummary): DatagramCounts {
   const { irregular, lossRuns, failures } = summary;
   return { irregular, lossRuns, wrong: failures.mismatch ?? 0 };
 }
@@ -175,7 +251,7 @@ function renderRate(
  */
 export function clientLimit(
   summary: LoadSummary,
-  { connections }: Pick<ReportContext, "connections">,
+  { connections, threads = 1 }: Pick<ReportContext, "connections" | "threads">,
 ): string | undefined {
   const { busyShare, processorShare, failed, lateMs, tooLate } = summary;
   if (summary.underWay > 0) return undefined;
@@ -189,7 +265,7 @@ export function clientLimit(
       `time${advice}`;
   }
   // With a rate the client polls between two messages, and so is always busy.
-  if (busyShare !== undefined && processorShare >= PROCESSOR_SHARE) {
+  if (busyShare !== undefined && processorShare >= PROCESSOR_SHARE * threads) {
     return `it was busy for all of the time${advice}`;
   }
   if (tooLate > 0 || (lateMs && lateMs.p99 >= LATE_MS)) {
@@ -200,124 +276,31 @@ export function clientLimit(
 }
 
 /**
- * Draws a histogram, a row for each range.
- *
- * @param buckets The ranges.
- * @param columns How many characters a row may have.
- * @returns The rows.
- */
-export function renderHistogram(
-  buckets: readonly Bucket[],
-  columns: number,
-): string[] {
-  const labels = buckets.map(({ uptoMs }) => `${uptoMs}`);
-  const counts = buckets.map((bucket) => formatNumber(bucket.count));
-  const labelWidth = Math.max(0, ...labels.map((label) => label.length));
-  const countWidth = Math.max(0, ...counts.map((text) => text.length));
-  const most = Math.max(1, ...buckets.map((bucket) => bucket.count));
-  const room = Math.max(1, columns - labelWidth - countWidth - 8);
-  return buckets.map((bucket, row) => {
-    const length = Math.ceil(bucket.count / most * room);
-    return `<= ${labels[row]!.padStart(labelWidth)} ms ` +
-      `${counts[row]!.padStart(countWidth)} ${"#".repeat(length)}`.trimEnd();
-  });
-}
-
-/**
- * Draws what the load did over the time: the rate, and the 99th percentile.
- *
- * @param rows The rows of the timeline.
- * @returns Two lines, none for fewer than two rows.
- */
-export function renderTimeline(rows: readonly TimelineRow[]): string[] {
-  const eachMs = rows[0]?.durationMs ?? 0;
-  // What is left of the time at the end is too short for a rate.
-  const shown = rows.filter(({ durationMs }) => durationMs >= eachMs / 10);
-  if (shown.length < 2) return [];
-  const rates = shown.map(({ messages, durationMs }) =>
-    messages / durationMs * 1000
-  );
-  const p99s = shown.map(({ p99Ms }) => p99Ms);
-  const known = p99s.filter((ms) => ms !== undefined);
-  return [
-    `rate ${sparkline(rates)} up to ${formatRate(Math.max(...rates))}/s, ` +
-    `each mark is ${formatDuration(eachMs)}`,
-    ...(known.length > 0
-      ? [`p99  ${sparkline(p99s)} up to ${roundMs(Math.max(...known))} ms`]
-      : []),
-  ];
-}
-
-/**
- * Draws numbers as a row of bars.
- *
- * @param numbers The numbers, 0 or more; a space stands for `undefined`.
- * @returns A character a number, the greatest is the highest.
- */
-export function sparkline(numbers: readonly (number | undefined)[]): string {
-  const most = Math.max(...numbers.map((number) => number ?? 0));
-  return numbers.map((number) => {
-    if (number === undefined) return " ";
-    const height = most === 0 ? 0 : number / most * (SPARKS.length - 1);
-    return SPARKS[Math.round(height)]!;
-  }).join("");
-}
-
-/**
- * Renders the report for JSON.
+ * Tells of each run why the client may have been the limit.
  *
  * @param summary What the load found.
- * @param context What it needs to know besides.
- * @returns The fields.
+ * @param context What is known of the runs already.
+ * @returns Why, `undefined` for a run in which it was not.
  */
-export function jsonLoad(
+export function limitsOf(
   summary: LoadSummary,
   context: ReportContext,
-): Record<string, unknown> {
-  const { messages, messagesInTime, failed, durationMs, error } = summary;
-  const { target, connections, ratePerSecond, isWarm } = context;
-  const bytes = bytesOf(context);
-  const rate = rateOf(summary);
-  return {
-    ...jsonWhere(target, summary.ends),
-    ...{ messages, failed },
-    messages_per_second: roundMs(rate),
-    bytes_per_second: Math.round(rate * bytes),
-    message_bytes: bytes,
-    duration_ms: roundMs(durationMs),
-    after_end: messages - messagesInTime,
-    last_after_end_ms: roundMs(summary.lastAfterMs),
-    connections,
-    latency_ms: jsonLatency(summary.latencyMs),
-    histogram: summary.histogram.map(({ uptoMs, count }) => ({
-      upto_ms: uptoMs,
-      count,
-    })),
-    failures: summary.failures,
-    first_errors: summary.firstErrors,
-    longest_outage_ms: roundMs(summary.longestOutageMs),
-    ...(target.transport === "udp" && jsonDatagrams(datagramCounts(summary))),
-    timeline: summary.timeline.map(jsonRow),
-    client_limit: clientLimit(summary, context) ?? null,
-    warmed_up: isWarm,
-    ...(ratePerSecond !== undefined && {
-      target_rate: ratePerSecond,
-      unsent: summary.unsent + summary.tooLate,
-      unsent_too_many_under_way: summary.unsent,
-      unsent_client_late: summary.tooLate,
-      late_ms: jsonLatency(summary.lateMs),
-    }),
-    ...(error !== undefined && { error: (error as Error).message }),
-  };
+): (string | undefined)[] {
+  return context.origins?.map(({ limit }) => limit) ??
+    [clientLimit(summary, context)];
 }
 
-function jsonRow(row: TimelineRow): Record<string, unknown> {
-  return {
-    start_ms: roundMs(row.startMs),
-    duration_ms: roundMs(row.durationMs),
-    messages: row.messages,
-    failed: row.failed,
-    p50_ms: row.p50Ms ?? null,
-    p99_ms: row.p99Ms ?? null,
-  };
+/**
+ * Renders why the client was the limit.
+ *
+ * @param limits Why, of each run.
+ * @returns Why, or `undefined` if it was not in any run.
+ */
+export function renderLimits(
+  limits: readonly (string | undefined)[],
+): string | undefined {
+  const [first, ...others] = limits.filter((limit) => limit !== undefined);
+  if (first === undefined || limits.length === 1) return first;
+  const many = `in ${1 + others.length} of ${limits.length} runs`;
+  return `${many}, in the first of them as ${first}`;
 }

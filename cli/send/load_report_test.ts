@@ -1,18 +1,17 @@
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { noIrregularities } from "../../probe/irregularities.ts";
+import { Latencies } from "../../probe/latency.ts";
 import type { LoadSummary } from "../../probe/load.ts";
 import type { TimelineRow } from "../../probe/timeline.ts";
 import { LOCAL, REMOTE } from "../../testing/socket.ts";
+import { renderHistogram, renderTimeline, sparkline } from "./load_charts.ts";
+import { jsonLoad } from "./load_json.ts";
 import {
   clientLimit,
-  jsonLoad,
   rateOf,
-  renderHistogram,
   renderLoad,
-  renderTimeline,
   type ReportContext,
-  sparkline,
 } from "./load_report.ts";
 
 const HISTOGRAM = [
@@ -36,13 +35,26 @@ const SUMMARY: LoadSummary = {
   ...{ timeline: [], busyShare: 1, processorShare: 0.5 },
   ...{ underWay: 0, oldestMs: 0 },
   ends: { local: LOCAL, remote: REMOTE },
-  ...{ irregular: noIrregularities(), lossRuns: [] },
+  ...{ irregular: noIrregularities(), lossRuns: [], firstErrorsMs: {} },
+  runs: [{
+    ...{ startMs: 0, durationMs: 2000, connections: 2 },
+    ...{ messagesInTime: 1213, ratePerSecond: undefined },
+  }],
+  recorded: { latencies: new Latencies(), late: new Latencies(), rows: [] },
 };
+
+/** The runs of a load that never began. */
+const NO_RUNS = runsOf(0).map((run) => ({ ...run, durationMs: 0 }));
 
 const CONTEXT: ReportContext = {
   ...{ connections: 2, message: 64, isWarm: true },
   target: { transport: "tcp", hostname: "::1", port: 7 },
 };
+
+/** The run of a load of two seconds. */
+function runsOf(messagesInTime: number): LoadSummary["runs"] {
+  return [{ ...SUMMARY.runs[0]!, messagesInTime }];
+}
 
 const GOOD = { failed: 0, failures: {}, firstErrors: {}, histogram: [] };
 
@@ -59,7 +71,7 @@ function rowsOf(
 describe("rateOf()", () => {
   it("counts what came back in the time of the load", () => {
     assertEquals(rateOf(SUMMARY), 606.5);
-    assertEquals(rateOf({ ...SUMMARY, messagesInTime: 0, durationMs: 0 }), 0);
+    assertEquals(rateOf({ runs: NO_RUNS }), 0);
   });
 });
 
@@ -68,8 +80,10 @@ describe("renderLoad()", () => {
     changes: Partial<LoadSummary> = {},
     context: Partial<ReportContext> = {},
   ) =>
-    renderLoad({ ...SUMMARY, ...changes }, { ...CONTEXT, ...context }, 40)
-      .split("\n");
+    renderLoad({
+      summary: { ...SUMMARY, ...changes },
+      context: { ...CONTEXT, ...context },
+    }, 40).split("\n");
 
   it("tells totals, rates, failures and latencies", () => {
     assertEquals(render(), [
@@ -84,7 +98,10 @@ describe("renderLoad()", () => {
   });
 
   it("has no latencies when nothing came back", () => {
-    const nothing = { messages: 0, messagesInTime: 0, latencyMs: undefined };
+    const nothing = {
+      ...{ messages: 0, messagesInTime: 0, runs: runsOf(0) },
+      latencyMs: undefined,
+    };
     assertEquals(
       render({ ...GOOD, ...nothing }, { connections: 1 }).slice(1),
       [
@@ -97,7 +114,8 @@ describe("renderLoad()", () => {
   it("tells the size of a message that was given", () => {
     const message = new Uint8Array(2048);
     assertEquals(
-      render({ messages: 1, messagesInTime: 1 }, { message }).slice(1, 3),
+      render({ messages: 1, messagesInTime: 1, runs: runsOf(1) }, { message })
+        .slice(1, 3),
       [
         "1 message of 2 KiB verified, 3 failed, over 2 connections in 2.00 s",
         "0.5 messages/s, 1 KiB/s each way",
@@ -271,6 +289,14 @@ describe("renderTimeline()", () => {
 });
 
 describe("jsonLoad()", () => {
+  const jsonOf = (
+    changes: Partial<LoadSummary> = {},
+    context: Partial<ReportContext> = {},
+  ) =>
+    jsonLoad({
+      summary: { ...SUMMARY, ...changes },
+      context: { ...CONTEXT, ...context },
+    });
   const times = {
     ...{ min: 0.1, mean: 0.2, p50: 0.15, p90: 0.18, p99: 0.19 },
     ...{ p99_9: 0.5, max: 1, stddev: 0.1 },
@@ -287,33 +313,36 @@ describe("jsonLoad()", () => {
     })),
     ...{ failures: SUMMARY.failures, first_errors: SUMMARY.firstErrors },
     ...{ longest_outage_ms: 12.346, timeline: [] as unknown[] },
-    ...{ client_limit: null, warmed_up: true },
+    ...{ client_limit: null, warmed_up: true, busy_share: 1, echo_load: 1 },
+    ...{ first_errors_ms: {}, start: null },
+    ...{ histogram_hdr: null, latency_exact: null },
   };
 
   it("tells all of it", () => {
-    assertEquals(jsonLoad(SUMMARY, CONTEXT), json);
+    assertEquals(jsonOf(), json);
   });
 
   it("has a row for each second", () => {
     const timeline = rowsOf([10, 1.5], [0]);
-    assertEquals(jsonLoad({ ...SUMMARY, timeline }, CONTEXT).timeline, [
+    assertEquals(jsonOf({ timeline }).timeline, [
       {
         ...{ start_ms: 0, duration_ms: 1000, messages: 10, failed: 0 },
-        ...{ p50_ms: 1.5, p99_ms: 1.5 },
+        ...{ p50_ms: 1.5, p99_ms: 1.5, histogram_hdr: null },
       },
       {
         ...{ start_ms: 1000, duration_ms: 1000, messages: 0, failed: 0 },
-        ...{ p50_ms: null, p99_ms: null },
+        ...{ p50_ms: null, p99_ms: null, histogram_hdr: null },
       },
     ]);
   });
 
   it("tells with a rate what was not sent, and how late the rest was", () => {
     const summary = { ...SUMMARY, unsent: 4, tooLate: 5, lateMs: TIMES };
-    assertEquals(jsonLoad(summary, { ...CONTEXT, ratePerSecond: 0.5 }), {
+    assertEquals(jsonOf(summary, { ratePerSecond: 0.5 }), {
       ...{ ...json, client_limit: clientLimit(summary, CONTEXT) },
       ...{ target_rate: 0.5, unsent: 9, unsent_too_many_under_way: 4 },
       ...{ unsent_client_late: 5, late_ms: times },
+      ...{ late_histogram_hdr: null, late_exact: null },
     });
   });
 
@@ -321,10 +350,10 @@ describe("jsonLoad()", () => {
     const nothing: Partial<LoadSummary> = {
       ...{ messages: 0, messagesInTime: 0, lastAfterMs: 0, histogram: [] },
       ...{ durationMs: 0, latencyMs: undefined, ends: undefined },
-      error: new Error("Cannot connect"),
+      ...{ error: new Error("Cannot connect"), runs: NO_RUNS },
     };
     assertEquals(
-      jsonLoad({ ...SUMMARY, ...nothing }, { ...CONTEXT, isWarm: false }),
+      jsonOf(nothing, { isWarm: false }),
       {
         ...{ ...json, peer: null, local_port: null, messages: 0, after_end: 0 },
         ...{ messages_per_second: 0, bytes_per_second: 0, duration_ms: 0 },

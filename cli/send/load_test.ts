@@ -6,6 +6,7 @@ import {
 } from "@std/assert";
 import { delay } from "@std/async/delay";
 import { describe, it } from "@std/testing/bdd";
+import { decodeHistogram } from "../../probe/histogram.ts";
 import { serve } from "../../server.ts";
 import { freePort, startPeer } from "../../testing/peer.ts";
 import { replace } from "../../testing/replace.ts";
@@ -58,7 +59,8 @@ describe("echo send with load flags", () => {
     assertEquals([status, stderr], [0, ""]);
     const { local_port, ...report } = JSON.parse(stdout);
     const { messages, messages_per_second, bytes_per_second } = report;
-    const { latency_ms, histogram, timeline, client_limit, ...rest } = report;
+    const { latency_ms, histogram, timeline, client_limit, ...more } = report;
+    const { histogram_hdr, latency_exact, busy_share, ...rest } = more;
     const { after_end, last_after_end_ms } = rest;
     assertEquals(rest, {
       time: "2001-02-03T04:05:06.789Z",
@@ -71,7 +73,15 @@ describe("echo send with load flags", () => {
       ...{ messages_per_second, bytes_per_second, message_bytes: 1024 },
       ...{ duration_ms: 200, after_end, last_after_end_ms, first_errors: {} },
       ...{ longest_outage_ms: 0, warmed_up: true },
+      ...{ echo_load: 1, start: "2001-02-03T04:05:06.789Z" },
+      first_errors_ms: {},
     });
+    assertEquals(
+      decodeHistogram(histogram_hdr, 3, messages).totalCount,
+      messages,
+    );
+    assertEquals(latency_exact.count, messages);
+    assert(0 < busy_share && busy_share <= 1);
     assert(Number.isInteger(local_port) && local_port > 0);
     assert(client_limit === null || typeof client_limit === "string");
     assertEquals(messages_per_second, (messages - after_end) * 5);
@@ -87,6 +97,7 @@ describe("echo send with load flags", () => {
     assertEquals(Object.keys(histogram[0]), ["upto_ms", "count"]);
     assertEquals(Object.keys(timeline[0]), [
       ...["start_ms", "duration_ms", "messages", "failed", "p50_ms", "p99_ms"],
+      "histogram_hdr",
     ]);
     assertEquals(timeline[0].start_ms, 0);
   });

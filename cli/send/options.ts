@@ -10,6 +10,7 @@ import { type CommandLine, UsageError } from "../flags.ts";
 import { encode } from "../command.ts";
 import { formatBytes } from "../format.ts";
 import type { MetricsAddress } from "../metrics/flag.ts";
+import type { Moment } from "../moments.ts";
 import { DEFAULT_MESSAGE_BYTES } from "../../probe/defaults.ts";
 import type { ProbeMessage } from "../../probe/messages.ts";
 import type { Condition } from "./conditions.ts";
@@ -37,6 +38,8 @@ export type Task =
     readonly connections: number;
     readonly durationMs: number;
     readonly ratePerSecond: number | undefined;
+    readonly threads: number;
+    readonly startAt?: Moment | undefined;
   };
 
 /** Where a client connects, and how long it waits. */
@@ -90,6 +93,9 @@ const PING_FLAGS = ["interval", "reconnect", "timestamps"] as const;
 /** The flags that go with --count or with load. */
 const REPEAT_FLAGS = ["fail-if", "metrics"] as const;
 
+/** The flags that go with those that ask for load, alone. */
+const LOAD_ALONE_FLAGS = ["start-at", "workers"] as const;
+
 /** A message that is sent again and again is kept in memory. */
 const MAX_MESSAGE_BYTES = 256 * 1024 * 1024;
 
@@ -134,9 +140,21 @@ function taskOf(line: SendLine): Task {
       throw new UsageError(`--${flag} goes with --count`);
     }
   }
+  const load = LOAD_FLAGS.map((flag) => `--${flag}`).join(", ");
+  for (const flag of LOAD_ALONE_FLAGS) {
+    const isLoad = repeat !== undefined && repeat !== "count";
+    if (given.has(flag) && !isLoad) {
+      throw new UsageError(`--${flag} goes with ${load}`);
+    }
+  }
+  if (values.metrics && given.has("workers") && values.workers !== 1) {
+    throw new UsageError(
+      "--metrics and --workers exclude each other: " +
+        "metrics are those of one thread",
+    );
+  }
   for (const flag of REPEAT_FLAGS) {
     if (given.has(flag) && repeat === undefined) {
-      const load = LOAD_FLAGS.map((flag) => `--${flag}`).join(", ");
       throw new UsageError(`--${flag} goes with --count, ${load}`);
     }
   }
@@ -162,7 +180,22 @@ function taskOf(line: SendLine): Task {
     connections: values.connections,
     durationMs: values.duration,
     ratePerSecond: given.has("rate") ? values.rate : undefined,
+    threads: threadsOf(line),
+    ...(given.has("start-at") && { startAt: values["start-at"] }),
   };
+}
+
+/** Each thread needs a connection. */
+function threadsOf({ values }: SendLine): number {
+  const { workers, connections } = values;
+  if (workers === 0) {
+    return Math.min(navigator.hardwareConcurrency, connections);
+  }
+  if (workers <= connections) return workers;
+  throw new UsageError(
+    `--workers ${workers} needs as many --connections at least: ` +
+      `there are ${connections}`,
+  );
 }
 
 type RepeatFlag = "count" | typeof LOAD_FLAGS[number];

@@ -96,9 +96,26 @@ describe("sendOptions()", () => {
     const message = encode("hi");
     const load = {
       ...{ kind: "load", message, connections: 1, durationMs: 10_000 },
-      ratePerSecond: undefined,
+      ...{ ratePerSecond: undefined, threads: 1 },
     };
     assertEquals(taskOf("-C1", "hi"), load);
+    const cores = navigator.hardwareConcurrency;
+    for (
+      const [args, threads] of [
+        [["-C9", "--workers=9"], 9],
+        [["-C9", "--workers=1"], 1],
+        [["-C1", "--workers=0"], 1],
+        [["-r9", "--workers=0"], 1],
+        [["-C300", "--workers=0"], cores],
+      ] as const
+    ) {
+      const task = taskOf(...args);
+      assertEquals(task.kind === "load" && task.threads, threads);
+    }
+    assertEquals(taskOf("-C1", "--start-at", "00:01", "hi"), {
+      ...load,
+      startAt: { kind: "time of day", ms: 60_000, text: "00:01" },
+    });
     assertEquals(taskOf("-C9", "hi"), { ...load, connections: 9 });
     assertEquals(taskOf("-d1s", "hi"), { ...load, durationMs: 1000 });
     for (
@@ -221,6 +238,27 @@ describe("sendOptions()", () => {
       "and quotes around the condition",
     ],
     [["-d1s", "--reconnect"], "--reconnect goes with --count"],
+    [
+      ["--workers=2"],
+      "--workers goes with --connections, --duration, --rate",
+    ],
+    [
+      ["-C2", "--workers=3"],
+      "--workers 3 needs as many --connections at least: there are 2",
+    ],
+    [
+      ["--start-at=12:00"],
+      "--start-at goes with --connections, --duration, --rate",
+    ],
+    [
+      ["-c1", "--start-at=12:00"],
+      "--start-at goes with --connections, --duration, --rate",
+    ],
+    [
+      ["-C1", "--start-at=24:00"],
+      '--start-at "24:00": expected a time of day such as 14:05:00, or an ' +
+      "instant such as 2026-11-24T14:05:00Z",
+    ],
     [["-c1", "-C2"], "--count and --connections exclude each other"],
     [["-d1s", "-c1"], "--count and --duration exclude each other"],
     [["-r5", "-c1"], "--count and --rate exclude each other"],
@@ -261,6 +299,7 @@ describe("the flags of echo send", () => {
       ["interval", "1s"],
       ["connections", "1"],
       ["duration", "10s with -C or -r"],
+      ["workers", "1"],
     ]);
   });
 

@@ -6,9 +6,10 @@
  */
 
 import { type EchoServer, serve, type ServeEvent } from "../../server.ts";
+import { reportErrors, toSent } from "../thread_errors.ts";
 import { EventLog, type LogOutput } from "./log.ts";
 import { NO_STATS } from "./stats.ts";
-import { type FromWorker, toSent, type ToWorker } from "./worker_messages.ts";
+import type { FromWorker, ToWorker } from "./worker_messages.ts";
 
 /** The global scope of a worker. */
 interface WorkerScope extends EventTarget {
@@ -99,21 +100,6 @@ function startWorker(scope: WorkerScope): void {
         break;
     }
   };
-}
-
-/** The command reports errors in a line; the runtime would print the stack. */
-function reportErrors(
-  scope: WorkerScope,
-  report: (error: unknown) => void,
-): void {
-  scope.addEventListener("error", (event) => {
-    event.preventDefault();
-    report((event as ErrorEvent).error);
-  });
-  scope.addEventListener("unhandledrejection", (event) => {
-    event.preventDefault();
-    report((event as PromiseRejectionEvent).reason);
-  });
 }
 
 startWorker(globalThis as unknown as WorkerScope);

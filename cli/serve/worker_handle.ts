@@ -6,14 +6,10 @@
 
 import type { ServeOptions, ServeStats } from "../../server.ts";
 import { startTimer } from "../../net/time.ts";
+import { fromSent, type SentError } from "../thread_errors.ts";
 import type { LogOutput, LogStyle } from "./log.ts";
 import { NO_STATS } from "./stats.ts";
-import {
-  fromSent,
-  type FromWorker,
-  type SentError,
-  type ToWorker,
-} from "./worker_messages.ts";
+import type { FromWorker, ToWorker } from "./worker_messages.ts";
 
 /** What a {@linkcode ServeWorker} needs of the command. */
 export interface WorkerHooks {

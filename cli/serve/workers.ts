@@ -14,6 +14,7 @@ import {
   type ServeStats,
 } from "../../server.ts";
 import { UsageError } from "../flags.ts";
+import { checkWorkerCode } from "../thread_code.ts";
 import type { LogOutput, LogStyle } from "./log.ts";
 import type { LogEvent } from "./log_lines.ts";
 import type { RunningServer } from "./running_server.ts";
@@ -40,25 +41,14 @@ const WORKER = new URL("./worker.ts", import.meta.url);
  * @throws {UsageError} If they cannot; it says what to do instead.
  */
 export function checkWorkers(): void {
-  const { os, standalone } = Deno.build;
+  const { os } = Deno.build;
   if (os !== "linux") {
     throw new UsageError(
       `--workers needs Linux, whose kernel shares a port fairly, not ${os}: ` +
         "leave it out",
     );
   }
-  // A compiled executable carries the worker's code in itself. From source the
-  // worker reads its file and all that the file imports.
-  const read = { name: "read", path: new URL("../..", WORKER) } as const;
-  if (
-    !standalone && WORKER.protocol === "file:" &&
-    Deno.permissions.querySync(read).state !== "granted"
-  ) {
-    throw new UsageError(
-      "--workers needs to read its own code: " +
-        "run it with deno run --allow-net --allow-read, or compiled",
-    );
-  }
+  checkWorkerCode(WORKER);
 }
 
 /** What {@linkcode serveInWorkers} is asked to do. */

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { isNetworkError, networkError } from "../../net/errors.ts";
-import { fromSent, toSent } from "./worker_messages.ts";
+import { isNetworkError, networkError } from "../net/errors.ts";
+import { fromSent, toSent } from "./thread_errors.ts";
 
 /** Sends an error to another thread and back. */
 function crossed(error: unknown): Error {

@@ -1,0 +1,264 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import { decodeFromCompressedBase64 } from "hdr-histogram-js";
+import { serve } from "../../server.ts";
+import { startPeer } from "../../testing/peer.ts";
+import { changing } from "../../testing/socket.ts";
+import { outcome, run } from "../../testing/terminal.ts";
+
+/** A result as JSON. */
+// deno-lint-ignore no-explicit-any -- it is what JSON.parse() returns
+type Json = any;
+
+/** Loads a server for a moment. */
+async function load(port: number, ...args: string[]): Promise<Json> {
+  const all = ["send", `-p${port}`, "-d50ms", "--json", ...args];
+  return JSON.parse((await outcome(run(all))).stdout);
+}
+
+/** Merges what stdin holds. */
+function merge(stdin: string, ...args: string[]) {
+  const bytes = new TextEncoder().encode(stdin);
+  return outcome(run(["merge", ...args], { stdin: bytes }));
+}
+
+/** Merges results, and returns the result as JSON. */
+async function merged(...results: Json[]): Promise<Json> {
+  const lines = results.map((it) => `${JSON.stringify(it)}\n`).join("");
+  const { status, stdout, stderr } = await merge(lines, "--json");
+  assertEquals([status, stderr], [0, ""]);
+  return JSON.parse(stdout);
+}
+
+/**
+ * Takes what is of the one connection out of a result, and makes two encodings of the
+ * same histogram equal: an encoding tells how far the histogram may grow, too.
+ */
+function comparable(result: Json): Json {
+  const text = JSON.stringify({ ...result, peer: null, local_port: null });
+  return JSON.parse(text, (name, value) => {
+    if (!name.endsWith("histogram_hdr") || value === null) return value;
+    const histogram = decodeFromCompressedBase64(value);
+    const percentiles = Array.from(
+      { length: 1000 },
+      (_, at) => histogram.getValueAtPercentile(at / 10),
+    );
+    return [histogram.totalCount, ...percentiles];
+  });
+}
+
+const START = "2026-11-24T21:05:00.000Z";
+
+/** Gives a result another start, some seconds after {@linkcode START}. */
+function startedAfter(result: Json, seconds: number): Json {
+  const start = new Date(Date.parse(START) + seconds * 1000).toISOString();
+  return { ...result, start };
+}
+
+describe("echo merge", () => {
+  it("prints the report of one load as the load did", async () => {
+    await using server = serve({ port: 0, udp: true });
+    const { port } = server.addr;
+    for (const args of [["-C2"], ["-r500"], ["--udp", "-C2", "-s100"]]) {
+      const result = await load(port, ...args);
+      assertEquals(comparable(await merged(result)), comparable(result));
+    }
+  });
+
+  it("adds loads that went on at once", async () => {
+    await using server = serve({ port: 0 });
+    const { port } = server.addr;
+    const [one, other] = [await load(port, "-C2"), await load(port, "-C3")];
+    const both = await merged(startedAfter(one, 0.02), startedAfter(other, 0));
+    assertEquals(both.messages, one.messages + other.messages);
+    assertEquals(both.connections, 5);
+    assertEquals(both.start, START);
+    assertEquals(both.duration_ms, 70);
+    const { mean, min, max } = both.latency_ms;
+    const parts = [one.latency_ms, other.latency_ms];
+    assertEquals(min, Math.min(...parts.map((it) => it.min)));
+    assertEquals(max, Math.max(...parts.map((it) => it.max)));
+    assert(parts[0].mean <= mean === mean <= parts[1].mean);
+    const rate = one.messages_per_second + other.messages_per_second;
+    assertEquals(both.messages_per_second, Math.round(rate * 1000) / 1000);
+    assertEquals(
+      both.runs.map((it: Json) => [it.start, it.connections, it.client_limit]),
+      [
+        ["2026-11-24T21:05:00.020Z", 2, one.client_limit],
+        [START, 3, other.client_limit],
+      ],
+    );
+    // What is merged can be merged again.
+    assertEquals(comparable(await merged(both)), comparable(both));
+    const again = await merged(both, startedAfter(one, 0));
+    assertEquals([again.runs.length, again.connections], [3, 7]);
+  });
+
+  it("tells of runs that did not overlap", async () => {
+    await using server = serve({ port: 0 });
+    const result = await load(server.addr.port);
+    const told = async (...starts: number[]) => {
+      const results = starts.map((seconds) =>
+        JSON.stringify(startedAfter(result, seconds))
+      );
+      const { stdout } = await merge(results.join("\n"));
+      return stdout.split("\n").slice(3, 5);
+    };
+    const [first, second] = await told(0, 3, 3);
+    assertEquals(
+      first,
+      "3 runs merged, which began within 3.00 s of each other",
+    );
+    assertEquals(
+      second,
+      "the runs did not all overlap: at most 2 of 3 went on at once; the rate " +
+        "is theirs, the percentiles are those of all messages, not of one load",
+    );
+    assertEquals(
+      (await told(0, 0.02))[1],
+      "all 2 runs went on at once for 30 ms of 70 ms",
+    );
+    assertMatch((await told(0, 0))[1]!, /^(latency|.* came back after)/);
+  });
+
+  it("reads a log, and tells what it skipped", async () => {
+    await using server = serve({ port: 0 });
+    const result = JSON.stringify(await load(server.addr.port));
+    const pretty = JSON.stringify(JSON.parse(result), null, 2);
+    const { status, stdout, stderr } = await merge([
+      "starting",
+      `[pod/load-0-abc/echo] ${result}`,
+      "[pod/load-1-def/echo] all \x1b[31mdone",
+      ...pretty.split("\n").map((line) => `[pod/load-1-def/echo] ${line}`),
+      `${result}${result}\r`,
+      "",
+    ].join("\n"));
+    assertEquals(status, 0);
+    assertMatch(stdout, /^4 runs merged, /m);
+    assertEquals(
+      stderr,
+      "echo: 2 other lines skipped, the first is line 1: starting\n",
+    );
+  });
+
+  it("names what it does not count, and exits with 1", async () => {
+    await using server = serve({ port: 0 });
+    const { port } = server.addr;
+    const result = await load(port);
+    const text = JSON.stringify(result);
+    const other = await load(port, "-s1k");
+    const damaged = { ...result, latency_exact: null, messages: 7 };
+    const hdr = "HISTFAAAAB14nJNpmSzMwMDAxAABzFCaEUoz2X+AMIAAA==";
+    const { status, stdout, stderr } = await merge([
+      text.slice(0, 100),
+      text,
+      JSON.stringify({ ...result, echo_load: 2 }),
+      JSON.stringify({ ...result, connections: "\x1b[2J" }),
+      JSON.stringify({ seq: 1, rtt_ms: 0.5 }),
+      JSON.stringify(other),
+      JSON.stringify(damaged),
+      JSON.stringify({ ...result, histogram_hdr: hdr }),
+      '{"echo_load":1}',
+    ].join("\n"));
+    assertEquals(status, 1);
+    // Of the whole one the report is there all the same.
+    assertMatch(stdout, /verified, 0 failed, over 1 connection in 50 ms/);
+    const lines = stderr.split("\n");
+    assertMatch(
+      lines[0]!,
+      /^echo: line 1 is not counted: cut off or damaged: \{"time":/,
+    );
+    assertEquals(lines.slice(1, 6), [
+      "echo: line 3 is not counted: of version 2 of the format, this echo knows version 1",
+      "echo: line 4 is not counted: connections is not a count",
+      'echo: line 5 is not counted: no result of a load: {"seq":1,"rtt_ms":0.5}',
+      "echo: line 6 is not counted: messages of 1 KiB over TCP without --rate, " +
+      "not messages of 64 B over TCP without --rate",
+      "echo: line 7 is not counted: messages does not fit the other fields",
+    ]);
+    assertMatch(
+      lines[6]!,
+      /^echo: line 8 is not counted: histogram_hdr is damaged: /,
+    );
+    assertEquals(lines.slice(7), [
+      "echo: line 9 is not counted: transport is missing",
+      "",
+    ]);
+  });
+
+  it("names the first ten of many", async () => {
+    const { status, stderr } = await merge('{"a":1}\n'.repeat(1012));
+    assertEquals(status, 1);
+    const lines = stderr.split("\n");
+    assertMatch(
+      lines[9]!,
+      /^echo: line 10 is not counted: no result of a load/,
+    );
+    assertEquals(lines[10], "echo: 1,002 more are not counted");
+    assertMatch(lines[11]!, /^echo: No result of a load on stdin: /);
+    assertEquals(lines.length, 13);
+  });
+
+  it("exits with 1 when there is nothing", async () => {
+    const { status, stdout, stderr } = await merge("");
+    assertEquals([status, stdout], [1, ""]);
+    assertMatch(stderr, /^echo: No result of a load on stdin: .*\n$/);
+  });
+
+  it("exits with 1 for what failed, and when a load could not begin", async () => {
+    await using server = serve({ port: 0 });
+    using liar = startPeer(changing((bytes) => bytes.fill(0)));
+    const good = await load(server.addr.port);
+    const wrong = await load(liar.port);
+    const both = `${JSON.stringify(good)}\n${JSON.stringify(wrong)}`;
+    const { status, stdout } = await merge(both, "--fail-if=loss>50%");
+    assertEquals(status, 1);
+    const others = [server.addr.port, liar.port].map((it) => `127.0.0.1:${it}`);
+    assertEquals(
+      stdout.split("\n")[0],
+      `--- ${others.join(", ")} echo load ---`,
+    );
+    assertMatch(stdout, /^failed: \d+ mismatch, the first: /m);
+
+    const error = "Cannot connect to 127.0.0.1:1: connection refused";
+    const none = {
+      ...good,
+      ...{ messages: 0, after_end: 0, duration_ms: 0, start: null, error },
+      ...{ latency_exact: null, histogram_hdr: null, timeline: [], failed: 1 },
+      ...{ failures: { refused: 1 }, first_errors: { refused: error } },
+    };
+    const all = `${JSON.stringify(good)}\n${JSON.stringify(none)}`;
+    const refused = await merge(all, "--fail-if=loss>50%");
+    assertEquals(refused.status, 1);
+    assertEquals(refused.stderr, `echo: 1 of 2 loads failed: ${error}\n`);
+    assertMatch(refused.stdout, /^2 runs merged, 1 of which sent nothing$/m);
+    const nobody = await merge(JSON.stringify(none));
+    assertEquals(
+      [nobody.status, nobody.stdout, nobody.stderr],
+      [1, "", `echo: ${error}\n`],
+    );
+  });
+
+  it("judges the sum with --fail-if", async () => {
+    await using server = serve({ port: 0 });
+    const result = await load(server.addr.port);
+    const both = `${JSON.stringify(result)}\n`.repeat(2);
+    const { status, stderr, stdout } = await merge(
+      both,
+      ...["--json", "--fail-if=rate<10M", "--fail-if=loss>0"],
+    );
+    assertEquals(status, 3);
+    assertMatch(stderr, /^echo: rate<10M: it was .* messages\/s\n$/);
+    const { failed_conditions } = JSON.parse(stdout);
+    assertEquals(failed_conditions.map((it: Json) => it.condition), [
+      "rate<10M",
+    ]);
+  });
+
+  it("takes no argument", async () => {
+    assertEquals(
+      (await merge("", "load.json")).stderr,
+      'echo: merge takes no argument "load.json", it reads stdin\n',
+    );
+  });
+});

@@ -1,0 +1,208 @@
+/**
+ * Reading the result of a load that was written as JSON.
+ *
+ * @module
+ */
+
+import type { IrregularKind } from "../../client.ts";
+import type { Address } from "../../net/address.ts";
+import { describeError } from "../../net/errors.ts";
+import { decodeHistogram, newHistogram } from "../../probe/histogram.ts";
+import { noIrregularities } from "../../probe/irregularities.ts";
+import { Latencies } from "../../probe/latency.ts";
+import type { LoadSummary } from "../../probe/load.ts";
+import type { LoadRun } from "../../probe/load_runs.ts";
+import { statisticsOf } from "../../probe/load_summary.ts";
+import { type RecordedRow, ROW_DIGITS } from "../../probe/timeline.ts";
+import { Fields, FormatError } from "../json_fields.ts";
+import { VERSION, VERSION_FIELD } from "./load_json.ts";
+import type { LoadReport, ReportContext, RunOrigin } from "./load_report.ts";
+
+/**
+ * Reads a report that `jsonLoad()` wrote.
+ *
+ * @param json The object.
+ * @returns The report. Where its connection was, and how much processor time it took,
+ * is not in it.
+ * @throws {FormatError} If the object is of another version, or not as it was
+ * written.
+ */
+export function parseLoad(json: Record<string, unknown>): LoadReport {
+  const fields = new Fields(json);
+  if (json[VERSION_FIELD] !== VERSION) {
+    throw new FormatError(
+      `of version ${JSON.stringify(json[VERSION_FIELD])} of the format, ` +
+        `this echo knows version ${VERSION}`,
+    );
+  }
+  const isOpenLoop = fields.has("target_rate");
+  const startedAt = fields.has("start") ? fields.instant("start") : undefined;
+  const target = readAddress(fields, fields.text("transport"));
+  const messages = fields.count("messages");
+  const recorded = {
+    latencies: readLatencies(fields, ""),
+    late: readLatencies(fields, isOpenLoop ? "late_" : undefined),
+    rows: fields.list("timeline", readRow),
+  };
+  const { runs, origins } = readRuns(fields, target, startedAt);
+  const messagesInTime = messages - fields.count("after_end");
+  check(recorded.latencies.count === messages, "messages");
+  check(
+    runs.reduce((n, run) => n + run.messagesInTime, 0) === messagesInTime,
+    "after_end",
+  );
+  const summary: LoadSummary = {
+    ...{ messages, messagesInTime, failed: fields.count("failed") },
+    lastAfterMs: fields.number("last_after_end_ms", 0),
+    failures: fields.entries("failures", (it, reason) => it.count(reason)),
+    firstErrors: fields.entries(
+      "first_errors",
+      (it, reason) => it.text(reason),
+    ),
+    firstErrorsMs: fields.entries(
+      "first_errors_ms",
+      (it, reason) => it.number(reason),
+    ),
+    ...readDatagrams(fields, target.transport),
+    error: fields.has("error") ? new Error(fields.text("error")) : undefined,
+    ...{ underWay: 0, oldestMs: 0, processorShare: 0, ends: undefined },
+    durationMs: fields.number("duration_ms", 0),
+    unsent: isOpenLoop ? fields.count("unsent_too_many_under_way") : 0,
+    tooLate: isOpenLoop ? fields.count("unsent_client_late") : 0,
+    longestOutageMs: fields.number("longest_outage_ms", 0),
+    busyShare: fields.has("busy_share")
+      ? fields.number("busy_share", 0)
+      : undefined,
+    ...{ runs, recorded, ...statisticsOf(recorded) },
+  };
+  const context: ReportContext = {
+    ...{ target, origins },
+    connections: fields.count("connections"),
+    message: fields.count("message_bytes"),
+    ratePerSecond: isOpenLoop ? fields.number("target_rate", 0) : undefined,
+    isWarm: fields.flag("warmed_up"),
+    startedAt: startedAt === undefined ? undefined : new Date(startedAt),
+  };
+  return { summary, context };
+}
+
+function check(isGood: boolean, name: string): void {
+  if (!isGood) throw new FormatError(`${name} does not fit the other fields`);
+}
+
+function readAddress(fields: Fields, transport: string): Address {
+  const text = fields.text("address");
+  const [, hostname, port] = text.match(/^(.+):(\d+)$/) ?? [];
+  if (transport !== "tcp" && transport !== "udp") {
+    throw new FormatError("transport is neither tcp nor udp");
+  }
+  if (hostname === undefined) throw new FormatError("address has no port");
+  return {
+    ...{ transport, port: Number(port) },
+    hostname: hostname.replace(/^\[(.*)\]$/, "$1"),
+  };
+}
+
+function readLatencies(
+  fields: Fields,
+  prefix: "" | "late_" | undefined,
+): Latencies {
+  const name = `${prefix || "latency_"}exact`;
+  if (prefix === undefined || !fields.has(name)) return new Latencies();
+  const exact = fields.fields(name);
+  const histogramName = `${prefix}histogram_hdr`;
+  const record = {
+    count: exact.count("count"),
+    min: exact.number("min"),
+    max: exact.number("max"),
+    mean: exact.number("mean"),
+    squares: exact.number("squares", 0),
+    histogram: fields.text(histogramName),
+  };
+  return readHistogram(histogramName, () => Latencies.fromRecord(record));
+}
+
+function readRow(fields: Fields): RecordedRow {
+  const messages = fields.count("messages");
+  const text = messages > 0 ? fields.text("histogram_hdr") : undefined;
+  return {
+    startMs: fields.number("start_ms", 0),
+    durationMs: fields.number("duration_ms", 0),
+    ...{ messages, failed: fields.count("failed") },
+    histogram: text === undefined
+      ? newHistogram(ROW_DIGITS)
+      : readHistogram("histogram_hdr of a row of timeline", () =>
+        decodeHistogram(text, ROW_DIGITS, messages)),
+  };
+}
+
+function readHistogram<T>(name: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw new FormatError(`${name} is damaged: ${describeError(error)}`);
+  }
+}
+
+function readDatagrams(
+  fields: Fields,
+  transport: Address["transport"],
+): Pick<LoadSummary, "irregular" | "lossRuns"> {
+  const irregular = noIrregularities();
+  if (transport === "tcp") return { irregular, lossRuns: [] };
+  for (const kind of Object.keys(irregular) as IrregularKind[]) {
+    irregular[kind] = fields.count(kind);
+  }
+  // There a wrong reply to a message counts as corrupt, too.
+  const failures = fields.fields("failures");
+  if (failures.has("mismatch")) {
+    irregular.corrupt -= failures.count("mismatch");
+    check(irregular.corrupt >= 0, "corrupt");
+  }
+  const lossRuns = fields.list("loss_runs", (it) => ({
+    length: it.count("length"),
+    count: it.count("count"),
+  }));
+  return { irregular, lossRuns };
+}
+
+/** Reads the runs of a merged load; of one that was not merged, makes its run. */
+function readRuns(
+  fields: Fields,
+  target: Address,
+  startedAt: number | undefined,
+): { runs: LoadRun[]; origins: RunOrigin[] } {
+  const limitOf = (it: Fields) =>
+    it.has("client_limit") ? it.text("client_limit") : undefined;
+  const rateOf = (it: Fields) =>
+    it.has("target_rate") ? it.number("target_rate", 0) : undefined;
+  if (!fields.has("runs")) {
+    return {
+      runs: [{
+        startMs: 0,
+        durationMs: fields.number("duration_ms", 0),
+        connections: fields.count("connections"),
+        messagesInTime: fields.count("messages") - fields.count("after_end"),
+        ratePerSecond: rateOf(fields),
+      }],
+      origins: [{ target, limit: limitOf(fields) }],
+    };
+  }
+  const read = fields.list("runs", (it) => ({
+    run: {
+      startMs: it.has("start") ? it.instant("start") - (startedAt ?? 0) : 0,
+      durationMs: it.number("duration_ms", 0),
+      connections: it.count("connections"),
+      messagesInTime: it.count("messages_in_time"),
+      ratePerSecond: rateOf(it),
+    },
+    origin: {
+      target: readAddress(it, target.transport),
+      limit: limitOf(it),
+    },
+  }));
+  return {
+    runs: read.map(({ run }) => run),
+    origins: read.map(({ origin }) => origin),
+  };
+}

@@ -1,0 +1,112 @@
+import { assertEquals } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import { mergeLoads } from "../../probe/load_merge.ts";
+import { LoadTally } from "../../probe/load_tally.ts";
+import { failure } from "../../testing/probe.ts";
+import fc from "../../testing/properties.ts";
+import { FormatError } from "../json_fields.ts";
+import { jsonLoad } from "./load_json.ts";
+import { parseLoad } from "./load_parse.ts";
+import type { LoadReport } from "./load_report.ts";
+
+/** Makes the report of a load over UDP at a rate, which has all fields. */
+function makeReport(): LoadReport {
+  const tally = new LoadTally({ connections: 3, ratePerSecond: 50 });
+  tally.start(2000);
+  for (let ms = 1; ms <= 100; ms++) {
+    tally.addVerified(undefined, ms);
+    tally.addLate(ms / 1000);
+  }
+  tally.addFailed(failure("timeout"), performance.now());
+  tally.addFailed(failure("mismatch"), performance.now());
+  tally.addLoss(7);
+  tally.addIrregular("corrupt");
+  tally.addUnsent();
+  tally.addTooLate(2);
+  tally.end(0);
+  return {
+    summary: tally.summary(),
+    context: {
+      ...{ connections: 3, message: 64, ratePerSecond: 50, isWarm: true },
+      target: { transport: "udp", hostname: "::1", port: 7 },
+      startedAt: new Date("2026-11-24T21:05:00.123Z"),
+    },
+  };
+}
+
+/** Sends an object through JSON. */
+function written(report: LoadReport): Record<string, unknown> {
+  return JSON.parse(JSON.stringify(jsonLoad(report)));
+}
+
+describe("parseLoad()", () => {
+  it("reads what was written", () => {
+    const json = written(makeReport());
+    const read = parseLoad(json);
+    assertEquals(read.context, {
+      ...{ ...makeReport().context },
+      origins: [{
+        target: makeReport().context.target,
+        limit: json.client_limit as string ?? undefined,
+      }],
+    });
+    const { failures, irregular, lossRuns, unsent, tooLate } = read.summary;
+    assertEquals(failures, { timeout: 1, mismatch: 1 });
+    // The wrong reply is counted as a failure here, and as corrupt in JSON.
+    assertEquals([irregular.corrupt, json.corrupt], [1, 2]);
+    assertEquals(lossRuns, [{ length: 1, count: 1 }]);
+    assertEquals([unsent, tooLate], [1, 2]);
+    const { recorded } = read.summary;
+    assertEquals([recorded.latencies.count, recorded.late.count], [100, 100]);
+    // But for how far the histograms may grow, and the end of the connection.
+    const again = written(read);
+    const names = Object.keys(json).filter((name) =>
+      !/hdr|timeline/.test(name)
+    );
+    for (const name of names) assertEquals(again[name], json[name], name);
+  });
+
+  it("refuses what is damaged in words, whatever it is", () => {
+    const json = written(makeReport());
+    const paths = pathsOf(json);
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...paths),
+        fc.oneof(
+          fc.jsonValue({ maxDepth: 1 }),
+          fc.constantFrom(undefined, -1, 1e300, "", "HISTFAAA", "a:1"),
+        ),
+        (path, value) => {
+          try {
+            const { summary } = parseLoad(changed(json, path, value));
+            // What is not refused can be added.
+            mergeLoads([0, 5000].map((startMs) => ({ startMs, summary })));
+          } catch (error) {
+            if (!(error instanceof FormatError)) throw error;
+          }
+        },
+      ),
+      { numRuns: 1000 },
+    );
+  });
+});
+
+/** Finds the paths of all values within a value. */
+function pathsOf(value: unknown, path: string[] = []): string[][] {
+  if (typeof value !== "object" || value === null) return [path];
+  const below = Object.entries(value)
+    .flatMap(([key, value]) => pathsOf(value, [...path, key]));
+  return path.length > 0 ? [path, ...below] : below;
+}
+
+/** Copies an object with another value at a path. */
+function changed(
+  object: Record<string, unknown>,
+  [key, ...rest]: string[],
+  value: unknown,
+): Record<string, unknown> {
+  const copy = structuredClone(object);
+  const child = copy[key!] as Record<string, unknown>;
+  copy[key!] = rest.length > 0 ? changed(child, rest, value) : value;
+  return copy;
+}

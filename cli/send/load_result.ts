@@ -1,0 +1,76 @@
+/**
+ * How a load ends: its report, and the exit status.
+ *
+ * @module
+ */
+
+import type { LoadSummary } from "../../probe/load.ts";
+import { printLine } from "../command.ts";
+import { OutputClosedError, type Terminal } from "../terminal.ts";
+import type { Condition } from "./conditions.ts";
+import { jsonLoad } from "./load_json.ts";
+import { type LoadReport, rateOf, renderLoad } from "./load_report.ts";
+import { areLossesGood, judge, type Verdict } from "./report.ts";
+
+/** How the result of a load is printed and judged. */
+export interface ResultOptions {
+  /** Whether it is printed as JSON. */
+  readonly json: boolean;
+  /** On what the command fails besides. */
+  readonly conditions: readonly Condition[];
+  /** Whether the load was told to stop: what it gave up then is no failure. */
+  readonly isStopped: boolean;
+}
+
+/**
+ * Prints the report of a load, and judges the load.
+ *
+ * @param report What the load found, and what its report needs to know besides.
+ * @param options How it is printed and judged.
+ * @param terminal Where it is printed.
+ * @returns The exit status.
+ * @throws The load's `error`, if it has one, after the report. If nothing came back
+ * then, that is no result, and only JSON has a report.
+ */
+export async function printLoad(
+  report: LoadReport,
+  { json, conditions, isStopped }: ResultOptions,
+  terminal: Terminal,
+): Promise<number> {
+  const { summary } = report;
+  const error = isStopped ? undefined : summary.error;
+  const print = (text: string) =>
+    printLine(terminal.stdout, text).catch((error) => {
+      if (!(error instanceof OutputClosedError)) throw error;
+    });
+  if (json) {
+    const verdict = await judgeLoad(summary, conditions, terminal);
+    const time = terminal.now().toISOString();
+    const fields = { ...jsonLoad(report), ...verdict.json };
+    await print(JSON.stringify({ time, ...fields }));
+    if (error !== undefined) throw error;
+    return verdict.status;
+  }
+  if (error !== undefined && summary.messages === 0) throw error;
+  await print(renderLoad(report, terminal.columns));
+  const { status } = await judgeLoad(summary, conditions, terminal);
+  if (error !== undefined) throw error;
+  return status;
+}
+
+async function judgeLoad(
+  summary: LoadSummary,
+  conditions: readonly Condition[],
+  terminal: Terminal,
+): Promise<Verdict> {
+  const { messages, failed, unsent, tooLate, longestOutageMs } = summary;
+  const { corrupt } = summary.irregular;
+  const losses = { lost: failed, wrong: summary.failures.mismatch ?? 0 };
+  const isGood = unsent + tooLate + corrupt === 0 && messages > 0 &&
+    areLossesGood(losses, conditions);
+  const measured = {
+    ...{ sent: messages + failed, lost: failed, longestOutageMs },
+    ...{ ratePerSecond: rateOf(summary), latencyMs: summary.latencyMs },
+  };
+  return await judge(isGood, conditions, measured, terminal);
+}

@@ -1,0 +1,77 @@
+/**
+ * A load that is ready to run, in this thread or in several.
+ *
+ * @module
+ */
+
+import {
+  load,
+  type LoadOptions,
+  type LoadProgress,
+  type LoadSummary,
+} from "../../probe/load.ts";
+import { connectorTo } from "./connector.ts";
+import { warmUpLoad } from "./load_warm_up.ts";
+import type { Target } from "./options.ts";
+
+/** What is sent, over how many connections and for how long. */
+export interface LoadTask
+  extends Pick<LoadOptions, "message" | "durationMs" | "ratePerSecond"> {
+  /** How many connections there are. */
+  readonly connections: number;
+}
+
+/** What a load tells while it goes on, and what ends it. */
+export interface LoadHooks {
+  /** Ends the load, as Ctrl-C does. */
+  readonly signal: AbortSignal;
+  /** Called when a connection was opened or could not be, with how many were. */
+  readonly onOpening: (opened: number) => void;
+  /**
+   * Called when the connections are open. The clock starts when what this returns
+   * settles; after a stop that must be soon.
+   */
+  readonly untilStart: () => Promise<unknown>;
+  /** Called before the clock starts, with what goes on counting. */
+  readonly onStart: (progress: LoadProgress) => void;
+  /** Called at the beginning, with what reads the counts; not by several threads. */
+  readonly onCounting?: LoadOptions["onCounting"];
+}
+
+/** A load that is ready to run. */
+export interface LoadRunner extends Disposable {
+  /** Whether the client's first calls are not in the numbers. */
+  readonly isWarm: boolean;
+
+  /**
+   * Loads.
+   *
+   * @param hooks What the load tells, and what ends it.
+   * @returns What it found.
+   */
+  run(hooks: LoadHooks): Promise<LoadSummary>;
+}
+
+/**
+ * Makes a load in this thread ready.
+ *
+ * @param target Where it connects, and how long it waits.
+ * @param task What it sends.
+ * @returns The load.
+ */
+export async function loadInThisThread(
+  target: Target,
+  task: LoadTask,
+): Promise<LoadRunner> {
+  const hasRate = task.ratePerSecond !== undefined;
+  return {
+    isWarm: await warmUpLoad(target.transport, hasRate),
+    run: (hooks) =>
+      load({
+        ...{ ...task, ...hooks },
+        retryMs: target.retryMs,
+        connect: connectorTo(target),
+      }),
+    [Symbol.dispose]() {},
+  };
+}

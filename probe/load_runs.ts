@@ -1,0 +1,139 @@
+/**
+ * When the runs of a load went on, and what they reached together.
+ *
+ * @module
+ */
+
+/** One run of a load: what one machine did. */
+export interface LoadRun {
+  /** When its clock started, in milliseconds from the start of the first run. */
+  readonly startMs: number;
+  /** For how long it sent messages, in milliseconds. */
+  readonly durationMs: number;
+  /** How many connections it had. */
+  readonly connections: number;
+  /** How many messages came back to it in that time. */
+  readonly messagesInTime: number;
+  /** How many messages were due a second, if they were due at times. */
+  readonly ratePerSecond: number | undefined;
+}
+
+/** How runs lie in time. */
+export interface RunOverlap {
+  /** How many runs sent messages. */
+  readonly runs: number;
+  /** The most of them that went on at once. */
+  readonly mostAtOnce: number;
+  /** For how long all of them went on at once, in milliseconds. */
+  readonly sharedMs: number;
+  /** For how long at least one of them went on, in milliseconds. */
+  readonly coveredMs: number;
+}
+
+/**
+ * Tells how runs lie in time. Those that never sent a message are left out.
+ *
+ * @param all The runs.
+ * @returns How many there are, and when they overlap.
+ */
+export function overlapOf(all: readonly LoadRun[]): RunOverlap {
+  const runs = all.filter(({ durationMs }) => durationMs > 0)
+    .toSorted((one, other) => one.startMs - other.startMs);
+  let coveredMs = 0;
+  let coveredTo = -Infinity;
+  for (const run of runs) {
+    const from = Math.max(run.startMs, coveredTo);
+    // Not the difference of two times, which would be rounded.
+    coveredMs += from === run.startMs
+      ? run.durationMs
+      : Math.max(0, endOf(run) - from);
+    coveredTo = Math.max(coveredTo, endOf(run));
+  }
+  const lastStart = runs.at(-1)?.startMs ?? 0;
+  const firstEnd = Math.min(...runs.map(endOf));
+  const isTogether = runs.every(({ startMs }) => startMs === lastStart);
+  const sharedMs = isTogether
+    ? Math.min(...runs.map(({ durationMs }) => durationMs))
+    : Math.max(0, firstEnd - lastStart);
+  return {
+    runs: runs.length,
+    mostAtOnce: mostOf(runs, (going) => going.length),
+    sharedMs: runs.length > 0 ? sharedMs : 0,
+    coveredMs,
+  };
+}
+
+/**
+ * Adds the rates of runs. Those of runs that did not go on at the same time are not
+ * added: no moment had their sum.
+ *
+ * @param runs The runs.
+ * @returns How many messages came back a second, to all runs that went on at the
+ * moment when that is most.
+ */
+export function rateOfRuns(runs: readonly LoadRun[]): number {
+  return mostOf(runs, (going) => {
+    // Runs of the same length are added before they are divided, which is exact.
+    const messages = new Map<number, number>();
+    for (const { durationMs, messagesInTime } of going) {
+      const before = messages.get(durationMs) ?? 0;
+      messages.set(durationMs, before + messagesInTime);
+    }
+    return sum([...messages].map(([ms, count]) => count / ms * 1000));
+  });
+}
+
+/**
+ * Adds the connections of runs that went on at the same time.
+ *
+ * @param runs The runs.
+ * @returns How many there were when they were most.
+ */
+export function connectionsOfRuns(runs: readonly LoadRun[]): number {
+  const going = mostOf(
+    runs,
+    (going) => sum(going.map((run) => run.connections)),
+  );
+  // A run that sent nothing may have tried to connect.
+  return going || Math.max(0, ...runs.map((run) => run.connections));
+}
+
+/**
+ * Adds the rates that runs were asked for that went on at the same time.
+ *
+ * @param runs The runs.
+ * @returns The highest sum, in messages a second; `undefined` if a run had no rate.
+ */
+export function targetRateOfRuns(runs: readonly LoadRun[]): number | undefined {
+  const rates = runs.map(({ ratePerSecond }) => ratePerSecond);
+  if (rates.includes(undefined)) return undefined;
+  const most = mostOf(
+    runs,
+    (going) => sum(going.map(({ ratePerSecond = 0 }) => ratePerSecond)),
+  );
+  return most || Math.max(0, ...rates.map((rate = 0) => rate));
+}
+
+/** Finds the most of something that runs had which went on at the same moment. */
+function mostOf(
+  runs: readonly LoadRun[],
+  countOf: (going: readonly LoadRun[]) => number,
+): number {
+  // Whatever is most begins with a run.
+  return Math.max(
+    0,
+    ...runs.map(({ startMs: moment }) =>
+      countOf(
+        runs.filter((run) => run.startMs <= moment && moment < endOf(run)),
+      )
+    ),
+  );
+}
+
+function endOf({ startMs, durationMs }: LoadRun): number {
+  return startMs + durationMs;
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((a, b) => a + b, 0);
+}

@@ -1,0 +1,98 @@
+import { assertEquals } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import {
+  connectionsOfRuns,
+  type LoadRun,
+  overlapOf,
+  rateOfRuns,
+  targetRateOfRuns,
+} from "./load_runs.ts";
+
+/** Makes runs of five connections that got a message a millisecond. */
+function runsOf(...times: [startMs: number, durationMs: number][]): LoadRun[] {
+  return times.map(([startMs, durationMs]) => ({
+    ...{ startMs, durationMs, connections: 5 },
+    ...{ messagesInTime: durationMs, ratePerSecond: 1200 },
+  }));
+}
+
+/** A run that could not connect. */
+const IDLE: LoadRun = {
+  ...{ startMs: 0, durationMs: 0, connections: 7, messagesInTime: 0 },
+  ratePerSecond: 30,
+};
+
+describe("overlapOf()", () => {
+  it("tells for how long runs went on, and all at once", () => {
+    const cases: [
+      times: [number, number][],
+      found: ReturnType<typeof overlapOf>,
+    ][] = [
+      [[], { runs: 0, mostAtOnce: 0, sharedMs: 0, coveredMs: 0 }],
+      [[[0, 9]], { runs: 1, mostAtOnce: 1, sharedMs: 9, coveredMs: 9 }],
+      [[[0, 9], [0, 8]], {
+        ...{ runs: 2, mostAtOnce: 2, sharedMs: 8, coveredMs: 9 },
+      }],
+      // Each overlaps with the next, and no moment has all three.
+      [[[8, 10], [0, 10], [16, 10]], {
+        ...{ runs: 3, mostAtOnce: 2, sharedMs: 0, coveredMs: 26 },
+      }],
+      // One ends when the next begins.
+      [[[0, 10], [10, 10]], {
+        ...{ runs: 2, mostAtOnce: 1, sharedMs: 0, coveredMs: 20 },
+      }],
+      [[[0, 10], [2, 3], [100, 5]], {
+        ...{ runs: 3, mostAtOnce: 2, sharedMs: 0, coveredMs: 15 },
+      }],
+    ];
+    for (const [times, found] of cases) {
+      assertEquals(overlapOf(runsOf(...times)), found);
+    }
+  });
+
+  it("leaves out runs that never sent a message", () => {
+    assertEquals(overlapOf([IDLE, ...runsOf([5, 9])]).runs, 1);
+  });
+});
+
+describe("rateOfRuns()", () => {
+  it("adds the rates of runs that went on at once", () => {
+    assertEquals(rateOfRuns(runsOf([0, 10], [3, 20])), 2000);
+    assertEquals(rateOfRuns([...runsOf([0, 10], [3, 20]), IDLE]), 2000);
+    assertEquals(rateOfRuns([IDLE]), 0);
+  });
+
+  it("does not add those of runs that did not", () => {
+    assertEquals(rateOfRuns(runsOf([0, 10], [10, 10])), 1000);
+    assertEquals(rateOfRuns(runsOf([0, 10], [8, 10], [16, 10])), 2000);
+  });
+
+  it("is the rate of the whole for the parts of a run", () => {
+    const part = { ...IDLE, durationMs: 3000, messagesInTime: 1 };
+    assertEquals(rateOfRuns([part, part, part]), 3 / 3000 * 1000);
+  });
+});
+
+describe("connectionsOfRuns()", () => {
+  it("adds those that there were at once", () => {
+    assertEquals(connectionsOfRuns(runsOf([0, 10], [9, 10])), 10);
+    assertEquals(connectionsOfRuns(runsOf([0, 10], [10, 10])), 5);
+    assertEquals(connectionsOfRuns([IDLE]), 7);
+  });
+});
+
+describe("targetRateOfRuns()", () => {
+  it("adds those that were asked for at once", () => {
+    assertEquals(targetRateOfRuns(runsOf([0, 10], [9, 10])), 2400);
+    assertEquals(targetRateOfRuns(runsOf([0, 10], [10, 10])), 1200);
+    assertEquals(targetRateOfRuns([IDLE]), 30);
+  });
+
+  it("is not known where a run had none", () => {
+    const [run] = runsOf([0, 10]);
+    assertEquals(
+      targetRateOfRuns([run!, { ...run!, ratePerSecond: undefined }]),
+      undefined,
+    );
+  });
+});
