@@ -44,7 +44,7 @@ export const FLAGS = {
     default: DEFAULT_PORT,
     parse: (text: string) => parseWhole(text, 1, 65535),
   },
-  udp: switchFlag("datagrams"),
+  udp: switchFlag("send datagrams, over UDP"),
   timeout: timeFlag({
     short: "t",
     help: "wait this long for the connection, and for each reply",
