@@ -101,6 +101,19 @@ describe("DatagramQueue and a damaged reply", () => {
     }
   });
 
+  it("is the reply to one that waits if it is nothing but garbage", async () => {
+    const played = new PlayedQueue();
+    const settled = patternOf(64, 2);
+    played.add(settled);
+    played.take(settled);
+    played.add(patternOf(64, 3));
+    // A little of it is as in the settled one.
+    const garbage = new Uint8Array(64);
+    garbage.set(settled.subarray(0, 20));
+    assertEquals(played.take(garbage), undefined);
+    assertEquals(await played.told(), ["verified", "wrong"]);
+  });
+
   it("spoils no message that waits if it is a lost one's", async () => {
     const played = new PlayedQueue();
     played.add(A);

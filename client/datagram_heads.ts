@@ -34,8 +34,9 @@ export class LatestHeads {
    * Compares a reply with what is kept.
    *
    * @param reply The reply.
-   * @returns The least distance, as of {@linkcode distanceOf}; `Infinity` if nothing
-   * is kept.
+   * @returns The least distance, as of {@linkcode distanceOf}, of those with which it
+   * has half of its first bytes in common; `Infinity` if there are none. What has less
+   * in common is garbage, and as near to one message as to another.
    */
   leastDistance(reply: Uint8Array): number {
     let least = Infinity;
@@ -44,7 +45,10 @@ export class LatestHeads {
       const length = this.#lengths[slot]!;
       const end = at + Math.min(length, EXCERPT_BYTES);
       const head = this.#heads.subarray(at, end);
-      least = Math.min(least, distanceOf(head, length, reply));
+      const common = Math.min(head.length, reply.length);
+      const most = common / 2 + (length === reply.length ? 0 : EXCERPT_BYTES);
+      const distance = distanceOf(head, length, reply);
+      if (distance <= most) least = Math.min(least, distance);
     }
     return least;
   }

@@ -24,6 +24,21 @@ export const itRuns: typeof it.skip = Deno.permissions.querySync({
   ? it
   : it.skip;
 
+/**
+ * Declares a test that runs another program beside the executable: it shows as
+ * ignored where that is not installed.
+ *
+ * @param program The program's name.
+ * @returns Declares the test.
+ */
+export function itRunsBeside(program: string): typeof it.skip {
+  const shell = { name: "run", command: "sh" } as const;
+  if (Deno.permissions.querySync(shell).state !== "granted") return it.skip;
+  const args = ["-c", 'command -v "$1"', "sh", program];
+  const { success } = new Deno.Command("sh", { args }).outputSync();
+  return success ? itRuns : it.skip;
+}
+
 /** An executable that runs, or ran. */
 export interface Process extends AsyncDisposable {
   /** Its process id. */
@@ -109,6 +124,30 @@ export function startWithLimit(
 export function startWithFile(path: string, ...args: string[]): Process {
   const script = 'file=$1; shift; exec "$@" >"$file"';
   return startIn(script, path, ...args);
+}
+
+/**
+ * Starts another program, whose output goes nowhere.
+ *
+ * @param program The program, which the shell finds.
+ * @param args Its arguments.
+ * @returns Disposing of it kills the program, and all that it started.
+ */
+export function startOther(
+  program: string,
+  ...args: string[]
+): AsyncDisposable {
+  // In a group of its own, whose number is that of the process.
+  const child = new Deno.Command("sh", {
+    args: ["-c", 'exec setsid "$@"', "sh", program, ...args],
+    ...{ stdin: "null", stdout: "null", stderr: "null" },
+  }).spawn();
+  return {
+    async [Symbol.asyncDispose]() {
+      await shell('exec env kill -9 -- "-$1"', `${child.pid}`);
+      await child.status;
+    },
+  };
 }
 
 /** Starts the executable by a script, whose arguments follow its first one. */

@@ -1,0 +1,212 @@
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStrictEquals,
+} from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import type { Irregularity, NetworkError, UdpAddress } from "../client.ts";
+import { stopClock } from "../testing/clock.ts";
+import { ListenerCount } from "../testing/socket.ts";
+import {
+  DatagramClient,
+  type DatagramClientOptions,
+} from "./datagram_client.ts";
+
+const HOSTNAME = "127.0.0.1";
+const REMOTE: UdpAddress = { transport: "udp", hostname: HOSTNAME, port: 7 };
+const FROM: Deno.NetAddr = { transport: "udp", hostname: HOSTNAME, port: 7 };
+const HELLO = new TextEncoder().encode("hello");
+
+type Received = [Uint8Array<ArrayBuffer>, Deno.Addr];
+
+/** A socket in memory, whose receives the test settles. */
+class MemorySocket implements Pick<Deno.DatagramConn, "addr"> {
+  readonly addr: Deno.NetAddr = { ...FROM, port: 50_000 };
+  readonly receives: PromiseWithResolvers<Received>[] = [];
+  readonly sent: Uint8Array[] = [];
+  /** How often it was closed. */
+  closed = 0;
+
+  receive(): Promise<Received> {
+    const receive = Promise.withResolvers<Received>();
+    this.receives.push(receive);
+    return receive.promise;
+  }
+
+  send(p: Uint8Array): Promise<number> {
+    this.sent.push(p);
+    return Promise.resolve(p.length);
+  }
+
+  close(): void {
+    this.closed++;
+    this.receives.at(-1)?.reject(new Deno.errors.Interrupted());
+  }
+
+  /** Answers the receive under way. */
+  async reply(bytes: Uint8Array, from = FROM): Promise<void> {
+    this.receives.at(-1)!.resolve([bytes.slice(), from]);
+    await nextTurn();
+  }
+
+  /** Fails the receive under way. */
+  async fail(error: Error): Promise<void> {
+    this.receives.at(-1)!.reject(error);
+    await nextTurn();
+  }
+}
+
+function open(options: Partial<DatagramClientOptions> = {}) {
+  const socket = new MemorySocket();
+  const client = new DatagramClient({
+    socket: socket as unknown as Deno.DatagramConn,
+    ...{ remote: REMOTE, connectMs: 1, timeoutMs: Infinity },
+    ...{ signal: undefined, onIrregular: undefined },
+    ...options,
+  });
+  return { client, socket };
+}
+
+describe("DatagramClient", () => {
+  it("receives once at a time, whatever is sent", async () => {
+    const { client, socket } = open();
+    assertEquals(socket.receives.length, 0);
+    const echoed = [client.echo(HELLO), client.echo(HELLO)];
+    await nextTurn();
+    assertEquals(socket.receives.length, 1);
+    await socket.reply(HELLO);
+    await socket.reply(HELLO);
+    await Promise.all(echoed);
+    assertEquals(socket.receives.length, 3);
+    client.close();
+  });
+
+  it("says that nobody is there where the system tells it", async () => {
+    using clock = stopClock();
+    for (
+      const refusal of [
+        // Windows, and others.
+        new Deno.errors.ConnectionReset("reset (os error 10054)"),
+        new Deno.errors.ConnectionRefused("refused (os error 111)"),
+      ]
+    ) {
+      const { client, socket } = open();
+      const fates = [client.echo(HELLO), client.echo(HELLO)];
+      const told = fates.map((fate) =>
+        assertRejects(() => fate, Deno.errors.ConnectionRefused)
+      );
+      await nextTurn();
+      await socket.fail(refusal);
+      for (const error of await Promise.all(told) as unknown[]) {
+        const { operation, reason, message } = error as NetworkError;
+        assertEquals([operation, reason], ["send", "refused"]);
+        const why = "Cannot send to 127.0.0.1:7/udp: connection refused";
+        assertEquals(message, why);
+      }
+      // It goes on, after a pause.
+      assert(client.isOpen);
+      clock.passAtOnce(19);
+      await nextTurn();
+      assertEquals(socket.receives.length, 1);
+      clock.passAtOnce(1);
+      await nextTurn();
+      assertEquals(socket.receives.length, 2);
+      const echoed = client.echo(HELLO);
+      await socket.reply(HELLO);
+      await echoed;
+      client.close();
+    }
+    assertEquals(clock.timers, 0);
+  });
+
+  it("fails with what else broke a receive", async () => {
+    const { client, socket } = open();
+    const echoed = client.echo(HELLO);
+    const told = assertRejects(() => echoed);
+    await nextTurn();
+    await socket.fail(new Error("No buffer space available (os error 105)"));
+    const error = await told as NetworkError;
+    const why = "Cannot send to 127.0.0.1:7/udp: no buffer space available";
+    assertEquals([error.message, error.reason], [why, "other"]);
+    client.close();
+    await nextTurn();
+    assertEquals([socket.receives.length, socket.closed], [1, 1]);
+  });
+
+  it("waits as long for a message after a failure as before", async () => {
+    using clock = stopClock();
+    const { client, socket } = open({ timeoutMs: 100 });
+    const lost = assertRejects(() => client.echo(HELLO));
+    clock.passAtOnce(50);
+    await nextTurn();
+    await socket.fail(new Error("broken"));
+    await lost;
+    const echoed = assertRejects(
+      () => client.echo(HELLO),
+      Deno.errors.TimedOut,
+    );
+    clock.passAtOnce(99);
+    clock.passAtOnce(5);
+    await nextTurn();
+    clock.passAtOnce(1);
+    clock.passAtOnce(5);
+    await echoed;
+    client.close();
+  });
+
+  it("ends without a word when it is closed", async () => {
+    const { client, socket } = open();
+    const echoed = assertRejects(() => client.echo(HELLO));
+    await nextTurn();
+    client.close();
+    await echoed;
+    await nextTurn();
+    assertEquals([socket.receives.length, socket.closed], [1, 1]);
+  });
+
+  it("is closed if its signal is aborted already", async () => {
+    const why = new Error("too late");
+    const signal = AbortSignal.abort(why);
+    const listeners = new ListenerCount(signal);
+    const { client, socket } = open({ signal });
+    assertEquals([client.isOpen, socket.closed], [false, 1]);
+    assertEquals(listeners.now, 0);
+    assertStrictEquals(await assertRejects(() => client.echo(HELLO)), why);
+    assertEquals(socket.sent, []);
+  });
+
+  it("keeps 64 bytes of a stray, a copy", async () => {
+    const seen: Irregularity[] = [];
+    const { client, socket } = open({ onIrregular: (it) => seen.push(it) });
+    client.echo(HELLO).catch(() => {});
+    await nextTurn();
+    await socket.reply(new Uint8Array(100).fill(1), { ...FROM, port: 8 });
+    assertEquals(seen[0]?.reply, new Uint8Array(64).fill(1));
+    assertEquals(seen[0]!.reply.buffer.byteLength, 64);
+    client.close();
+  });
+
+  it("finds nothing to tell apart before a message", async () => {
+    const { client } = open();
+    await client.expectSilence();
+    client.close();
+  });
+
+  it("sends again after a quarter and half of a second, then each second", async () => {
+    using clock = stopClock();
+    const { client, socket } = open();
+    const replied = client.echoUntilReply(HELLO, 4000);
+    const sentAt: number[] = [];
+    for (let ms = 0; ms <= 5000; ms += 50) {
+      await nextTurn();
+      if (socket.sent.length > sentAt.length) sentAt.push(ms);
+      clock.passAtOnce(50);
+    }
+    assertEquals(sentAt, [0, 250, 750, 1750, 2750, 3750, 4000]);
+    await socket.reply(HELLO);
+    await replied;
+    client.close();
+  });
+});
