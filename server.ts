@@ -30,6 +30,7 @@ import { Acceptor } from "./server/accepting.ts";
 import {
   DEFAULT_DRAIN_TIMEOUT_MS,
   type EchoServer,
+  type FaultCounts,
   type ServeOptions,
   type ServeStats,
   type ShutdownOptions,
@@ -44,7 +45,10 @@ import {
   type CloseReason,
   PREVIEW_BYTES,
   type ServeEvent,
+  type ToldFault,
 } from "./server/events.ts";
+import { faultLoop } from "./server/faults/fault_loop.ts";
+import { checkFaults, type Faults } from "./server/faults/options.ts";
 import { sweepIdle } from "./server/idle.ts";
 import { listenOn } from "./server/listening.ts";
 import { releaseSlots, type SharedCounts, Slots } from "./server/slots.ts";
@@ -62,6 +66,7 @@ export {
   type DatagramStats,
   DEFAULT_DRAIN_TIMEOUT_MS,
   type EchoServer,
+  type FaultCounts,
   type ServeOptions,
   type ServeStats,
   type ShutdownOptions,
@@ -73,6 +78,7 @@ export {
   type CrowdEvent,
   type DataEvent,
   type DropEvent,
+  type FaultEvent,
   type FullEvent,
   type OpenEvent,
   PREVIEW_BYTES,
@@ -81,6 +87,11 @@ export {
 } from "./server/events.ts";
 export type { DropReason } from "./server/datagram_limits.ts";
 export { DEFAULT_UDP_RATE } from "./server/datagrams.ts";
+export {
+  type FaultKind,
+  type FaultOptions,
+  MAX_FAULT_SEED,
+} from "./server/faults/options.ts";
 export { releaseSlots, type SharedCounts };
 
 /**
@@ -107,7 +118,9 @@ class Server implements EchoServer {
   readonly #acceptor: Acceptor;
   readonly #slots: Slots;
   readonly #udp: UdpServer | undefined;
-  readonly #loop: ConnectionLoop = echoLoop;
+  readonly #loop: ConnectionLoop;
+  readonly #faults: Faults | undefined;
+  readonly #faultCounts: FaultCounts = {};
   readonly #connections = new Set<Connection>();
   readonly #barrier = new FairnessBarrier({
     // Datagrams are read, too, as those of one more connection.
@@ -119,7 +132,8 @@ class Server implements EchoServer {
     barrier: this.#barrier,
     pool: this.#pool,
     onFirstBytes: (connection, bytes) => this.#tellData(connection, bytes),
-    onEnd: (connection, error) => this.#loopEnded(connection, error),
+    onEnd: (connection, error, reason) =>
+      this.#loopEnded(connection, error, reason),
   };
   readonly #allEnded = Promise.withResolvers<void>();
   #state: State = "listening";
@@ -144,6 +158,9 @@ class Server implements EchoServer {
     checkCount("maxConnections", maxConnections);
     checkCount("udpRatePerSecond", options.udpRatePerSecond ?? Infinity);
     checkPort(port);
+    const { udp = false } = options;
+    this.#faults = options.faults && checkFaults(options.faults, udp);
+    this.#loop = this.#faults ? this.#faultLoop(this.#faults) : echoLoop;
     const address: TcpAddress = { transport: "tcp", hostname, port };
     const { listener, socket } = listenOn(address, options);
     this.#listener = listener;
@@ -159,6 +176,11 @@ class Server implements EchoServer {
       ...options,
       barrier: this.#barrier,
       countOpen: () => this.#slots.taken,
+      faults: this.#faults && {
+        faults: this.#faults,
+        isRef: () => this.#isRef,
+        onFault: (remote, fault) => this.#tellFault(remote, fault),
+      },
       emit: options.onEvent && ((event) => this.#emit(event)),
     });
     this.#slots = new Slots(once ? 1 : maxConnections, options.shared);
@@ -184,8 +206,15 @@ class Server implements EchoServer {
     for (const connection of this.#connections) bytes += connection.bytes;
     const { accepted } = this.#acceptor;
     const open = this.#connections.size;
-    const closed = { ...this.#closed };
-    return { ...{ accepted, open, closed, bytes }, ...(udp && { udp }) };
+    return {
+      ...{ accepted, open, closed: { ...this.#closed }, bytes },
+      ...(udp && { udp }),
+      ...(this.#faults && { faults: { ...this.#faultCounts } }),
+    };
+  }
+
+  get faultSeed(): number | undefined {
+    return this.#faults?.seed;
   }
 
   shutdown(options: ShutdownOptions = {}): Promise<void> {
@@ -266,6 +295,7 @@ class Server implements EchoServer {
       openedAt: performance.now(),
       bytes: 0,
       idleSweeps: 0,
+      onClose: undefined,
     };
     this.#connections.add(connection);
     if (!this.#isRef) conn.unref();
@@ -281,8 +311,12 @@ class Server implements EchoServer {
     this.#loop(connection, this.#context);
   }
 
-  #loopEnded(connection: Connection, error?: unknown): void {
-    if (error === undefined) this.#close(connection, "eof");
+  #loopEnded(
+    connection: Connection,
+    error?: unknown,
+    reason: CloseReason = "eof",
+  ): void {
+    if (error === undefined) this.#close(connection, reason);
     else this.#close(connection, isReset(error) ? "reset" : "error", error);
     // Not earlier: before Deno 2.9 a write that is under way outlives `close()`, and
     // keeps the descriptor until the client reads or leaves.
@@ -296,6 +330,7 @@ class Server implements EchoServer {
     const { conn, openedAt, bytes } = connection;
     const remote = remoteOf(connection);
     conn[Symbol.dispose]();
+    connection.onClose?.();
     this.#bytes += bytes;
     this.#closed[reason] = (this.#closed[reason] ?? 0) + 1;
     this.#emit({
@@ -319,8 +354,23 @@ class Server implements EchoServer {
       remote: remoteOf(connection),
       preview: bytes.slice(0, PREVIEW_BYTES),
       bytes: bytes.length,
-      open: this.#slots.taken,
+      open: this.#slots.taken + (this.#udp?.senders ?? 0),
     });
+  }
+
+  #faultLoop(faults: Faults): ConnectionLoop {
+    return faultLoop({
+      faults,
+      isRef: () => this.#isRef,
+      onFault: (connection, fault) =>
+        this.#tellFault(remoteOf(connection), fault),
+    });
+  }
+
+  #tellFault(remote: Deno.NetAddr, fault: ToldFault): void {
+    const { kind } = fault;
+    this.#faultCounts[kind] = (this.#faultCounts[kind] ?? 0) + 1;
+    this.#emit({ type: "fault", remote, ...fault });
   }
 
   #closeNow(): void {
@@ -365,8 +415,8 @@ function remoteOf({ conn }: Connection): Deno.NetAddr {
  * @throws {Deno.errors.AddrNotAvailable} If the machine has no such address.
  * @throws {Deno.errors.PermissionDenied} If the port needs privileges.
  * @throws {Deno.errors.NotCapable} If Deno may not listen there.
- * @throws {RangeError} If an option is no time, no port or no number of
- * connections.
+ * @throws {RangeError} If an option is no time, no port, no number of connections or
+ * no fault.
  * @throws {URIError} If the host name is not valid.
  * @throws {Error} If the name does not resolve.
  */

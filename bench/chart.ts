@@ -4,7 +4,8 @@
  * @module
  */
 
-import { formatNumber, type Result, type Spread, spreadOf } from "./report.ts";
+import { formatNumber, type Result } from "./report.ts";
+import { type Spread, spreadOf } from "./spread.ts";
 
 const PANEL = { width: 460, rowHeight: 20, head: 34, foot: 18 };
 const NAME_WIDTH = 200;

@@ -5,16 +5,15 @@
  */
 
 import type { Equipment } from "./equipment.ts";
-import { TURNS } from "./load_contests.ts";
-import type { RunnableContest } from "./measure.ts";
+import type { Plan, RunnableContest } from "./measure.ts";
 import {
   checkSuccess,
   type CommandLine,
   PATIENCE_MS,
   type Processes,
-  startServer,
 } from "./process.ts";
 import { EXECUTABLE, fromSource } from "./programs.ts";
+import { startServer } from "./running_server.ts";
 import { NAMES } from "./servers.ts";
 
 /** How much a client streams, in MiB. */
@@ -48,7 +47,7 @@ function entrants(
   contenders: readonly Contender[],
   measure: Measure,
 ): RunnableContest["entrants"] {
-  const { command: ours } = servers.find(({ name }) => name === NAMES.ours)!;
+  const ours = servers.find(({ name }) => name === NAMES.ours)!;
   const present = contenders.filter(({ needs }) =>
     needs === undefined || needs in programs.versions
   );
@@ -128,15 +127,19 @@ async function makeInput(processes: Processes, path: string): Promise<void> {
  * Makes the contests of how fast a process starts.
  *
  * @param equipment The programs of this machine.
+ * @param plan How often a contender is started in a round.
  * @returns The contests, in the order of the table.
  */
-export function startupContests(equipment: Equipment): RunnableContest[] {
+export function startupContests(
+  equipment: Equipment,
+  { turns }: Pick<Plan, "turns">,
+): RunnableContest[] {
   const { processes } = equipment;
   const common = {
     unit: "ms",
     table: "startup",
     lessIsBetter: true,
-    turns: TURNS,
+    turns,
   } as const;
   return [
     {

@@ -11,11 +11,13 @@ import {
   startupContests,
   streamContests,
 } from "./client_contests.ts";
+import { DATAGRAM_NAMES } from "./datagram_servers.ts";
 import type { Equipment } from "./equipment.ts";
 import { IDLE, loadContests } from "./load_contests.ts";
-import type { RunnableContest } from "./measure.ts";
+import type { Plan, RunnableContest } from "./measure.ts";
 import type { Contest, Target } from "./report.ts";
-import { NAMES } from "./servers.ts";
+import type { Transport } from "./running_server.ts";
+import { type AddedServer, NAMES } from "./servers.ts";
 
 /** How our servers and clients should do beside others. */
 export const TARGETS: readonly Target[] = [
@@ -37,6 +39,21 @@ export const TARGETS: readonly Target[] = [
     "50 × 64 B": 0.9,
     "500 × 512 B": 0.9,
   }),
+  ...ratios(DATAGRAM_NAMES.ours, DATAGRAM_NAMES.loop, {
+    "UDP 1 × 64 B": 0.95,
+    "UDP 50 × 64 B": 0.95,
+    "UDP 50 × 1,400 B": 0.95,
+  }),
+  ...ratios(DATAGRAM_NAMES.ours, DATAGRAM_NAMES.floor, {
+    "UDP 50 × 64 B": 0.48,
+    "UDP 50 × 1,400 B": 0.48,
+  }),
+  ...ratios(DATAGRAM_NAMES.ours, DATAGRAM_NAMES.node, {
+    "UDP 50 × 64 B": 0.95,
+  }),
+  ...ratios(DATAGRAM_NAMES.logging, DATAGRAM_NAMES.loop, {
+    "UDP 50 × 64 B": 0.9,
+  }),
   ...ratios(CLIENTS.ours, CLIENTS.socat, {
     [FROM_FILE]: 0.6,
     [FROM_PIPE]: 0.6,
@@ -52,38 +69,41 @@ function ratios(
     .map(([contest, ratio]) => ({ contest, entrant, beside, ratio }));
 }
 
+/** Our server, by what it echoes. */
+const OURS: Record<Transport, string> = {
+  tcp: NAMES.ours,
+  udp: DATAGRAM_NAMES.ours,
+};
+
 /**
  * Makes targets without a ratio to reach: the ratios of an added server to ours.
  *
  * @param contests The contests.
- * @param added The added server's name.
+ * @param added The added server.
  * @returns One for each contest.
  */
 export function comparisonsWithOurs(
   contests: readonly Contest[],
-  added: string,
+  { name: entrant, transport }: AddedServer,
 ): Target[] {
-  return contests.map(({ name }) => ({
-    contest: name,
-    entrant: added,
-    beside: NAMES.ours,
-  }));
+  const beside = OURS[transport];
+  return contests.map(({ name: contest }) => ({ contest, entrant, beside }));
 }
 
 /**
  * Makes the contests that can be held with some equipment.
  *
  * @param equipment The equipment.
- * @param timeMs How long a round loads a server, in milliseconds.
+ * @param plan How long and how often everything is measured.
  * @returns The contests, in the order of the tables.
  */
 export function contestsOf(
   equipment: Equipment,
-  timeMs: number,
+  plan: Plan,
 ): RunnableContest[] {
   return [
-    ...loadContests(equipment, timeMs),
+    ...loadContests(equipment, plan),
     ...streamContests(equipment),
-    ...startupContests(equipment),
+    ...startupContests(equipment, plan),
   ];
 }

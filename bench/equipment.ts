@@ -6,6 +6,8 @@
 
 import { availableParallelism, cpus, totalmem } from "node:os";
 import { formatCount, formatTime } from "../cli/format.ts";
+import { listDatagramServers } from "./datagram_servers.ts";
+import type { Plan } from "./measure.ts";
 import {
   type CommandLine,
   findPlacement,
@@ -20,6 +22,7 @@ import {
   findPrograms,
   type Programs,
 } from "./programs.ts";
+import type { Transport } from "./running_server.ts";
 import { type AddedServer, listServers, type Server } from "./servers.ts";
 
 /** Everything on this machine that the contests use. */
@@ -36,8 +39,8 @@ export interface Equipment {
   readonly servers: readonly Server[];
   /** The server that the command line added, if any. */
   readonly added: AddedServer | undefined;
-  /** The load generator. */
-  readonly generator: Generator;
+  /** The load generators that this machine can run. */
+  readonly generators: Readonly<Partial<Record<Transport, Generator>>>;
 }
 
 /** A load generator. */
@@ -69,34 +72,42 @@ export async function findEquipment(
     folder,
     placement: await findPlacement(processes),
     programs,
-    servers: listServers(programs, built, folder, added),
+    servers: [
+      ...listServers(programs, built, folder, added),
+      ...listDatagramServers(programs, built, folder, added),
+    ],
     added,
-    generator: pickGenerator(built),
+    generators: pickGenerators(built),
   };
 }
 
-function pickGenerator({ load }: Built): Generator {
-  return load === undefined
-    ? {
-      line: [DENO, "run", "--allow-net", file("load.ts")],
-      name: "bench/load.ts (load.c takes Linux and a C compiler)",
-    }
-    : { line: [load], name: "bench/load.c (native)" };
+function pickGenerators({ load, loadUdp }: Built): Equipment["generators"] {
+  const native = (path: string, name: string) => ({
+    line: [path],
+    name: `bench/${name} (native)`,
+  });
+  return {
+    tcp: load === undefined
+      ? {
+        line: [DENO, "run", "--allow-net", file("load.ts")],
+        name: "bench/load.ts (load.c takes Linux and a C compiler)",
+      }
+      : native(load, "load.c"),
+    ...(loadUdp !== undefined && { udp: native(loadUdp, "load_udp.c") }),
+  };
 }
 
 /**
  * Tells where and how a comparison is made.
  *
  * @param equipment The equipment.
- * @param rounds How often everything is measured.
- * @param timeMs How long a round loads each server, in milliseconds.
+ * @param plan How long and how often everything is measured.
  * @returns A few lines: the date and the machine, its programs, how the load is
  * made, the programs that are missing.
  */
 export function captionOf(
-  { programs, placement, generator, added }: Equipment,
-  rounds: number,
-  timeMs: number,
+  { programs, placement, generators, added }: Equipment,
+  { rounds, timeMs, turns }: Plan,
 ): string[] {
   const memoryGiB = Math.round(totalmem() / 1024 ** 3);
   const versions = Object.entries(programs.versions)
@@ -110,8 +121,10 @@ export function captionOf(
       `${Deno.build.os} ${Deno.osRelease()}`,
     ].join(", "),
     versions.join(", "),
-    `Load: ${generator.name}. ${describePlacement(placement)}. ` +
-    `Medians of ${formatCount(rounds, "round")} of ${formatTime(timeMs)}.`,
+    `Load: ${Object.values(generators).map(({ name }) => name).join(", ")}. ` +
+    `${describePlacement(placement)}. ` +
+    `Medians of ${formatCount(rounds, "round")} of ${formatTime(timeMs)} ` +
+    `in ${formatCount(turns, "turn")}.`,
     `Missing here: ${programs.missing.join(", ") || "nothing"}.`,
     ...(added ? [`${added.name}: \`${added.command}\``] : []),
   ];

@@ -11,13 +11,14 @@ import { parseCommandLine, renderFlags, UsageError } from "../cli/flags.ts";
 import { chart } from "./chart.ts";
 import { comparisonsWithOurs, contestsOf, TARGETS } from "./contests.ts";
 import { captionOf, type Equipment, findEquipment } from "./equipment.ts";
-import { type Failure, measure } from "./measure.ts";
-import { FLAGS, type Options } from "./options.ts";
+import { type Failure, measure, type Plan } from "./measure.ts";
+import { FLAGS, type Options, planOf } from "./options.ts";
 import { Processes } from "./process.ts";
 import { judge } from "./report.ts";
 import { type Comparison, renderResults, renderTables } from "./results.ts";
-import { select } from "./selection.ts";
-import { isOurs } from "./servers.ts";
+import { quickly, select } from "./selection.ts";
+import { isFloor, isOurs } from "./servers.ts";
+import { worstFirst } from "./standings.ts";
 
 const CHART = "results.svg";
 
@@ -55,22 +56,29 @@ async function withProcesses<T>(
 async function compare(
   equipment: Equipment,
   options: Options,
+  plan: Plan,
 ): Promise<{ comparison: Comparison; failures: readonly Failure[] }> {
-  const { rounds, time, server: added } = options;
-  const contests = select(contestsOf(equipment, time), options, added?.name);
+  const { quick, server: added } = options;
+  const all = contestsOf(equipment, plan);
+  const contests = select(
+    quick ? quickly(all, TARGETS, added?.name) : all,
+    options,
+    added?.name,
+  );
   const log = (line: string) => printLine(Deno.stderr, line);
-  const { results, failures } = await measure(contests, rounds, log);
+  const { results, failures } = await measure(contests, plan.rounds, log);
 
-  const caption = captionOf(equipment, rounds, time);
+  const caption = captionOf(equipment, plan);
   if (failures.length > 0) {
     const names = failures.map((it) => `${it.entrant} at ${it.contest}`);
     caption.push(`Failed: ${names.join(", ")}.`);
   }
   const outcomes = judge(results, [
     ...TARGETS,
-    ...(added ? comparisonsWithOurs(contests, added.name) : []),
+    ...(added ? comparisonsWithOurs(contests, added) : []),
   ]);
-  return { comparison: { caption, results, outcomes }, failures };
+  const standings = worstFirst(results, { isOurs, isFloor });
+  return { comparison: { caption, results, standings, outcomes }, failures };
 }
 
 async function save(folder: string, comparison: Comparison): Promise<void> {
@@ -87,12 +95,16 @@ async function save(folder: string, comparison: Comparison): Promise<void> {
 }
 
 /** Runs the benchmark, and returns the exit status. */
-async function bench(options: Options): Promise<number> {
+async function bench(options: Options, plan: Plan): Promise<number> {
   const { output, server: added } = options;
   if (output) await makeOutputFolder(output);
   return await withProcesses(async (processes, folder) => {
     const equipment = await findEquipment(processes, folder, added);
-    const { comparison, failures } = await compare(equipment, options);
+    const { comparison, failures } = await compare(
+      equipment,
+      options,
+      plan,
+    );
     if (output) await save(output, comparison);
     await printLine(Deno.stdout, renderTables(comparison));
     const isBad = failures.some(({ entrant }) =>
@@ -115,7 +127,8 @@ The exit status is 1 if an entrant of ours failed, or the server of --server.`;
 
 async function main(args: readonly string[]): Promise<number> {
   try {
-    const { values, operands: [operand] } = parseCommandLine(args, FLAGS);
+    const commandLine = parseCommandLine(args, FLAGS);
+    const { values, given, operands: [operand] } = commandLine;
     if (values.help) {
       await printLine(Deno.stdout, usage());
       return 0;
@@ -123,7 +136,7 @@ async function main(args: readonly string[]): Promise<number> {
     if (operand !== undefined) {
       throw new UsageError(`"${operand}" is no option`);
     }
-    return await bench(values);
+    return await bench(values, planOf(values, given));
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     await printLine(Deno.stderr, `bench: ${error.message}`);

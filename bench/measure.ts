@@ -19,8 +19,24 @@ export interface Entrant extends AsyncDisposable {
 export interface RunnableContest extends Contest {
   /** How often each entrant is measured in a round, in turn with the others. */
   readonly turns: number;
+  /** Whether a quick run has it. */
+  readonly isQuick?: boolean;
   /** Makes each entrant ready, by the entrant's name. */
   readonly entrants: ReadonlyMap<string, () => Promise<Entrant>>;
+}
+
+/** How long and how often everything is measured. */
+export interface Plan {
+  /** How often all contests are held. */
+  readonly rounds: number;
+  /** How long a round loads each server, in milliseconds. */
+  readonly timeMs: number;
+  /**
+   * The parts of a round in which the entrants take turns. Other work of the
+   * machine comes and goes within a second: entrants that are compared should be
+   * disturbed by the same.
+   */
+  readonly turns: number;
 }
 
 /** An entrant that could not be measured in a contest. */

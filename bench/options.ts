@@ -4,23 +4,39 @@
  * @module
  */
 
+import { formatTime } from "../cli/format.ts";
 import { switchFlag, UsageError, type Values } from "../cli/flags.ts";
 import { parseWhole, timeFlag } from "../cli/values.ts";
+import type { Plan } from "./measure.ts";
 import { TABLES } from "./report.ts";
 import type { AddedServer } from "./servers.ts";
 
+/** The plan of a whole run. */
+const WHOLE: Plan = { rounds: 5, timeMs: 800, turns: 4 };
+
+/** The plan of a quick run: shorter turns, and more of them for each median. */
+const QUICK: Plan = { rounds: 3, timeMs: 1200, turns: 12 };
+
 /** The flags of the benchmark. */
 export const FLAGS = {
+  quick: switchFlag(
+    "the main contests alone, with the entrants that have targets, in more and " +
+      "shorter turns: about three minutes",
+  ),
   rounds: {
     value: "N",
     help: "how often everything is measured",
-    default: 5,
+    default: WHOLE.rounds,
+    defaultText: `${WHOLE.rounds}, quick ${QUICK.rounds}`,
     parse: (text: string) => parseWhole(text, 1, 1000),
   },
   time: timeFlag({
     short: "t",
     help: "how long a round loads each server, after a warm-up of half of that",
-    default: 800,
+    default: WHOLE.timeMs,
+    defaultText: `${formatTime(WHOLE.timeMs)}, quick ${
+      formatTime(QUICK.timeMs)
+    }`,
     min: 10,
   }),
   contests: {
@@ -42,8 +58,9 @@ export const FLAGS = {
   },
   server: {
     short: "s",
-    value: "[NAME=]COMMAND",
-    help: "add a server: a command line, split at spaces, with PORT in it",
+    value: "[NAME[/udp]=]COMMAND",
+    help: "add a server: a command line, split at spaces, with PORT in it; " +
+      "with /udp to the contests of datagrams",
     default: undefined as AddedServer | undefined,
     defaultText: "none",
     parse: parseServer,
@@ -62,6 +79,25 @@ export const FLAGS = {
 /** The values of the flags. */
 export type Options = Values<typeof FLAGS>;
 
+/**
+ * Tells how long and how often a run measures everything.
+ *
+ * @param options The values of the flags.
+ * @param given The flags that were given: `--rounds` and `--time` come before what
+ * `--quick` implies.
+ * @returns The plan.
+ */
+export function planOf(
+  { quick, rounds, time }: Pick<Options, "quick" | "rounds" | "time">,
+  given: ReadonlySet<keyof Options>,
+): Plan {
+  return {
+    ...(quick ? QUICK : WHOLE),
+    ...(given.has("rounds") && { rounds }),
+    ...(given.has("time") && { timeMs: time }),
+  };
+}
+
 function parseList(text: string): string[] {
   return text.split(",").map((word) => word.trim()).filter((word) => word);
 }
@@ -72,15 +108,17 @@ const ADDED = "added server";
 /**
  * Reads the command line of a server, before which its name may stand.
  *
- * @param text For example `python3 echo.py PORT` or `mine=./serve -p PORT`.
+ * @param text For example `python3 echo.py PORT`, `mine=./serve -p PORT` or
+ * `mine/udp=./serve -u -p PORT`.
  * @returns The server.
  * @throws {UsageError} If it has no `PORT`.
  */
 export function parseServer(text: string): AddedServer {
-  const [, name = ADDED, command = text] = text.match(/^\s*([\w.-]+)=(.*)$/s) ??
-    [];
+  const [, name = ADDED, udp, command = text] =
+    text.match(/^\s*([\w.-]+)(\/udp)?=(.*)$/s) ?? [];
   if (!/\bPORT\b/.test(command)) {
     throw new UsageError("expected a PORT in it");
   }
-  return { name, command: command.trim() };
+  const transport = udp ? "udp" : "tcp";
+  return { name, transport, command: command.trim() };
 }

@@ -5,7 +5,6 @@
  */
 
 import { availableParallelism } from "node:os";
-import { connect } from "../client.ts";
 
 /** A command line: a program and its arguments. */
 export type CommandLine = readonly string[];
@@ -157,61 +156,4 @@ export async function findPlacement(processes: Processes): Promise<Placement> {
   const canBind = Deno.build.os === "linux" && lastCore > 0 &&
     await processes.outputOf(["taskset", "--version"]) !== undefined;
   return canBind ? { serverCore: 0, loadCore: lastCore } : {};
-}
-
-/** A server that runs. Disposing of it kills it. */
-export interface RunningServer extends AsyncDisposable {
-  /** The TCP port that it listens on. */
-  readonly port: number;
-  /** Asks the system how much memory the server holds, in MiB. */
-  residentMiB(): Promise<number>;
-}
-
-/**
- * Starts a server, and waits until it accepts a connection.
- *
- * @param processes Starts its process.
- * @param command Its command line, by the port that it is to listen on.
- * @param core The one core that it may use, by default any.
- * @returns The server.
- * @throws {Error} If it does not listen.
- */
-export async function startServer(
-  processes: Processes,
-  command: (port: number) => CommandLine,
-  core?: number,
-): Promise<RunningServer> {
-  const port = freePort();
-  const line = command(port);
-  const child = processes.spawn(
-    line,
-    { stdin: "null", stdout: "null", stderr: "inherit" },
-    core,
-  );
-  const ended = new AbortController();
-  child.status.then(({ code }) =>
-    ended.abort(new Error(`${line.join(" ")} ended with ${code}`))
-  );
-  try {
-    const { signal } = ended;
-    (await connect({ port, retryMs: PATIENCE_MS, signal })).close();
-  } catch (error) {
-    await processes.stop(child);
-    throw error;
-  }
-  return {
-    port,
-    async residentMiB() {
-      const pid = `${child.pid}`;
-      const kib = await processes.outputOf(["ps", "-o", "rss=", "-p", pid]);
-      if (!kib) throw new Error("Cannot read the server's memory: no ps");
-      return Number(kib) / 1024;
-    },
-    [Symbol.asyncDispose]: () => processes.stop(child),
-  };
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }

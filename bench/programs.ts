@@ -34,6 +34,18 @@ export function fromSource(...args: string[]): CommandLine {
   return [DENO, "run", "--allow-net", "--allow-read", main, ...args];
 }
 
+/**
+ * Makes the command line of a server of this folder that Deno runs.
+ *
+ * @param name The name of its file.
+ * @param port The port that it is to listen on.
+ * @returns The command line.
+ */
+export function denoServer(name: string, port: number): CommandLine {
+  const script = file(`servers/${name}`);
+  return [DENO, "run", "--allow-net", script, `${port}`];
+}
+
 /** How to ask each program for its version, and where its answer has it. */
 const PROGRAMS: Record<string, { version: CommandLine; pattern: RegExp }> = {
   // `deno task` puts a `node` on the PATH that is Deno. Its version has no "v".
@@ -78,12 +90,18 @@ export async function findPrograms(processes: Processes): Promise<Programs> {
 
 /** The paths of the executables that were built. */
 export interface Built {
-  /** The load generator in C. */
+  /** The load generator in C for connections. */
   readonly load?: string;
-  /** The server in C. */
+  /** The load generator in C for datagrams. */
+  readonly loadUdp?: string;
+  /** The server of connections in C. */
   readonly epoll?: string;
-  /** The server in Go. */
+  /** The server of datagrams in C. */
+  readonly recvfrom?: string;
+  /** The server of connections in Go. */
   readonly goroutines?: string;
+  /** The server of datagrams in Go. */
+  readonly datagrams?: string;
 }
 
 /**
@@ -111,15 +129,18 @@ export async function build(
     await processes.outputOf(["go", "build", "-o", path, file(source)]);
     return path;
   };
-  // Both sources in C use epoll(7).
+  // The sources in C use epoll(7).
   const canBuildC = "cc" in versions && Deno.build.os === "linux";
   return {
     ...(canBuildC && {
       load: await buildC("load", "load.c"),
+      loadUdp: await buildC("load_udp", "load_udp.c"),
       epoll: await buildC("epoll", "servers/epoll.c"),
+      recvfrom: await buildC("recvfrom", "servers/recvfrom.c"),
     }),
     ...("go" in versions && {
       goroutines: await buildGo("goroutines", "servers/goroutines.go"),
+      datagrams: await buildGo("datagrams", "servers/datagrams.go"),
     }),
   };
 }

@@ -4,19 +4,37 @@
  * @module
  */
 
+import { confidenceOf, type Spread, spreadOf } from "./spread.ts";
+
 /** One measurement of an entrant. */
 export interface Sample {
   /** The value, in the contest's unit. */
   readonly value: number;
   /** The latencies, for round trips alone. */
   readonly latencyMs?: Latency;
+  /** What became of datagrams, for datagrams alone. */
+  readonly datagrams?: Datagrams;
+}
+
+/** The datagrams that did not come back in time. */
+export interface Datagrams {
+  /** How many never came back. */
+  readonly lost: number;
+  /** How many came back after they had been given up. */
+  readonly late: number;
 }
 
 /** Percentiles of the latency, in milliseconds. */
 export type Latency = Readonly<Record<"p50" | "p99" | "p99_9" | "max", number>>;
 
 /** The tables, in the order in which they are printed. */
-export const TABLES = ["servers", "latency", "clients", "startup"] as const;
+export const TABLES = [
+  "servers",
+  "latency",
+  "datagrams",
+  "clients",
+  "startup",
+] as const;
 
 /** The name of a table. */
 export type TableName = typeof TABLES[number];
@@ -52,35 +70,19 @@ export interface Target {
   readonly ratio?: number;
 }
 
-/** The quartiles of several numbers. Half of the numbers are from low to high. */
-export interface Spread {
-  readonly low: number;
-  readonly median: number;
-  readonly high: number;
-}
-
-/**
- * Finds the quartiles of numbers, interpolated between neighbours.
- *
- * @param values The numbers, at least one.
- * @returns The quartiles.
- */
-export function spreadOf(values: readonly number[]): Spread {
-  const sorted = [...values].sort((a, b) => a - b);
-  const quantile = (share: number) => {
-    const place = (sorted.length - 1) * share;
-    const below = sorted[Math.floor(place)]!;
-    const above = sorted[Math.ceil(place)]!;
-    return below + (above - below) * (place % 1);
-  };
-  return { low: quantile(0.25), median: quantile(0.5), high: quantile(0.75) };
-}
-
 /** What came of a target. */
 export interface Outcome extends Target, Spread {
   readonly lessIsBetter: boolean;
   /** Whether the target was met, if it has a ratio. */
   readonly isMet?: boolean;
+  /** Whether another run would hardly say otherwise, if it has a ratio. */
+  readonly isClear?: boolean;
+  /**
+   * The ratios of the usual latencies (p50), the other way round, where both were
+   * measured. Other work of the machine stops a server for some milliseconds, which
+   * these ratios do not show, but neither do they show what only some clients wait.
+   */
+  readonly byLatency?: Spread;
 }
 
 /**
@@ -104,16 +106,51 @@ export function judge(
     if (!result || !ours || !theirs) return [];
     const ratios = ours.map(({ value }, turn) => value / theirs[turn]!.value);
     const { lessIsBetter = false } = result.contest;
-    const outcome = { ...target, ...spreadOf(ratios), lessIsBetter };
+    const byLatency = ours.flatMap(({ latencyMs }, turn) => {
+      const other = theirs[turn]!.latencyMs;
+      return latencyMs && other ? [other.p50 / latencyMs.p50] : [];
+    });
+    const outcome = {
+      ...target,
+      ...spreadOf(ratios),
+      lessIsBetter,
+      ...(byLatency.length > 0 && { byLatency: spreadOf(byLatency) }),
+    };
     const { ratio, median } = outcome;
     if (ratio === undefined) return [outcome];
     const isMet = lessIsBetter ? median <= ratio : median >= ratio;
-    return [{ ...outcome, isMet }];
+    const [least, greatest] = confidenceOf(ratios);
+    const isClear = ratio < least || ratio > greatest;
+    return [{ ...outcome, isMet, isClear }];
   });
 }
 
-/** Renders rows as a Markdown table whose first column is aligned to the left. */
-function table(rows: readonly (readonly string[])[]): string {
+/**
+ * Orders outcomes by how far they are from their targets.
+ *
+ * @param outcomes The outcomes.
+ * @returns Those farthest below their targets first, those without a ratio to reach
+ * last.
+ */
+export function worstOutcomesFirst(outcomes: readonly Outcome[]): Outcome[] {
+  const margin = ({ median, ratio, lessIsBetter }: Outcome) => {
+    if (ratio === undefined) return Infinity;
+    return lessIsBetter ? ratio / median : median / ratio;
+  };
+  return [...outcomes].sort((a, b) =>
+    // Two infinite margins have no difference that is a number.
+    margin(a) === margin(b) ? 0 : margin(a) - margin(b)
+  );
+}
+
+/**
+ * Renders rows as a Markdown table.
+ *
+ * @param rows The rows, the head first, each with as many cells.
+ * @returns The table; its first column is aligned to the left, the others to the
+ * right.
+ */
+export function table(rows: readonly (readonly string[])[]): string {
   const widths = rows[0]!.map((_, column) =>
     Math.max(3, ...rows.map((row) => [...row[column]!].length))
   );
@@ -133,13 +170,13 @@ function table(rows: readonly (readonly string[])[]): string {
 }
 
 /**
- * Renders a number to three digits or more.
+ * Renders a number to two digits or more.
  *
  * @param value The number.
- * @returns For example `1.16`, `72.0` or `35,788`.
+ * @returns For example `0.012`, `1.16`, `72.0` or `35,788`.
  */
 export function formatNumber(value: number): string {
-  const digits = value < 10 ? 2 : value < 100 ? 1 : 0;
+  const digits = value < 0.1 ? 3 : value < 10 ? 2 : value < 100 ? 1 : 0;
   return value.toLocaleString("en-US", {
     minimumFractionDigits: digits,
     maximumFractionDigits: digits,
@@ -187,14 +224,18 @@ export function valueTable(
  *
  * @param results What came of the contests.
  * @param name The name of the table.
- * @returns The table in Markdown: medians over the turns, in milliseconds.
+ * @returns The table in Markdown: medians over the turns, in milliseconds, and how
+ * many datagrams were lost and late in all turns together, if there are datagrams.
  */
 export function latencyTable(
   results: readonly Result[],
   name: TableName,
 ): string {
-  const rows = results
-    .filter(({ contest }) => contest.table === name)
+  const shown = results.filter(({ contest }) => contest.table === name);
+  const hasDatagrams = shown.some(({ samples }) =>
+    [...samples.values()].flat().some(({ datagrams }) => datagrams)
+  );
+  const rows = shown
     .flatMap(({ contest, samples }) =>
       [...samples].map(([entrant, taken]) => {
         const median = (value: (sample: Sample) => number | undefined) =>
@@ -206,11 +247,18 @@ export function latencyTable(
           median((s) => s.latencyMs?.p99),
           median((s) => s.latencyMs?.p99_9),
           median((s) => s.latencyMs?.max),
+          ...(hasDatagrams ? [total(taken, "lost"), total(taken, "late")] : []),
         ];
       })
     );
   const head = ["", "rate", "p50 ms", "p99 ms", "p99.9 ms", "max ms"];
-  return table([head, ...rows]);
+  return table([[...head, ...(hasDatagrams ? ["lost", "late"] : [])], ...rows]);
+}
+
+function total(samples: readonly Sample[], count: keyof Datagrams): string {
+  return samples
+    .reduce((sum, { datagrams }) => sum + (datagrams?.[count] ?? 0), 0)
+    .toLocaleString("en-US");
 }
 
 /**
@@ -221,10 +269,11 @@ export function latencyTable(
  */
 export function targetTable(outcomes: readonly Outcome[]): string {
   return table([
-    ["", "target", "ratio", ""],
+    ["", "target", "ratio", "", "by p50"],
     ...outcomes.map((outcome) => [
       `${outcome.contest}: ${outcome.entrant} / ${outcome.beside}`,
       ...[targetText(outcome), formatSpread(outcome), verdict(outcome)],
+      outcome.byLatency ? formatSpread(outcome.byLatency) : "",
     ]),
   ]);
 }
@@ -234,7 +283,8 @@ function targetText({ ratio, lessIsBetter }: Outcome): string {
   return `${lessIsBetter ? "≤" : "≥"} ${formatNumber(ratio)}`;
 }
 
-function verdict({ isMet }: Outcome): string {
+function verdict({ isMet, isClear }: Outcome): string {
   if (isMet === undefined) return "";
-  return isMet ? "met" : "missed";
+  const word = isMet ? "met" : "missed";
+  return isClear ? word : `${word}, unclear`;
 }

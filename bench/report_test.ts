@@ -1,12 +1,13 @@
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import {
+  formatNumber,
   judge,
   latencyTable,
   type Result,
-  spreadOf,
   targetTable,
   valueTable,
+  worstOutcomesFirst,
 } from "./report.ts";
 
 const speed = {
@@ -32,12 +33,12 @@ function resultOf(
   return { contest, samples: new Map(samples) };
 }
 
-describe("spreadOf()", () => {
-  it("finds the quartiles, between two values where none is there", () => {
-    const five = spreadOf([30, 10, 20, 0, 90]);
-    assertEquals(five, { low: 10, median: 20, high: 30 });
-    assertEquals(spreadOf([4, 1]), { low: 1.75, median: 2.5, high: 3.25 });
-    assertEquals(spreadOf([7]), { low: 7, median: 7, high: 7 });
+describe("formatNumber()", () => {
+  it("keeps two digits or more", () => {
+    assertEquals(
+      [0.0123, 0.126, 1.162, 72, 35788.4].map(formatNumber),
+      ["0.012", "0.13", "1.16", "72.0", "35,788"],
+    );
   });
 });
 
@@ -57,9 +58,20 @@ describe("judge()", () => {
         high: 1.2,
         lessIsBetter: false,
         isMet: true,
+        isClear: false,
       },
     ]);
     assertEquals(judge(results, [{ ...target, ratio: 1.21 }])[0]?.isMet, false);
+  });
+
+  it("compares the usual latencies, too, the other way round", () => {
+    const samplesOf = (p50: number) => [
+      { value: 1, latencyMs: { p50, p99: 9, p99_9: 9, max: 9 } },
+    ];
+    const samples = new Map([["us", samplesOf(2)], ["them", samplesOf(1)]]);
+    const target = { contest: "speed", entrant: "us", beside: "them" };
+    const [outcome] = judge([{ contest: speed, samples }], [target]);
+    assertEquals(outcome?.byLatency, { low: 0.5, median: 0.5, high: 0.5 });
   });
 
   it("wants no more where less is better", () => {
@@ -86,6 +98,33 @@ describe("judge()", () => {
     assertEquals(judge(results, [target]), [
       { ...target, low: 1.5, median: 1.5, high: 1.5, lessIsBetter: false },
     ]);
+  });
+});
+
+describe("worstOutcomesFirst()", () => {
+  it("begins with the farthest below its target, and ends without one", () => {
+    const results = [
+      resultOf(speed, { us: [90], them: [100] }),
+      resultOf(size, { us: [12], them: [10] }),
+    ];
+    const ours = { entrant: "us", beside: "them" };
+    const outcomes = judge(results, [
+      { ...ours, contest: "speed" },
+      { ...ours, contest: "speed", ratio: 0.9 },
+      { ...ours, contest: "size" },
+      { ...ours, contest: "size", ratio: 1 },
+      { ...ours, contest: "speed", ratio: 1 },
+    ]);
+    assertEquals(
+      worstOutcomesFirst(outcomes).map((it) => [it.contest, it.ratio]),
+      [
+        ["size", 1],
+        ["speed", 1],
+        ["speed", 0.9],
+        ["speed", undefined],
+        ["size", undefined],
+      ],
+    );
   });
 });
 
@@ -126,23 +165,43 @@ describe("latencyTable()", () => {
   });
 });
 
+describe("latencyTable() of datagrams", () => {
+  it("has how many were lost and late in all turns", () => {
+    const latencyMs = { p50: 1, p99: 1, p99_9: 1, max: 1 };
+    const samples = [1200, 0, 34].map((lost) => ({
+      ...{ value: 1000, latencyMs, datagrams: { lost, late: 1 } },
+    }));
+    const text = latencyTable(
+      [{ contest: speed, samples: new Map([["us", samples]]) }],
+      "servers",
+    );
+    assertEquals(
+      text.split("\n").map((line) => line.split("|").slice(-3, -1)),
+      [["  lost ", " late "], [" ----: ", " ---: "], [" 1,234 ", "    3 "]],
+    );
+  });
+});
+
 describe("targetTable()", () => {
-  it("says which targets were met", () => {
-    const results = [resultOf(speed, { us: [120], them: [100] })];
+  it("says which targets were met, and which are too near to tell", () => {
+    const us = [1.11, 1.12, 1.13, 1.2, 1.2, 1.2, 1.3, 1.3, 1.3];
+    const results = [resultOf(speed, { us, them: us.map(() => 1) })];
     const target = { contest: "speed", entrant: "us", beside: "them" };
     const targets = [
       { ...target, ratio: 1.1 },
-      { ...target, ratio: 1.3 },
+      { ...target, ratio: 1.25 },
+      { ...target, ratio: 1.41 },
       target,
     ];
     assertEquals(
       targetTable(judge(results, targets)),
       `\
-|                  | target |     ratio |        |
-| ---------------- | -----: | --------: | -----: |
-| speed: us / them | ≥ 1.10 | 1.20 ±0 % |    met |
-| speed: us / them | ≥ 1.30 | 1.20 ±0 % | missed |
-| speed: us / them |        | 1.20 ±0 % |        |`,
+|                  | target |     ratio |                 | by p50 |
+| ---------------- | -----: | --------: | --------------: | -----: |
+| speed: us / them | ≥ 1.10 | 1.20 ±8 % |             met |        |
+| speed: us / them | ≥ 1.25 | 1.20 ±8 % | missed, unclear |        |
+| speed: us / them | ≥ 1.41 | 1.20 ±8 % |          missed |        |
+| speed: us / them |        | 1.20 ±8 % |                 |        |`,
     );
   });
 });

@@ -12,7 +12,9 @@ import {
   TABLES,
   targetTable,
   valueTable,
+  worstOutcomesFirst,
 } from "./report.ts";
+import { type Standing, standingTable } from "./standings.ts";
 
 /** All that came of a comparison. */
 export interface Comparison {
@@ -20,6 +22,8 @@ export interface Comparison {
   readonly caption: readonly string[];
   /** What came of each contest. */
   readonly results: readonly Result[];
+  /** Where ours are behind the best of the others, the worst first. */
+  readonly standings: readonly Standing[];
   /** What came of each target. */
   readonly outcomes: readonly Outcome[];
 }
@@ -28,29 +32,45 @@ export interface Comparison {
 const HEADINGS: Record<TableName, string> = {
   servers: "Servers",
   latency: "Latencies",
+  datagrams: "Datagrams",
   clients: "Clients",
   startup: "Startup",
+};
+
+/** What the section of each table has. */
+const SECTIONS: Record<TableName, readonly typeof valueTable[]> = {
+  servers: [valueTable],
+  latency: [latencyTable],
+  datagrams: [valueTable, latencyTable],
+  clients: [valueTable],
+  startup: [valueTable],
 };
 
 /**
  * Renders a comparison for a terminal.
  *
  * @param comparison The comparison.
- * @returns The caption and all tables, in Markdown.
+ * @returns The caption and all tables, in Markdown: first where ours are behind, the
+ * worst on top.
  */
 export function renderTables(
-  { caption, results, outcomes }: Comparison,
+  { caption, results, standings, outcomes }: Comparison,
 ): string {
   const measured = TABLES.filter((name) =>
     results.some(({ contest }) => contest.table === name)
   );
   return [
     caption.map((line) => `- ${line}`).join("\n"),
+    ...(standings.length > 0
+      ? [`## Behind the best of the others\n\n${standingTable(standings)}`]
+      : []),
+    ...(outcomes.length > 0
+      ? [`## Ratios\n\n${targetTable(worstOutcomesFirst(outcomes))}`]
+      : []),
     ...measured.map((name) => {
-      const render = name === "latency" ? latencyTable : valueTable;
-      return `## ${HEADINGS[name]}\n\n${render(results, name)}`;
+      const tables = SECTIONS[name].map((render) => render(results, name));
+      return [`## ${HEADINGS[name]}`, ...tables].join("\n\n");
     }),
-    ...(outcomes.length > 0 ? [`## Ratios\n\n${targetTable(outcomes)}`] : []),
   ].join("\n\n");
 }
 

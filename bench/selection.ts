@@ -6,6 +6,7 @@
 
 import { UsageError } from "../cli/flags.ts";
 import type { RunnableContest } from "./measure.ts";
+import type { Target } from "./report.ts";
 
 /** Words that name contests and entrants; an empty word names all. */
 export interface Selection {
@@ -13,6 +14,45 @@ export interface Selection {
   readonly contests: readonly string[];
   /** Words for entrants: the name of an entrant, or a part of one. */
   readonly entrants: readonly string[];
+}
+
+/**
+ * Keeps what a quick run has: its contests, and of them the entrants that some target
+ * compares.
+ *
+ * @param all The contests.
+ * @param targets The targets.
+ * @param added An entrant that is always kept, in the contests that it is in.
+ * @returns The contests that have entrants left.
+ */
+export function quickly(
+  all: readonly RunnableContest[],
+  targets: readonly Target[],
+  added?: string,
+): RunnableContest[] {
+  const compared = (contest: string) =>
+    targets
+      .filter((target) => target.contest === contest)
+      .flatMap(({ entrant, beside }) => [entrant, beside]);
+  return all
+    .filter(({ isQuick }) => isQuick)
+    .map((contest) => {
+      const names = new Set(compared(contest.name));
+      return keepEntrants(
+        contest,
+        (name) => names.has(name) || name === added,
+      );
+    })
+    .filter(({ entrants }) => entrants.size > 0);
+}
+
+/** Leaves an entrant in a contest only if `isKept` says so. */
+function keepEntrants(
+  contest: RunnableContest,
+  isKept: (name: string) => boolean,
+): RunnableContest {
+  const entrants = [...contest.entrants].filter(([name]) => isKept(name));
+  return { ...contest, entrants: new Map(entrants) };
 }
 
 /**
@@ -39,13 +79,9 @@ export function select(
   );
   const selected = all
     .filter(({ name, table }) => isContest(name, table))
-    .map((contest) => ({
-      ...contest,
-      entrants: new Map(
-        [...contest.entrants]
-          .filter(([name]) => isEntrant(name) || name === added),
-      ),
-    }))
+    .map((contest) =>
+      keepEntrants(contest, (name) => isEntrant(name) || name === added)
+    )
     .filter(({ entrants }) => entrants.size > 0);
   if (selected.length === 0) {
     throw new UsageError("none of these entrants is in these contests");

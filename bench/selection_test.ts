@@ -2,7 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { UsageError } from "../cli/flags.ts";
 import type { RunnableContest } from "./measure.ts";
-import { select, type Selection } from "./selection.ts";
+import { quickly, select, type Selection } from "./selection.ts";
 
 function contest(
   name: string,
@@ -29,6 +29,27 @@ function names(selection: Partial<Selection>, added?: string) {
     [name, ...entrants.keys()].join(": ")
   );
 }
+
+describe("quickly()", () => {
+  const all = ALL.map((contest) =>
+    contest.name === "start" ? contest : { ...contest, isQuick: true }
+  );
+  const targets = ["speed", "start"].map((contest) => ({
+    ...{ contest, entrant: "echo", beside: "deno run" },
+  }));
+  const namesOf = (added?: string) =>
+    quickly(all, targets, added).map(({ name, entrants }) =>
+      [name, ...entrants.keys()].join(": ")
+    );
+
+  it("keeps what targets compare, in the contests of a quick run", () => {
+    assertEquals(namesOf(), ["speed: echo"]);
+  });
+
+  it("keeps the entrant that was added, beside what targets compare", () => {
+    assertEquals(namesOf("other"), ["speed: echo: other", "waits: other"]);
+  });
+});
 
 describe("select()", () => {
   it("selects all by the empty word", () => {

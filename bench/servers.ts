@@ -1,5 +1,5 @@
 /**
- * The servers of the comparison.
+ * The servers of the comparison that echo connections, and what a server is.
  *
  * @module
  */
@@ -7,12 +7,13 @@
 import type { CommandLine } from "./process.ts";
 import {
   type Built,
-  DENO,
+  denoServer,
   EXECUTABLE,
   file,
   fromSource,
   type Programs,
 } from "./programs.ts";
+import type { Transport } from "./running_server.ts";
 
 /** A server that this machine can start. */
 export interface Server {
@@ -20,11 +21,13 @@ export interface Server {
   readonly name: string;
   /** Its command line, by the port that it is to listen on. */
   readonly command: (port: number) => CommandLine;
+  /** The contests that it is in: those of TCP by default. */
+  readonly transport?: Transport;
   /** Whether it may use every core; otherwise it gets one. */
   readonly usesAllCores?: boolean;
   /** Whether it is in the table of latencies. */
   readonly hasLatency?: boolean;
-  /** Whether it starts a process for each connection. */
+  /** Whether it starts a process for each connection or datagram. */
   readonly isForking?: boolean;
 }
 
@@ -34,6 +37,8 @@ export interface AddedServer {
   readonly name: string;
   /** Its command line, with `PORT` where the port goes. */
   readonly command: string;
+  /** The contests that it is in. */
+  readonly transport: Transport;
 }
 
 /** The names of the servers that others are compared with. */
@@ -55,16 +60,26 @@ export function isOurs(name: string): boolean {
   return /^(\.\/)?echo( serve| send|$)|^deno run$/.test(name);
 }
 
+/**
+ * Tells the servers that only show what the kernel allows.
+ *
+ * @param name A name from the tables.
+ * @returns Whether it is one of them.
+ */
+export function isFloor(name: string): boolean {
+  return /^C .* loop$/.test(name);
+}
+
 /** A server, and whether this machine has what it needs: by default it does. */
-type Candidate = Server & { readonly isHere?: boolean };
+export type Candidate = Server & { readonly isHere?: boolean };
 
 /**
- * Lists the servers that this machine can start.
+ * Lists the servers of connections that this machine can start.
  *
  * @param programs The programs of this machine.
  * @param built The executables that were built.
  * @param folder Where a server's log goes.
- * @param added One more server, if any.
+ * @param added One more server, if any: one of datagrams is left out.
  * @returns The servers, in the order of the tables.
  */
 export function listServers(
@@ -73,11 +88,20 @@ export function listServers(
   folder: string,
   added: AddedServer | undefined,
 ): Server[] {
-  const candidates = [
+  return present([
     ...namedServers(programs, built, folder, added),
     ...ourOtherServers(programs),
     ...otherServers(programs, built),
-  ];
+  ]);
+}
+
+/**
+ * Keeps the servers that this machine can start.
+ *
+ * @param candidates All servers.
+ * @returns Those that have what they need.
+ */
+export function present(candidates: readonly Candidate[]): Server[] {
   return candidates.filter(({ isHere = true }) => isHere);
 }
 
@@ -97,7 +121,7 @@ function namedServers(
       hasLatency: true,
       command: (port) => fromSource(...serveQuietly(port)),
     },
-    ...(added ? [serverOf(added)] : []),
+    ...addedServer(added, "tcp"),
     {
       name: NAMES.logging,
       command: (port) => [
@@ -108,7 +132,7 @@ function namedServers(
     {
       name: NAMES.loop,
       hasLatency: true,
-      command: (port) => denoScript("deno_loop.ts", port),
+      command: (port) => denoServer("deno_loop.ts", port),
     },
     {
       name: NAMES.node,
@@ -125,13 +149,26 @@ function namedServers(
   ];
 }
 
-function serverOf({ name, command }: AddedServer): Server {
-  return {
+/**
+ * Makes a server of the one that the command line added.
+ *
+ * @param added The added server, if any.
+ * @param transport The contests that the server is wanted for.
+ * @returns The server, or none if it is in other contests.
+ */
+export function addedServer(
+  added: AddedServer | undefined,
+  transport: Transport,
+): Server[] {
+  if (added?.transport !== transport) return [];
+  const { name, command } = added;
+  return [{
     name,
+    transport,
     hasLatency: true,
     command: (port) =>
       command.trim().replaceAll("PORT", `${port}`).split(/\s+/),
-  };
+  }];
 }
 
 function ourOtherServers({ versions }: Programs): Candidate[] {
@@ -165,7 +202,7 @@ function otherServers(
   return [
     {
       name: "Deno readable.pipeTo(writable)",
-      command: (port) => denoScript("deno_pipe.ts", port),
+      command: (port) => denoServer("deno_pipe.ts", port),
     },
     {
       name: "Python asyncio streams",
@@ -198,8 +235,4 @@ function otherServers(
       isHere: "ncat" in versions,
     },
   ];
-}
-
-function denoScript(name: string, port: number): CommandLine {
-  return [DENO, "run", "--allow-net", file(`servers/${name}`), `${port}`];
 }

@@ -64,7 +64,8 @@ export class DatagramClient implements UdpClient {
   #isReceiving = false;
   /** Why the client takes nothing more. */
   #closed: { why: unknown } | undefined;
-  #longestMs = 0;
+  /** Ends all pauses. */
+  readonly #closing = new AbortController();
   /** The first sender of strays. */
   #stray: Address | undefined;
 
@@ -109,8 +110,11 @@ export class DatagramClient implements UdpClient {
     message: Uint8Array,
     retryMs: number,
   ): Promise<EchoResult> {
+    const refusal = this.#refusal(message);
+    if (refusal !== undefined) throw refusal;
     const lastAt = performance.now() + retryMs;
     const answered = new AbortController();
+    const enough = AbortSignal.any([answered.signal, this.#closing.signal]);
     const replies: Promise<EchoResult>[] = [];
     let last: Promise<EchoResult>;
     let pauseMs = AGAIN_PAUSE_MS.first;
@@ -119,9 +123,9 @@ export class DatagramClient implements UdpClient {
       last.then(() => answered.abort(), () => {});
       replies.push(last);
       const leftMs = lastAt - performance.now();
-      if (leftMs <= 0 || !this.isOpen) break;
-      await sleep(Math.min(pauseMs, leftMs), answered.signal);
-      if (answered.signal.aborted) break;
+      if (leftMs <= 0) break;
+      await sleep(Math.min(pauseMs, leftMs), enough);
+      if (enough.aborted) break;
       pauseMs = Math.min(pauseMs * 2, AGAIN_PAUSE_MS.last);
     }
     // If all fail, the last one tells why.
@@ -135,8 +139,10 @@ export class DatagramClient implements UdpClient {
 
   async end(): Promise<void> {
     const { least, most } = LINGER_MS;
-    const waitMs = Math.min(most, Math.max(least, 2 * this.#longestMs));
-    if (this.isOpen && this.#isReceiving) await sleep(waitMs, this.#signal);
+    const waitMs = Math.min(most, Math.max(least, 2 * this.#queue.longestMs));
+    if (this.isOpen && this.#isReceiving) {
+      await sleep(waitMs, this.#closing.signal);
+    }
     this.close();
   }
 
@@ -193,9 +199,7 @@ export class DatagramClient implements UdpClient {
 
   #take(reply: Uint8Array): void {
     const now = performance.now();
-    const { waitingSince = now } = this.#queue;
     const irregularity = this.#queue.take(reply, now);
-    this.#longestMs = Math.max(this.#longestMs, now - waitingSince);
     this.#await();
     if (irregularity) this.#onIrregular(irregularity);
   }
@@ -217,7 +221,7 @@ export class DatagramClient implements UdpClient {
     const why = networkError("send", this.remoteAddr, cause);
     this.#queue.giveUpUntil(performance.now(), () => why);
     this.#await();
-    await sleep(FAILURE_PAUSE_MS, this.#signal);
+    await sleep(FAILURE_PAUSE_MS, this.#closing.signal);
   }
 
   /** Lets the deadline watch the oldest message. */
@@ -253,6 +257,7 @@ export class DatagramClient implements UdpClient {
     if (!this.isOpen) return;
     this.#closed = { why };
     this.#signal?.removeEventListener("abort", this.#onAbort);
+    this.#closing.abort();
     this.#deadline.stop();
     this.#socket.close();
     this.#queue.giveUpUntil(Infinity, () => why);

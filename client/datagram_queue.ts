@@ -10,14 +10,15 @@ import { withFields } from "../net/errors.ts";
 import { fingerprint } from "../net/fingerprint.ts";
 import type { EchoResult } from "./api.ts";
 import { Comparison, EXCERPT_BYTES } from "./comparison.ts";
+import { distanceOf, LatestHeads } from "./datagram_heads.ts";
 import { MismatchError } from "./errors.ts";
 
 /**
  * What may be wrong with a reply besides that it does not come: `duplicated` if it
  * came before, `reordered` if one to a later message came before
  * ({@link https://www.rfc-editor.org/rfc/rfc4737#section-3.3 | RFC 4737}), `late` if
- * it came after its timeout, `corrupt` if it is no message's and no message waits
- * for one, `stray` if it came from another address.
+ * it came after its timeout, `corrupt` if it is no message's and most likely not that
+ * of one that is waited for, `stray` if it came from another address.
  */
 export type IrregularKind =
   | "duplicated"
@@ -47,10 +48,14 @@ interface Pending extends Omit<PromiseWithResolvers<EchoResult>, "promise"> {
   readonly order: number;
   /** All that is known of messages with the same bytes. */
   readonly twins: Twins;
+  /** Whether it is waited for no more. */
+  isSettled: boolean;
 }
 
 /** Messages that have the same bytes, as far as a fingerprint tells. */
 interface Twins {
+  /** Their fingerprint. */
+  readonly key: number;
   /** Those whose reply is waited for, the oldest first. */
   readonly pending: Pending[];
   /** How many were given up, and may get a late reply. */
@@ -59,19 +64,41 @@ interface Twins {
   sentAt: number;
 }
 
-/** How many messages are remembered, to know a second or a late reply. */
-const MOST_REMEMBERED = 20_000;
+/**
+ * What is remembered, to know a second or a late reply. Half of it is forgotten at
+ * once, when the other half has so many messages, or is so old, in milliseconds, and
+ * has at least some: a load may have a thousand clients.
+ */
+const HALF = { messages: 10_000, ageMs: 5000, least: 200 };
 
 /** With how many waiting messages a damaged reply is compared. */
 const MOST_COMPARED = 1000;
 
+/** Below so many settled messages the list of those under way is not cleaned. */
+const FEW = 1000;
+
 /** Keeps messages until their replies came, in any order. It knows no socket. */
 export class DatagramQueue {
   readonly #server: Address;
-  /** By fingerprint, in the order of sending. */
-  readonly #known = new Map<number, Twins>();
-  /** The oldest first. */
-  readonly #pending = new Set<Pending>();
+  /**
+   * By fingerprint, the later and the earlier half. Forgetting the oldest of one map
+   * instead would take longer than all the rest: a `Map` keeps the places of what
+   * was deleted, and each look for the first one passes them all.
+   */
+  #known = new Map<number, Twins>();
+  #knownBefore = new Map<number, Twins>();
+  /** When the later half was begun, as `performance.now()`. */
+  #begunAt = 0;
+  /** How many it was begun with. */
+  #begunWith = 0;
+  /** The oldest first, with some that are settled. */
+  #pending: Pending[] = [];
+  /** Those before this place are settled. */
+  #first = 0;
+  /** How many of the list are settled. */
+  #settled = 0;
+  readonly #settledHeads = new LatestHeads();
+  #longestMs = 0;
   #sent = 0;
   /** The latest message, in the order of sending, that a reply came to. */
   #latest = 0;
@@ -85,10 +112,16 @@ export class DatagramQueue {
     this.#server = server;
   }
 
+  /** The longest time from a message to its reply, also a late one, in milliseconds. */
+  get longestMs(): number {
+    return this.#longestMs;
+  }
+
   /** When the oldest message was sent whose reply is waited for, if there is one. */
   get waitingSince(): number | undefined {
-    for (const { sentAt } of this.#pending) return sentAt;
-    return undefined;
+    const pending = this.#pending;
+    while (pending[this.#first]?.isSettled) this.#first++;
+    return pending[this.#first]?.sentAt;
   }
 
   /**
@@ -105,19 +138,17 @@ export class DatagramQueue {
   ): { result: Promise<EchoResult>; giveUp: (error: unknown) => void } {
     const { promise, resolve, reject } = Promise.withResolvers<EchoResult>();
     const key = fingerprint(message);
-    let twins = this.#known.get(key);
-    if (!twins) {
-      twins = { pending: [], lost: 0, sentAt: now };
-      this.#known.set(key, twins);
-      if (this.#known.size > MOST_REMEMBERED) this.#forgetOne();
-    }
+    this.#forget(now);
+    const twins = this.#find(key) ??
+      { key, pending: [], lost: 0, sentAt: now };
+    this.#known.set(key, twins);
     twins.sentAt = now;
     const pending: Pending = {
       ...{ message, resolve, reject, twins },
-      ...{ sentAt: now, order: ++this.#sent },
+      ...{ sentAt: now, order: ++this.#sent, isSettled: false },
     };
     twins.pending.push(pending);
-    this.#pending.add(pending);
+    this.#pending.push(pending);
     const giveUp = (error: unknown) => this.#giveUp(pending, error);
     return { result: promise, giveUp };
   }
@@ -130,19 +161,23 @@ export class DatagramQueue {
    * @returns What is wrong with it, if it settles no message, or out of order.
    */
   take(reply: Uint8Array, now: number): Irregularity | undefined {
-    const twins = this.#known.get(fingerprint(reply));
-    const pending = twins?.pending[0];
-    if (pending) {
-      if (Buffer.compare(pending.message, reply) === 0) {
-        return this.#verify(pending, reply, now);
-      }
-      this.#settle(pending).reject(this.#mismatch(pending, reply));
+    const twins = this.#find(fingerprint(reply));
+    if (!twins) return this.#takeDamaged(reply);
+    const [oldest] = twins.pending;
+    if (oldest) {
+      const answered = isSame(oldest, reply)
+        ? oldest
+        // Only their ends may differ.
+        : twins.pending.slice(1, MOST_COMPARED)
+          .find((pending) => isSame(pending, reply));
+      if (answered) return this.#verify(answered, reply, now);
+      this.#settle(oldest).reject(this.#mismatch(oldest, reply));
       return undefined;
     }
-    if (!twins) return this.#takeDamaged(reply);
     if (twins.lost === 0) return irregular("duplicated", reply);
     twins.lost--;
-    return { ...irregular("late", reply), ageMs: now - twins.sentAt };
+    const ageMs = this.#addTime(now - twins.sentAt);
+    return { ...irregular("late", reply), ageMs };
   }
 
   /**
@@ -152,16 +187,20 @@ export class DatagramQueue {
    * @param errorOf Makes the error of a message of so many bytes.
    */
   giveUpUntil(moment: number, errorOf: (bytes: number) => unknown): void {
-    for (const pending of this.#pending) {
+    // Settling may clean the list.
+    for (const pending of this.#pending.slice(this.#first)) {
       if (pending.sentAt > moment) return;
       this.#giveUp(pending, errorOf(pending.message.length));
     }
   }
 
   #giveUp(pending: Pending, error: unknown): void {
-    if (!this.#pending.has(pending)) return;
+    if (pending.isSettled) return;
     this.#settle(pending).reject(error);
-    pending.twins.lost++;
+    const { twins } = pending;
+    twins.lost++;
+    // Its late reply is waited for from now on.
+    this.#known.set(twins.key, twins);
   }
 
   #verify(
@@ -170,33 +209,51 @@ export class DatagramQueue {
     now: number,
   ): Irregularity | undefined {
     const { message, order, sentAt } = this.#settle(pending);
-    pending.resolve({ bytes: message.length, durationMs: now - sentAt });
+    const durationMs = this.#addTime(now - sentAt);
+    pending.resolve({ bytes: message.length, durationMs });
     const isReordered = order < this.#latest;
     this.#latest = Math.max(this.#latest, order);
     return isReordered ? irregular("reordered", reply) : undefined;
   }
 
-  /** Takes a reply that is no message's: most likely that of the most similar one. */
+  #addTime(ms: number): number {
+    this.#longestMs = Math.max(this.#longestMs, ms);
+    return ms;
+  }
+
+  /** Takes a reply that is no message's: most likely that to the most similar one. */
   #takeDamaged(reply: Uint8Array): Irregularity | undefined {
     let likely: Pending | undefined;
     let least = Infinity;
     let compared = 0;
-    for (const pending of this.#pending) {
+    for (let at = this.#first; at < this.#pending.length; at++) {
+      const pending = this.#pending[at]!;
+      if (pending.isSettled) continue;
       if (++compared > MOST_COMPARED) break;
-      const distance = distanceOf(pending.message, reply);
+      const { message } = pending;
+      const distance = distanceOf(message, message.length, reply);
       if (distance >= least) continue;
       least = distance;
       likely = pending;
     }
-    if (!likely) return irregular("corrupt", reply);
+    // It may be a second or late one, too, whose message is settled.
+    const isOther = this.#settledHeads.leastDistance(reply) < least;
+    if (!likely || isOther) return irregular("corrupt", reply);
     this.#settle(likely).reject(this.#mismatch(likely, reply));
     return undefined;
   }
 
   #settle(pending: Pending): Pending {
-    this.#pending.delete(pending);
+    pending.isSettled = true;
+    this.#settledHeads.add(pending.message);
     const { pending: twins } = pending.twins;
     twins.splice(twins.indexOf(pending), 1);
+    const list = this.#pending;
+    if (++this.#settled > FEW && this.#settled > list.length / 2) {
+      this.#pending = list.filter(({ isSettled }) => !isSettled);
+      this.#first = 0;
+      this.#settled = 0;
+    }
     return pending;
   }
 
@@ -213,29 +270,30 @@ export class DatagramQueue {
     });
   }
 
-  #forgetOne(): void {
-    let looked = 0;
-    for (const [key, { pending }] of this.#known) {
-      if (pending.length === 0) {
-        this.#known.delete(key);
-        return;
-      }
-      // Those before are waited for, and forgotten later.
-      if (++looked === MOST_COMPARED) return;
-    }
+  #find(key: number): Twins | undefined {
+    return this.#known.get(key) ?? this.#knownBefore.get(key);
   }
+
+  /** Forgets the earlier half, if it is time, but for what is waited for. */
+  #forget(now: number): void {
+    const added = this.#known.size - this.#begunWith;
+    const isOld = now - this.#begunAt >= HALF.ageMs && added >= HALF.least;
+    if (added < HALF.messages && !isOld) return;
+    const forgotten = this.#knownBefore;
+    this.#knownBefore = this.#known;
+    this.#known = new Map();
+    this.#begunAt = now;
+    for (const [key, twins] of forgotten) {
+      if (twins.pending.length > 0) this.#known.set(key, twins);
+    }
+    this.#begunWith = this.#known.size;
+  }
+}
+
+function isSame({ message }: Pending, reply: Uint8Array): boolean {
+  return Buffer.compare(message, reply) === 0;
 }
 
 function irregular(kind: IrregularKind, reply: Uint8Array): Irregularity {
   return { kind, reply: reply.slice(0, EXCERPT_BYTES) };
-}
-
-/** Counts the bytes at the beginning that differ; another length weighs more. */
-function distanceOf(message: Uint8Array, reply: Uint8Array): number {
-  const end = Math.min(message.length, reply.length, EXCERPT_BYTES);
-  let distance = message.length === reply.length ? 0 : EXCERPT_BYTES;
-  for (let at = 0; at < end; at++) {
-    if (message[at] !== reply[at]) distance++;
-  }
-  return distance;
 }

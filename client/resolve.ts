@@ -6,7 +6,11 @@
 
 import process from "node:process";
 
-const IPV4 = /^\d+\.\d+\.\d+\.\d+$/;
+/** Four numbers of one spelling: what begins with a zero is octal to the system. */
+const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
+
+/** An IPv4 address within IPv6, as `URL` shows it. */
+const MAPPED = /^::ffff:([\da-f]+):([\da-f]+)$/;
 
 /**
  * Finds the address of a host, as sockets show it. The system looks names up, in its
@@ -21,22 +25,22 @@ export async function resolveHost(hostname: string): Promise<string> {
   if (IPV4.test(bare)) return bare;
   if (bare.includes(":")) return canonicalIPv6(bare);
   try {
-    const { lookup } = await importDns();
-    return (await lookup(bare)).address;
+    return await lookUp(bare);
   } catch (cause) {
     throw new Error("failed to lookup address information", { cause });
   }
 }
 
-/** Deno's own way to look names up asks name servers, and not the system. */
-async function importDns() {
+/** Asks the system. Deno's own look-up asks name servers, and knows no hosts file. */
+async function lookUp(name: string): Promise<string> {
   // Deno 2.6 warns on stderr of a module that it uses itself there. Deno's types
   // leave the switch out.
   const switches = process as { noDeprecation?: boolean };
   const { noDeprecation = false } = switches;
   switches.noDeprecation = true;
   try {
-    return await import("node:dns/promises");
+    const { lookup } = await import("node:dns/promises");
+    return (await lookup(name)).address;
   } finally {
     switches.noDeprecation = noDeprecation;
   }
@@ -46,5 +50,13 @@ async function importDns() {
 function canonicalIPv6(address: string): string {
   const [, bare = address, zone = ""] = address.match(/^([^%]*)(%.*)?$/) ?? [];
   const short = URL.parse(`http://[${bare}]/`)?.hostname.slice(1, -1) ?? bare;
-  return short + zone;
+  const [, high, low] = short.match(MAPPED) ?? [];
+  return (high && low ? mappedIPv6(high, low) : short) + zone;
+}
+
+/** Sockets show an IPv4 address within IPv6 as IPv4 (RFC 5952, section 5). */
+function mappedIPv6(high: string, low: string): string {
+  const bytes = [high, low].map((half) => parseInt(half, 16))
+    .flatMap((half) => [half >> 8, half & 0xff]);
+  return `::ffff:${bytes.join(".")}`;
 }

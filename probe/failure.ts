@@ -64,6 +64,17 @@ export function failureReason(error: unknown): FailureReason {
 }
 
 /**
+ * Tells whether a message could not leave, as of a client that stays open: the next
+ * one would fail at once, too.
+ *
+ * @param error What sending it threw.
+ * @returns Whether it could not.
+ */
+export function couldNotLeave(error: unknown): boolean {
+  return isNetworkError(error) && error.operation === "send";
+}
+
+/**
  * Says why a message was lost, for a report that names the address already.
  *
  * @param error What sending it threw.

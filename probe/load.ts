@@ -11,6 +11,7 @@ import { FairnessBarrier } from "../net/fairness.ts";
 import { sleep } from "../net/time.ts";
 import { DEFAULT_CONNECTIONS, DEFAULT_DURATION_MS } from "./defaults.ts";
 import { Ending } from "./ending.ts";
+import { couldNotLeave } from "./failure.ts";
 import { FAILURE_PAUSE_MS, Link } from "./link.ts";
 import {
   type LoadProgress,
@@ -216,7 +217,8 @@ class Load {
         if (connection) tally.addLoss(number, index);
         // A datagram that was lost is waited for already.
         const isOver = performance.now() >= tally.endsAt;
-        if (!connection?.client.isOpen && !isOver) {
+        const isWaitedFor = connection?.client.isOpen && !couldNotLeave(error);
+        if (!isWaitedFor && !isOver) {
           await sleep(FAILURE_PAUSE_MS, this.#stop);
         }
         sentAt = performance.now();

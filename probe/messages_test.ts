@@ -307,3 +307,43 @@ describe("ConnectionMessages.explain()", () => {
 function range(first: number, end: number): number[] {
   return Array.from({ length: end - first }, (_, at) => first + at);
 }
+
+describe("ConnectionMessages.numberOf()", () => {
+  it("knows the number of a reply by its beginning", () => {
+    for (const size of [64, 65, 1500]) {
+      const messages = new Messages(size).forNextConnection();
+      for (const number of [1, 12, 999_999_999_999]) {
+        const reply = messages.take(number).slice(0, 64);
+        assertEquals(messages.numberOf(reply), number);
+      }
+    }
+  });
+
+  it("knows no damaged one's", () => {
+    const messages = new Messages(64).forNextConnection();
+    const reply = messages.take(12).slice();
+    for (let at = 0; at < 64; at++) {
+      const damaged = reply.slice();
+      damaged[at]! ^= 2;
+      // The line's end may be another white space.
+      if (at < 63) assertEquals(messages.numberOf(damaged), undefined);
+    }
+  });
+
+  it("knows no other run's, nor another connection's", () => {
+    const run = new Messages(64);
+    const [one, other] = [run.forNextConnection(), run.forNextConnection()];
+    assertEquals(one.numberOf(other.take(1)), undefined);
+    const otherRun = new Messages(64).forNextConnection();
+    assertEquals(one.numberOf(otherRun.take(1)), undefined);
+  });
+
+  it("knows none of a message that is too short, or the user's own", () => {
+    for (const message of [63, 5, 1, new TextEncoder().encode("hello")]) {
+      const messages = new Messages(message).forNextConnection();
+      assertEquals(messages.numberOf(messages.take(1)), undefined);
+    }
+    const messages = new Messages(64).forNextConnection();
+    assertEquals(messages.numberOf(new Uint8Array()), undefined);
+  });
+});

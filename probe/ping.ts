@@ -7,7 +7,7 @@
 import { sleep } from "../net/time.ts";
 import { DEFAULT_INTERVAL_MS } from "./defaults.ts";
 import { Ending } from "./ending.ts";
-import { detailOf, failureReason } from "./failure.ts";
+import { couldNotLeave, detailOf, failureReason } from "./failure.ts";
 import { type Connection, endsOf, FAILURE_PAUSE_MS, Link } from "./link.ts";
 import { Messages } from "./messages.ts";
 import { OpenLoop, type Sent } from "./open_loop.ts";
@@ -155,9 +155,9 @@ class Ping {
       if (this.#stop.aborted) return;
       const sentAt = performance.now();
       const sent = { number, sentAt, repliedAt: undefined };
-      const hadConnection = await this.#exchange(sent);
+      const hasLeft = await this.#exchange(sent);
       // A server that is not there must not make this spin.
-      if (!hadConnection) await sleep(FAILURE_PAUSE_MS, this.#stop);
+      if (!hasLeft) await sleep(FAILURE_PAUSE_MS, this.#stop);
     }
   }
 
@@ -191,7 +191,7 @@ class Ping {
   /**
    * Sends a message, and tells what became of it.
    *
-   * @returns Whether there was a connection for it.
+   * @returns Whether there was a connection for it, and it left.
    */
   async #exchange(sent: Sent): Promise<boolean> {
     this.#tally.addSent();
@@ -211,6 +211,9 @@ class Ping {
     } catch (error) {
       link.drop(connection);
       await this.#lose(sent, connection, error);
+      // A client that takes further messages gets none.
+      if (this.#options.reconnect) await link.end();
+      if (couldNotLeave(error)) return false;
     } finally {
       this.#links.delete(link);
     }

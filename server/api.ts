@@ -6,6 +6,7 @@
 
 import type { DropReason } from "./datagram_limits.ts";
 import type { CloseReason, ServeEvent } from "./events.ts";
+import type { FaultKind, FaultOptions } from "./faults/options.ts";
 import type { SharedCounts } from "./slots.ts";
 
 /** The default of {@linkcode ServeOptions.drainTimeoutMs}. */
@@ -98,9 +99,16 @@ export interface ServeOptions {
    * network of 64 bits of IPv6; 1 or more.
    *
    * @default {1000, and no limit if it listens on a loopback address: there at most
-   * 1,000 a second are answered that are just what their sender was sent last}
+   * 1,000 a second are answered that a sender sends again and again}
    */
   udpRatePerSecond?: number | undefined;
+
+  /**
+   * Misbehave on purpose, so that a client can be tested.
+   *
+   * @default {no faults}
+   */
+  faults?: FaultOptions | undefined;
 
   /** Closes the server and all its connections at once when it is aborted. */
   signal?: AbortSignal | undefined;
@@ -131,6 +139,11 @@ export interface ServeStats {
   bytes: number;
   /** What became of datagrams, with {@linkcode ServeOptions.udp}. */
   udp?: DatagramStats | undefined;
+  /**
+   * How often each kind of fault was told, or would have been told to
+   * {@linkcode ServeOptions.onEvent}. A server without faults has none of this.
+   */
+  faults?: FaultCounts;
 }
 
 /** Totals of datagrams since the server started. */
@@ -142,6 +155,9 @@ export interface DatagramStats {
   /** How many were not answered, by reason. */
   dropped: Partial<Record<DropReason, number>>;
 }
+
+/** How often each kind of fault happened; one that did not is not there. */
+export type FaultCounts = Partial<Record<FaultKind, number>>;
 
 /** Options for {@linkcode EchoServer.shutdown}. */
 export interface ShutdownOptions {
@@ -167,6 +183,12 @@ export interface EchoServer extends AsyncDisposable {
 
   /** Totals up to now. */
   readonly stats: ServeStats;
+
+  /**
+   * The seed of {@linkcode ServeOptions.faults}, with which the same faults happen
+   * again; `undefined` if the server has no faults.
+   */
+  readonly faultSeed: number | undefined;
 
   /**
    * Stops listening, lets open connections finish for a while, then closes them.

@@ -6,6 +6,7 @@
 
 import type { Barrier } from "../net/fairness.ts";
 import type { BufferPool } from "./buffer_pool.ts";
+import type { CloseReason } from "./events.ts";
 import type { Swept } from "./idle.ts";
 
 /** A connection that a server accepted. */
@@ -16,6 +17,11 @@ export interface Connection extends Swept {
   readonly openedAt: number;
   /** How many bytes were written back. */
   bytes: number;
+  /**
+   * Called when the server closes it. A loop sets it that may wait for something else
+   * than the socket.
+   */
+  onClose?: (() => void) | undefined;
 }
 
 /** What a loop needs of its server. */
@@ -40,8 +46,9 @@ export interface LoopContext {
    * @param connection The connection.
    * @param error What reading or writing threw; `undefined` if the client ended its
    * stream.
+   * @param reason Why it ended, if neither is so.
    */
-  onEnd(connection: Connection, error?: unknown): void;
+  onEnd(connection: Connection, error?: unknown, reason?: CloseReason): void;
 }
 
 /**

@@ -25,22 +25,28 @@ export interface Peer extends Swept {
 
 /** Remembers senders, a bounded number of them. */
 export class Peers implements Iterable<Peer> {
-  readonly #peers = new Map<string, Peer>();
+  /** By port, by address: to make one key of both would cost more. */
+  readonly #byHost = new Map<string, Map<number, Peer>>();
+  #size = 0;
 
   /** How many are remembered. */
   get size(): number {
-    return this.#peers.size;
+    return this.#size;
+  }
+
+  /** Whether there is room for another one. */
+  get hasRoom(): boolean {
+    return this.#size < MOST_PEERS;
   }
 
   /**
    * Finds the sender of a datagram.
    *
    * @param remote The address that it came from.
-   * @returns The sender if it is known, and otherwise whether there is room for it.
+   * @returns The sender, if it is remembered.
    */
-  find(remote: Deno.NetAddr): Peer | "new" | "no room" {
-    return this.#peers.get(keyOf(remote)) ??
-      (this.#peers.size < MOST_PEERS ? "new" : "no room");
+  find({ hostname, port }: Deno.NetAddr): Peer | undefined {
+    return this.#byHost.get(hostname)?.get(port);
   }
 
   /**
@@ -50,29 +56,32 @@ export class Peers implements Iterable<Peer> {
    * @returns The sender, whose counters are at 0.
    */
   add(remote: Deno.NetAddr): Peer {
+    const { hostname, port } = remote;
     const openedAt = performance.now();
     const peer: Peer = {
       ...{ remote, openedAt, lastAt: openedAt },
       ...{ datagrams: 0, bytes: 0, idleSweeps: 0 },
     };
-    this.#peers.set(keyOf(remote), peer);
+    const peers = this.#byHost.get(hostname) ?? new Map<number, Peer>();
+    this.#byHost.set(hostname, peers);
+    peers.set(port, peer);
+    this.#size++;
     return peer;
   }
 
   /**
    * Forgets a sender.
    *
-   * @param peer The sender.
+   * @param peer The sender, which is remembered.
    */
-  delete({ remote }: Peer): void {
-    this.#peers.delete(keyOf(remote));
+  delete({ remote: { hostname, port } }: Peer): void {
+    const peers = this.#byHost.get(hostname)!;
+    peers.delete(port);
+    if (peers.size === 0) this.#byHost.delete(hostname);
+    this.#size--;
   }
 
-  [Symbol.iterator](): Iterator<Peer> {
-    return this.#peers.values();
+  *[Symbol.iterator](): Generator<Peer> {
+    for (const peers of this.#byHost.values()) yield* peers.values();
   }
-}
-
-function keyOf({ hostname, port }: Deno.NetAddr): string {
-  return `${hostname} ${port}`;
 }

@@ -22,6 +22,10 @@ import {
 } from "./datagram_limits.ts";
 import type { DatagramStats } from "./api.ts";
 import type { Peer } from "./datagram_peers.ts";
+import {
+  type DatagramFaultOptions,
+  DatagramFaults,
+} from "./faults/datagram_faults.ts";
 import { untilQueueIsEmpty } from "./queue.ts";
 
 /** More than any datagram has: what is longer than a buffer is cut off in silence. */
@@ -35,6 +39,9 @@ const LOOPBACK = /^127\.|^::1$/;
 
 /** The pause after a receive that failed, in milliseconds: it must not spin. */
 const FAILURE_PAUSE_MS = 20;
+
+/** How often it looks on shutdown whether replies wait for their time, in milliseconds. */
+const WAITING_PAUSE_MS = 5;
 
 /**
  * Opens a socket for datagrams.
@@ -75,6 +82,14 @@ export interface DatagramOptions {
     remote: Deno.NetAddr,
     bytes: Uint8Array<ArrayBuffer>,
   ): Peer | undefined;
+  /**
+   * Tells where a reply is counted besides, if anywhere.
+   *
+   * @param remote Where it goes.
+   */
+  peerOf(remote: Deno.NetAddr): Peer | undefined;
+  /** What goes wrong with replies on purpose, and who is told of it. */
+  readonly faults?: Omit<DatagramFaultOptions, "send"> | undefined;
   /** Takes note of a datagram that is not answered. */
   onDrop(drop: Drop): void;
   /** Takes note that the socket could not receive. */
@@ -101,6 +116,9 @@ export class DatagramEcho {
   readonly #address: UdpAddress;
   readonly #rate: RateLimit | undefined;
   readonly #loops: LoopLimit | undefined;
+  readonly #faults: DatagramFaults | undefined;
+  /** Replies with faults leave one after another. */
+  #leaving: Promise<unknown> = Promise.resolve();
   readonly #stopped = new AbortController();
   readonly #dropped: Partial<Record<DropReason, number>> = {};
   #received = 0;
@@ -124,6 +142,11 @@ export class DatagramEcho {
     // may go on with one datagram for ever.
     else if (LOOPBACK.test(hostname)) this.#loops = new LoopLimit();
     else this.#rate = new RateLimit(DEFAULT_UDP_RATE);
+    const { faults } = options;
+    this.#faults = faults && new DatagramFaults({
+      ...faults,
+      send: (bytes, to) => this.#sendLater(bytes.slice(), to),
+    });
   }
 
   /** Totals up to now. */
@@ -135,38 +158,63 @@ export class DatagramEcho {
     };
   }
 
-  /** Answers until {@linkcode DatagramEcho.stop} is called. */
+  /**
+   * Answers until {@linkcode DatagramEcho.stop} is called.
+   *
+   * Kept as one async function: each further one that a datagram goes through costs
+   * a hundredth of the throughput.
+   */
   async run(): Promise<void> {
     const { signal } = this.#stopped;
-    const { barrier, once } = this.#options;
+    const { barrier, once, onDatagram } = this.#options;
+    const socket = this.#socket;
+    const faults = this.#faults;
     const buffer = new Uint8Array(BUFFER_BYTES);
     while (!signal.aborted) {
+      let bytes: Uint8Array<ArrayBuffer>;
+      let remote: Deno.NetAddr;
       try {
-        const [received, remote] = await this.#socket.receive(buffer);
-        const bytes = received as Uint8Array<ArrayBuffer>;
-        this.#received++;
-        const isAnswered = await this.#answer(bytes, remote as Deno.NetAddr);
-        if (isAnswered && once) this.stop();
-        if (barrier.addRead(bytes.length)) await barrier.pass();
+        const [received, sender] = await socket.receive(buffer);
+        bytes = received as Uint8Array<ArrayBuffer>;
+        remote = sender as Deno.NetAddr;
       } catch (error) {
         if (signal.aborted) return;
         // Windows tells a receive that an earlier reply found nobody.
         if (!isReset(error)) this.#fail(error);
         await sleep(FAILURE_PAUSE_MS, signal);
+        continue;
       }
+      this.#received++;
+      const reason = this.#refusal(bytes, remote);
+      if (reason) this.#drop({ remote, reason });
+      else {
+        const peer = onDatagram(remote, bytes);
+        try {
+          if (faults) faults.reply(bytes, remote);
+          else {
+            await socket.send(bytes, remote);
+            this.#addSent(bytes.length, peer);
+          }
+          if (once) return await this.#finish();
+        } catch (error) {
+          this.#sendFailed(remote, error);
+        }
+      }
+      if (barrier.addRead(bytes.length)) await barrier.pass();
     }
   }
 
   /** Answers what is in the socket's queue already, then stops. */
   async answerQueue(): Promise<void> {
     await untilQueueIsEmpty(() => this.#received, this.#stopped.signal);
-    this.stop();
+    await this.#finish();
   }
 
   /** Closes the socket. */
   stop(): void {
     if (this.#stopped.signal.aborted) return;
     this.#stopped.abort();
+    this.#faults?.[Symbol.dispose]();
     this.#socket.close();
   }
 
@@ -180,48 +228,57 @@ export class DatagramEcho {
     this.#socket.unref();
   }
 
-  /** Sends a datagram back, and returns whether that was possible and allowed. */
-  async #answer(
-    bytes: Uint8Array<ArrayBuffer>,
-    remote: Deno.NetAddr,
-  ): Promise<boolean> {
-    const reason = this.#refusal(bytes, remote);
-    if (reason) {
-      this.#drop({ remote, reason });
-      return false;
+  /** Stops when the replies that wait for their time have left. */
+  async #finish(): Promise<void> {
+    const { signal } = this.#stopped;
+    while (this.#faults?.isWaiting && !signal.aborted) {
+      await sleep(WAITING_PAUSE_MS, signal);
     }
-    const peer = this.#options.onDatagram(remote, bytes);
-    try {
-      await this.#socket.send(bytes, remote);
-    } catch (error) {
-      if (this.#stopped.signal.aborted) return false;
-      this.#drop({ remote, reason: "failed", detail: describeError(error) });
-      return false;
-    }
+    await this.#leaving;
+    this.stop();
+  }
+
+  /** Sends a reply that has faults behind those before it. */
+  #sendLater(bytes: Uint8Array<ArrayBuffer>, to: Deno.NetAddr): void {
+    const peer = this.#options.peerOf(to);
+    this.#leaving = this.#leaving.then(async () => {
+      try {
+        await this.#socket.send(bytes, to);
+        this.#addSent(bytes.length, peer);
+      } catch (error) {
+        this.#sendFailed(to, error);
+      }
+    });
+  }
+
+  #addSent(bytes: number, peer: Peer | undefined): void {
     this.#datagrams++;
-    this.#bytes += bytes.length;
-    if (peer) {
-      peer.datagrams++;
-      peer.bytes += bytes.length;
-      peer.lastAt = performance.now();
-    }
-    return true;
+    this.#bytes += bytes;
+    if (!peer) return;
+    peer.datagrams++;
+    peer.bytes += bytes;
+    peer.lastAt = performance.now();
+  }
+
+  #sendFailed(remote: Deno.NetAddr, error: unknown): void {
+    if (this.#stopped.signal.aborted) return;
+    this.#drop({ remote, reason: "failed", detail: describeError(error) });
   }
 
   #refusal(
     bytes: Uint8Array,
     remote: Deno.NetAddr,
   ): DropReason | undefined {
-    const { hostname, port } = remote;
     const reason = refusal(remote, this.#address.port);
     if (reason) return reason;
     if (this.#rate) {
-      const isWithin = this.#rate.take(networkOf(hostname), performance.now());
+      const isWithin = this.#rate.take(
+        networkOf(remote.hostname),
+        performance.now(),
+      );
       return isWithin ? undefined : "rate";
     }
-    const sender = `${hostname} ${port}`;
-    const isWithin = this.#loops!.take(sender, bytes, performance.now());
-    return isWithin ? undefined : "loop";
+    return this.#loops!.take(remote, bytes) ? undefined : "loop";
   }
 
   #drop(drop: Drop): void {

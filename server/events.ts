@@ -6,14 +6,22 @@
 
 import type { NetworkError } from "../net/errors.ts";
 import type { DropReason } from "./datagram_limits.ts";
+import type { FaultKind } from "./faults/options.ts";
 
 /**
  * Why a connection ended: `eof` when the client ended its stream and got
- * everything back, `idle` when the server closed it because no byte moved,
+ * everything back (or nothing at all, if it met a `stall` fault), `idle` when the server closed it because no byte moved,
  * `reset` when the client broke the connection, `shutdown` when the server closed
- * it as it stopped, `error` for anything else.
+ * it as it stopped, `cut` when the server closed it on purpose
+ * ({@linkcode FaultOptions.cutBytes}), `error` for anything else.
  */
-export type CloseReason = "eof" | "idle" | "reset" | "shutdown" | "error";
+export type CloseReason =
+  | "eof"
+  | "idle"
+  | "reset"
+  | "shutdown"
+  | "cut"
+  | "error";
 
 /**
  * A connection was accepted, or a datagram came from an address that is not
@@ -130,6 +138,32 @@ export interface CrowdEvent {
   addresses: number;
 }
 
+/**
+ * The server did something wrong on purpose. It is told before the client can notice
+ * it. A `stall` and a `rate` are told with the first bytes of a connection. A
+ * `latency` or a `slice` that all replies have is told once a connection, without an
+ * offset; otherwise each reply that has it is told.
+ */
+export interface FaultEvent {
+  /** The kind of event. */
+  type: "fault";
+  /** What the server did wrong. */
+  kind: FaultKind;
+  /** The client's address. */
+  remote: Deno.NetAddr;
+  /**
+   * Where in the connection's stream, in bytes from 0: the wrong byte of `corrupt`,
+   * how many bytes were sent back before a `cut`, the first byte of the reply that
+   * has `latency` or `slice`.
+   */
+  offset?: number;
+  /** How much later the reply leaves, with `latency`, in milliseconds. */
+  delayMs?: number;
+}
+
+/** What a server is told of a fault: the rest it knows. */
+export type ToldFault = Omit<FaultEvent, "type" | "remote">;
+
 /** Any event of a server. */
 export type ServeEvent =
   | OpenEvent
@@ -139,7 +173,8 @@ export type ServeEvent =
   | ResetEvent
   | FullEvent
   | DropEvent
-  | CrowdEvent;
+  | CrowdEvent
+  | FaultEvent;
 
 /** The most of a connection's first bytes that a {@linkcode DataEvent} holds. */
 export const PREVIEW_BYTES = 512;

@@ -8,7 +8,10 @@ import { startTimer } from "../net/time.ts";
 
 /** What is looked at. */
 export interface Swept {
-  /** How many idle sweeps passed since a byte moved; whoever moves one sets it to 0. */
+  /**
+   * How many idle sweeps passed since a byte moved; a loop sets it to 0, and to
+   * `-Infinity` while it holds a reply back, which no sweep finds idle.
+   */
   idleSweeps: number;
 }
 

@@ -6,7 +6,7 @@
 
 import type { FairnessBarrier } from "../net/fairness.ts";
 import type { DatagramStats, ServeOptions } from "./api.ts";
-import { DatagramEcho } from "./datagrams.ts";
+import { DatagramEcho, type DatagramOptions } from "./datagrams.ts";
 import { type Peer, Peers } from "./datagram_peers.ts";
 import { type CloseReason, PREVIEW_BYTES, type ServeEvent } from "./events.ts";
 import { sweepIdle } from "./idle.ts";
@@ -22,6 +22,8 @@ export interface UdpServerOptions
   readonly barrier: FairnessBarrier;
   /** Counts the connections that are open. */
   countOpen(): number;
+  /** What goes wrong with replies on purpose. */
+  readonly faults: DatagramOptions["faults"];
   /** Takes an event; without it senders are not remembered. */
   readonly emit: ((event: ServeEvent) => void) | undefined;
 }
@@ -40,7 +42,7 @@ export class UdpServer {
    * @param options What it needs of its server.
    */
   constructor(socket: Deno.DatagramConn, options: UdpServerOptions) {
-    const { udpRatePerSecond, once = false, barrier, emit } = options;
+    const { udpRatePerSecond, once = false, barrier, faults, emit } = options;
     this.#options = options;
     this.#echo = new DatagramEcho(socket, {
       ...{ ratePerSecond: udpRatePerSecond, once, barrier },
@@ -48,6 +50,8 @@ export class UdpServer {
       onDatagram: emit
         ? (remote, bytes) => this.#peerOf(remote, bytes)
         : () => undefined,
+      peerOf: (remote) => this.#peers.find(remote),
+      faults,
       onDrop: (drop) => {
         if (this.#news.has(drop.reason)) emit?.({ type: "drop", ...drop });
       },
@@ -60,6 +64,11 @@ export class UdpServer {
   /** Totals up to now. */
   get stats(): DatagramStats {
     return this.#echo.stats;
+  }
+
+  /** How many senders are remembered. */
+  get senders(): number {
+    return this.#peers.size;
   }
 
   /** Answers until {@linkcode UdpServer.stop} is called. */
@@ -100,12 +109,12 @@ export class UdpServer {
     bytes: Uint8Array<ArrayBuffer>,
   ): Peer | undefined {
     const peer = this.#peers.find(remote);
-    if (typeof peer === "object") {
+    if (peer) {
       peer.idleSweeps = 0;
       return peer;
     }
     const emit = this.#options.emit!;
-    if (peer === "no room") {
+    if (!this.#peers.hasRoom) {
       if (this.#news.has("crowd")) {
         emit({ type: "crowd", addresses: this.#peers.size });
       }

@@ -28,15 +28,24 @@ export function connectorTo(
       return ({ retryMs, signal }) => connect({ ...where, retryMs, signal });
     case "udp":
       return async ({ retryMs, signal, onIrregular }) => {
-        let hasBegun = retryMs === 0;
         const client = await connectUdp({
           ...{ ...where, signal },
-          // Of several that were sent, several may be answered.
-          onIrregular: (it) => hasBegun && onIrregular(it),
+          // Of several that were sent, several may be answered, and late.
+          onIrregular: (it) => isHello(it.reply) || onIrregular(it),
         });
-        if (!hasBegun) await client.echoUntilReply(HELLO, retryMs);
-        hasBegun = true;
+        if (retryMs === 0) return client;
+        try {
+          await client.echoUntilReply(HELLO, retryMs);
+        } catch (error) {
+          client.close();
+          throw error;
+        }
         return client;
       };
   }
+}
+
+function isHello(reply: Uint8Array): boolean {
+  return reply.length === HELLO.length &&
+    reply.every((byte, at) => byte === HELLO[at]);
 }

@@ -6,16 +6,23 @@
 
 import { DEFAULT_HOSTNAME, DEFAULT_PORT } from "../../net/defaults.ts";
 import { escapeText } from "../../net/text.ts";
-import { DEFAULT_DRAIN_TIMEOUT_MS, DEFAULT_UDP_RATE } from "../../server.ts";
+import {
+  DEFAULT_DRAIN_TIMEOUT_MS,
+  DEFAULT_UDP_RATE,
+  type FaultOptions,
+  MAX_FAULT_SEED,
+} from "../../server.ts";
 import { type Command, makeCommand } from "../command.ts";
 import {
   type CommandLine,
+  type Flag,
   type Flags,
   switchFlag,
   UsageError,
 } from "../flags.ts";
 import { metricsFlag } from "../metrics/flag.ts";
 import { parseHost, parseWhole, timeFlag } from "../values.ts";
+import { checkTransport, parseFaults } from "./faults.ts";
 import { runServe, type RunServeOptions } from "./run.ts";
 import { checkWorkers } from "./workers.ts";
 
@@ -66,13 +73,40 @@ const FLAGS = {
     default: 1,
     parse: (text: string) => parseWhole(text, 0, 256),
   },
+  fault: {
+    value: "FAULT,...",
+    help: "misbehave on purpose: see below",
+    default: undefined,
+    defaultText: "",
+    parse: parseFaults,
+  } as Flag<FaultOptions | undefined>,
+  "fault-seed": {
+    value: "N",
+    help: "the same faults again",
+    default: undefined,
+    defaultText: "random",
+    parse: (text: string) => parseWhole(text, 0, MAX_FAULT_SEED),
+  } as Flag<number | undefined>,
   metrics: metricsFlag("serve Prometheus metrics and health here"),
   json: switchFlag("log as JSON lines"),
   quiet: switchFlag("log nothing", "q"),
 } satisfies Flags;
 
 const NOTES = `\
-TIME is 250ms, 5s, 2m, 1h or plain seconds.
+TIME is 250ms, 5s, 2m, 1h or plain seconds. SIZE is 64, 64k or 1M bytes.
+
+FAULT is one of these, and happens to each reply or connection, or to a share of
+them (cut:50 is half):
+  latency=TIME[~TIME]  replies leave later, give or take the second TIME
+  rate=SIZE            a connection gets back SIZE a second at most
+  slice=SIZE           replies leave in pieces of SIZE
+  corrupt              replies have one bit flipped
+  stall                connections get no answer
+  cut[=SIZE]           connections are closed in the midst, after SIZE
+With --udp latency and corrupt happen to datagrams, too, and:
+  loss                 datagrams get no reply
+  duplicate            datagrams get two replies
+  reorder              replies leave after the next one
 
 The log goes to stdout. SIGINT (Ctrl-C), SIGTERM or SIGHUP ends the server: exit
 status 0, or 130 when a second one stops it at once.`;
@@ -94,14 +128,12 @@ function options(line: CommandLine<typeof FLAGS>): RunServeOptions {
   if (given.has("udp-rate") && !values.udp) {
     throw new UsageError("--udp-rate goes with --udp");
   }
+  const faults = faultsOf(line);
   const workers = values.workers || navigator.hardwareConcurrency;
-  if (workers > 1 && values.udp) {
-    throw new UsageError(
-      "--udp and --workers exclude each other: " +
-        "only one thread can have a UDP port",
-    );
+  if (workers > 1) {
+    refuseWorkers(line);
+    checkWorkers();
   }
-  if (workers > 1) checkWorkers();
   return {
     serve: {
       hostname: values.host,
@@ -114,11 +146,40 @@ function options(line: CommandLine<typeof FLAGS>): RunServeOptions {
         idleTimeoutMs: values["idle-timeout"],
       }),
       drainTimeoutMs: values["drain-timeout"],
+      ...(faults && { faults }),
     },
     workers,
     log: values.quiet ? "none" : values.json ? "json" : "text",
     metrics: values.metrics,
   };
+}
+
+function faultsOf(
+  { values }: CommandLine<typeof FLAGS>,
+): FaultOptions | undefined {
+  const { fault, "fault-seed": seed } = values;
+  if (!fault) {
+    if (seed === undefined) return undefined;
+    throw new UsageError("--fault-seed goes with --fault");
+  }
+  checkTransport(fault, values.udp);
+  return { ...fault, seed };
+}
+
+/** Some of what one thread does several cannot do together. */
+function refuseWorkers({ values }: CommandLine<typeof FLAGS>): void {
+  if (values.udp) {
+    throw new UsageError(
+      "--udp and --workers exclude each other: " +
+        "only one thread can have a UDP port",
+    );
+  }
+  if (values.fault) {
+    throw new UsageError(
+      "--fault takes one thread, leave out --workers: which of several threads " +
+        "a connection comes to is the kernel's choice, so no seed repeats faults",
+    );
+  }
 }
 
 function refuseOperands(

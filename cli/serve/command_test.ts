@@ -26,7 +26,7 @@ describe("echo serve", () => {
     );
     assertMatch(
       stdout,
-      /\nTIME is 250ms, .*\n\n.* 130 when a second [^\n]+\n$/s,
+      /\nTIME is 250ms, .*\n {2}cut\[=SIZE\] .*\n\n.* 130 when a second [^\n]+\n$/s,
     );
     const rows = stdout.matchAll(
       /^ {2}(-\w| {2}).*--([\w-]+)(?: .*\[([^\]]*)\]$)?/gm,
@@ -43,6 +43,8 @@ describe("echo serve", () => {
         ["  ", "idle-timeout", "never"],
         ["  ", "drain-timeout", "5s"],
         ["  ", "workers", "1"],
+        ["  ", "fault", undefined],
+        ["  ", "fault-seed", "random"],
         ["  ", "metrics", undefined],
         ["  ", "json", undefined],
         ["-q", "quiet", undefined],
@@ -57,12 +59,16 @@ describe("echo serve", () => {
     ["--port=65535", "--port=65536"],
     ["--max-connections=1", "--max-connections=0"],
     ["--max-connections=1000000", "--max-connections=1000001"],
+    ["--udp-rate=1", "--udp-rate=0"],
+    ["--udp-rate=10000000", "--udp-rate=10000001"],
     ["--idle-timeout=10ms", "--idle-timeout=9ms"],
     ["--idle-timeout=596h", "--idle-timeout=597h"],
     ["--drain-timeout=0", "--drain-timeout=-1"],
     ["--workers=0", "--workers=-1"],
     ["--workers=256", "--workers=257"],
     ["--host=[::1]", "--host=[localhost]"],
+    ["--fault-seed=0", "--fault-seed=-1"],
+    ["--fault-seed=4294967295", "--fault-seed=4294967296"],
   ];
   it("takes the limits of its flags, and nothing beyond them", async () => {
     for (const [taken, refused] of limits) {
@@ -78,7 +84,22 @@ describe("echo serve", () => {
     [["--", "-x"], /serve takes no argument "-x"$/],
     [["\x1b[2J"], /serve takes no argument "\\x1b\[2J"$/],
     [["-5"], /unknown flag -5$/],
+    [["--udp-rate=5"], /^echo: --udp-rate goes with --udp$/],
+    [
+      ["--udp", "--workers=2"],
+      /^echo: --udp and --workers exclude each other: only one .* a UDP port$/,
+    ],
+    [["--udp=yes"], /--udp/],
+    [["--udp-rat=5"], /unknown flag --udp-rat, did you mean --udp-rate\?$/],
     [["--hots=x"], /unknown flag --hots, did you mean --host\?$/],
+    [["--fault", "x"], /--fault "x": unknown fault x \(faults: latency=.*\)$/],
+    [["--fault=stall", "--fault=cut"], /--fault/],
+    [["--fault", "loss:5"], /--fault loss goes with --udp, a stream has none$/],
+    [["--fault-seed", "5"], /--fault-seed goes with --fault$/],
+    [
+      ["--fault=stall", "--workers=2"],
+      /--fault takes one thread, leave out --w/,
+    ],
   ];
   it("refuses what it cannot serve with, in one line", async () => {
     for (const [args, message] of mistakes) await assertRefused(args, message);

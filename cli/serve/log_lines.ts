@@ -12,6 +12,8 @@ import type {
   DatagramStats,
   DropEvent,
   DropReason,
+  FaultCounts,
+  FaultEvent,
   ServeEvent,
   ServeStats,
 } from "../../server.ts";
@@ -27,12 +29,29 @@ import {
 /** Anything that the log tells: the server's events, its beginning and its end. */
 export type LogEvent =
   | ServeEvent
-  | { type: "listening"; addr: Deno.NetAddr; udp: boolean }
+  | ListeningEvent
   | { type: "metrics"; addr: Deno.NetAddr }
   | { type: "shutdown"; open: number; drainTimeoutMs: number }
   | { type: "left_out"; lines: number }
   | { type: "worker_died"; worker: number; reason: string }
   | { type: "stopped"; stats: ServeStats; durationMs: number };
+
+/** The server listens. */
+export interface ListeningEvent {
+  /** The kind of event. */
+  type: "listening";
+  /** The address that it listens on. */
+  addr: Deno.NetAddr;
+  /** Whether it echoes datagrams, too. */
+  udp: boolean;
+  /** What it does wrong on purpose, if it does. */
+  faults?: {
+    /** The faults, as they are given on the command line. */
+    text: string;
+    /** The seed that repeats them. */
+    seed: number | undefined;
+  };
+}
 
 /**
  * Renders an event for a person.
@@ -44,7 +63,7 @@ export function renderText(event: LogEvent): string {
   switch (event.type) {
     case "listening":
       return `Server listening on ${formatAddress(event.addr)}` +
-        `${event.udp ? ", over TCP and UDP" : ""}...`;
+        `${event.udp ? ", over TCP and UDP" : ""}${faultsNote(event)}...`;
     case "metrics":
       return `Metrics on http://${formatHostPort(event.addr)}/metrics`;
     case "open":
@@ -69,8 +88,10 @@ export function renderText(event: LogEvent): string {
       return `No answer to a datagram from ${formatAddress(event.remote)}: ` +
         dropWords(event);
     case "crowd":
-      return `Datagrams from ${formatCount(event.addresses, "address")}: ` +
+      return `Datagrams from ${formatCount(event.addresses, "sender")}: ` +
         "further ones are answered without a line";
+    case "fault":
+      return `Fault: ${faultWords(event)} ${formatAddress(event.remote)}`;
     case "shutdown":
       return "Shutting down" + shutdownNote(event);
     case "worker_died":
@@ -109,13 +130,13 @@ function dropWords({ reason, detail }: DropEvent): string {
 }
 
 function stoppedLine(
-  { accepted, bytes, udp }: ServeStats,
+  { accepted, bytes, udp, faults }: ServeStats,
   durationMs: number,
 ): string {
   const datagrams = udp ? ` and ${formatCount(udp.datagrams, "datagram")}` : "";
   return `Served ${formatCount(accepted, "connection")}${datagrams}, ` +
     `echoed ${formatBytes(bytes)} in ${formatDuration(durationMs)}` +
-    (udp ? droppedNote(udp) : "");
+    (udp ? droppedNote(udp) : "") + countsNote(faults);
 }
 
 function droppedNote({ dropped }: DatagramStats): string {
@@ -125,6 +146,51 @@ function droppedNote({ dropped }: DatagramStats): string {
     `${formatNumber(count)} ${reason}`
   );
   return `, not answered: ${counts.join(", ")}`;
+}
+
+function faultsNote({ faults }: ListeningEvent): string {
+  return faults ? `, with faults: ${faults.text}, seed ${faults.seed}` : "";
+}
+
+/** Says what the server did to a client, whose address follows. */
+function faultWords({ kind, offset, delayMs }: FaultEvent): string {
+  // A datagram has no place in a stream.
+  const reply = offset === undefined
+    ? "a reply"
+    : `the reply at byte ${offset}`;
+  switch (kind) {
+    case "latency":
+      // A fault that all replies have is told once.
+      return delayMs === undefined
+        ? "delays all replies to"
+        : `delayed ${reply} by ${formatDuration(delayMs)} to`;
+    case "rate":
+      return "limits the rate of";
+    case "slice":
+      return offset === undefined
+        ? "sends all replies in pieces to"
+        : `sent ${reply} in pieces to`;
+    case "corrupt":
+      return `corrupted byte ${offset} of`;
+    case "stall":
+      return "never answers";
+    case "cut":
+      return `cut after ${formatCount(offset ?? 0, "byte")} of`;
+    case "loss":
+      return "lost a reply to";
+    case "duplicate":
+      return "sent a reply twice to";
+    case "reorder":
+      return "sent a reply after the next one to";
+  }
+}
+
+function countsNote(counts: FaultCounts | undefined): string {
+  if (!counts) return "";
+  const shown = Object.entries(counts).map(([kind, count]) =>
+    `${formatNumber(count)} ${kind}`
+  );
+  return `, faults: ${shown.join(", ") || "none"}`;
 }
 
 function shutdownNote(
@@ -162,6 +228,10 @@ function jsonFields(event: LogEvent): Record<string, unknown> {
       return {
         address: formatHostPort(event.addr),
         transports: event.udp ? ["tcp", "udp"] : ["tcp"],
+        ...(event.faults && {
+          faults: event.faults.text,
+          fault_seed: event.faults.seed,
+        }),
       };
     case "metrics":
       return { address: formatHostPort(event.addr) };
@@ -195,6 +265,13 @@ function jsonFields(event: LogEvent): Record<string, unknown> {
       };
     case "crowd":
       return { addresses: event.addresses };
+    case "fault":
+      return {
+        kind: event.kind,
+        ...jsonRemote(event),
+        offset: event.offset,
+        delay_ms: event.delayMs && roundMs(event.delayMs),
+      };
     case "shutdown":
       return { connections: event.open };
     case "worker_died":
@@ -210,6 +287,7 @@ function jsonFields(event: LogEvent): Record<string, unknown> {
           dropped: event.stats.udp.dropped,
         }),
         duration_ms: roundMs(event.durationMs),
+        faults: event.stats.faults,
       };
   }
 }

@@ -10,6 +10,7 @@ import type { ServeOptions } from "../../server.ts";
 import { encode, printLine } from "../command.ts";
 import { OutputClosedError, type Terminal } from "../terminal.ts";
 import type { MetricsAddress } from "../metrics/flag.ts";
+import { formatFaults } from "./faults.ts";
 import { EventLog, type LogOutput, type LogStyle } from "./log.ts";
 import type { MetricsServer } from "../metrics/server.ts";
 import type { ServeMetricsOptions } from "./metrics.ts";
@@ -124,7 +125,12 @@ async function start(
   if (workers === 1) {
     // Without a log the server has no events to make.
     const server = serveInThisThread(serve, style === "none" ? undefined : log);
-    log.add({ type: "listening", addr: server.addr, udp: serve.udp ?? false });
+    const { addr, faultSeed: seed } = server;
+    const { faults, udp = false } = serve;
+    log.add({
+      ...{ type: "listening", addr, udp },
+      ...(faults && { faults: { text: formatFaults(faults), seed } }),
+    });
     return server;
   }
   // A worker may serve before the others listen, but must not log before.

@@ -11,6 +11,8 @@ import type { EventLog } from "./log.ts";
 export interface RunningServer {
   /** The address that it listens on. */
   readonly addr: Deno.NetAddr;
+  /** What chose its faults, if it has any. */
+  readonly faultSeed?: number | undefined;
   /** Its totals, once it listens no more and every connection ended. */
   readonly finished: Promise<ServeStats>;
   /** Counts the connections that are open. */
@@ -43,6 +45,7 @@ export function serveInThisThread(
   });
   return {
     addr: server.addr,
+    faultSeed: server.faultSeed,
     finished: server.finished.then(() => server.stats),
     countOpen: () => Promise.resolve(server.stats.open),
     stats: () => Promise.resolve(server.stats),

@@ -1,0 +1,224 @@
+/**
+ * Faults on the command line: `latency=50ms~10ms:10,corrupt:0.1`.
+ *
+ * @module
+ */
+
+import { escapeText } from "../../net/text.ts";
+import type { FaultKind, FaultOptions } from "../../server.ts";
+import { nearestName, UsageError } from "../flags.ts";
+import { formatTime } from "../format.ts";
+import { parseSize, parseTime } from "../values.ts";
+
+/** What there is, for an error. */
+const FAULTS = "latency=TIME[~TIME], rate=SIZE, slice=SIZE, corrupt, stall, " +
+  "cut[=SIZE]; with --udp loss, duplicate, reorder; each may have :PERCENT";
+
+/** The shortest latency, in milliseconds. */
+const MIN_LATENCY_MS = 1;
+
+/** How a fault is read and rendered. */
+interface Syntax {
+  /** Whether it takes a value. */
+  readonly value: "needed" | "optional" | "none";
+  /** Whether only datagrams have it. */
+  readonly isDatagrams?: boolean;
+  /** Makes options of its value and its percentage. */
+  read(value: string | undefined, percent: number): FaultOptions;
+  /** Renders its options; `undefined` if there is no such fault among them. */
+  render(options: FaultOptions): Rendered | undefined;
+}
+
+/** What is rendered of a fault: its value, if any, and its percentage. */
+interface Rendered {
+  readonly value?: string;
+  readonly percent: number;
+}
+
+const SYNTAX: Record<FaultKind, Syntax> = {
+  latency: {
+    value: "needed",
+    read(value = "", latencyPercent) {
+      const [latency = "", jitter] = value.split(/~(.*)/s);
+      const latencyMs = parseTime(latency, MIN_LATENCY_MS);
+      if (jitter === undefined) return { latencyMs, latencyPercent };
+      const jitterMs = parseTime(jitter);
+      if (jitterMs > latencyMs) {
+        throw new UsageError("a latency varies by no more than itself");
+      }
+      return { latencyMs, jitterMs, latencyPercent };
+    },
+    render({ latencyMs, jitterMs = 0, latencyPercent = 100 }) {
+      if (latencyMs === undefined) return;
+      const jitter = jitterMs > 0 ? `~${formatTime(jitterMs)}` : "";
+      const value = formatTime(latencyMs) + jitter;
+      return { value, percent: latencyPercent };
+    },
+  },
+  rate: {
+    value: "needed",
+    read: (value = "", ratePercent) => ({
+      rateBytesPerSecond: parseSize(value),
+      ratePercent,
+    }),
+    render: ({ rateBytesPerSecond, ratePercent }) =>
+      renderSized(rateBytesPerSecond, ratePercent),
+  },
+  slice: {
+    value: "needed",
+    read: (value = "", slicePercent) => ({
+      sliceBytes: parseSize(value),
+      slicePercent,
+    }),
+    render: ({ sliceBytes, slicePercent }) =>
+      renderSized(sliceBytes, slicePercent),
+  },
+  corrupt: withoutValue("corruptPercent"),
+  stall: withoutValue("stallPercent"),
+  cut: {
+    value: "optional",
+    read: (value, cutPercent) =>
+      value === undefined
+        ? { cutPercent }
+        : { cutBytes: parseSize(value), cutPercent },
+    render: ({ cutBytes, cutPercent }) =>
+      cutBytes === undefined
+        ? renderPercent(cutPercent)
+        : renderSized(cutBytes, cutPercent),
+  },
+  loss: { ...withoutValue("lossPercent"), isDatagrams: true },
+  duplicate: { ...withoutValue("duplicatePercent"), isDatagrams: true },
+  reorder: { ...withoutValue("reorderPercent"), isDatagrams: true },
+};
+
+function withoutValue(
+  option:
+    & {
+      [K in keyof FaultOptions]: K extends `${string}Percent` ? K : never;
+    }[keyof FaultOptions]
+    & string,
+): Syntax {
+  return {
+    value: "none",
+    read: (_value, percent) => ({ [option]: percent }),
+    render: (options) => renderPercent(options[option]),
+  };
+}
+
+function renderPercent(percent = 0): Rendered | undefined {
+  return percent > 0 ? { percent } : undefined;
+}
+
+function renderSized(
+  bytes: number | undefined,
+  percent = 100,
+): Rendered | undefined {
+  return bytes === undefined
+    ? undefined
+    : { value: formatSize(bytes), percent };
+}
+
+/**
+ * Reads faults.
+ *
+ * @param text The faults, for example `latency=50ms~10ms:10,cut=10k:50%`.
+ * @returns The faults, as options of `serve()`.
+ * @throws {UsageError} If one of them is unknown, is given twice, or has a value or a
+ * percentage that it cannot have.
+ */
+export function parseFaults(text: string): FaultOptions {
+  const seen = new Set<string>();
+  let options: FaultOptions = {};
+  for (const fault of text.split(",")) {
+    try {
+      const [kind, read] = parseFault(fault);
+      if (seen.has(kind)) throw new UsageError(`${kind} is given twice`);
+      seen.add(kind);
+      options = { ...options, ...read };
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      throw new UsageError(`${error.message} (faults: ${FAULTS})`);
+    }
+  }
+  return options;
+}
+
+/** The parts of a fault: name, value, percentage. */
+const FAULT = /^(?<kind>[^=:]*)(?:=(?<value>[^:]*))?(?::(?<percent>.*))?$/s;
+
+function parseFault(fault: string): [kind: string, options: FaultOptions] {
+  const { kind = "", value, percent } = fault.match(FAULT)?.groups ?? {};
+  if (!Object.hasOwn(SYNTAX, kind)) throw unknownFault(kind);
+  const syntax = SYNTAX[kind as FaultKind];
+  if (syntax.value === "needed" && value === undefined) {
+    throw new UsageError(`${kind} needs a value`);
+  }
+  if (syntax.value === "none" && value !== undefined) {
+    throw new UsageError(`${kind} takes no value, only a percentage`);
+  }
+  try {
+    return [kind, syntax.read(value, parsePercent(percent))];
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    throw new UsageError(`${kind}: ${error.message}`);
+  }
+}
+
+function unknownFault(kind: string): UsageError {
+  if (kind === "") return new UsageError("a fault is missing");
+  const nearest = nearestName(kind, Object.keys(SYNTAX));
+  const hint = nearest ? `, did you mean ${nearest}?` : "";
+  return new UsageError(`unknown fault ${escapeText(kind)}${hint}`);
+}
+
+function parsePercent(text = "100"): number {
+  const percent = Number(text.replace(/%$/, ""));
+  if (!/^\d+(\.\d+)?%?$/.test(text) || percent <= 0 || percent > 100) {
+    throw new UsageError(
+      "expected a percentage such as 0.1 or 50, above 0 and at most 100",
+    );
+  }
+  return percent;
+}
+
+/**
+ * Refuses faults that a server of streams alone cannot make.
+ *
+ * @param faults The faults.
+ * @param isUdp Whether the server echoes datagrams, too.
+ * @throws {UsageError} If one of them needs datagrams.
+ */
+export function checkTransport(faults: FaultOptions, isUdp: boolean): void {
+  if (isUdp) return;
+  for (const [kind, { isDatagrams, render }] of Object.entries(SYNTAX)) {
+    if (isDatagrams && render(faults)) {
+      throw new UsageError(
+        `--fault ${kind} goes with --udp, a stream has none`,
+      );
+    }
+  }
+}
+
+/**
+ * Renders faults.
+ *
+ * @param options The faults.
+ * @returns For example `latency=50ms~10ms:10%, corrupt:0.1%`.
+ */
+export function formatFaults(options: FaultOptions): string {
+  return Object.entries(SYNTAX).flatMap(([kind, { render }]) => {
+    const rendered = render(options);
+    if (!rendered) return [];
+    const { value, percent } = rendered;
+    return kind + (value === undefined ? "" : `=${value}`) +
+      (percent === 100 ? "" : `:${percent}%`);
+  }).join(", ");
+}
+
+/** Renders a SIZE as it is given on the command line. */
+function formatSize(bytes: number): string {
+  for (const [unit, factor] of [["G", 1 << 30], ["M", 1 << 20], ["k", 1024]]) {
+    if (bytes % Number(factor) === 0) return `${bytes / Number(factor)}${unit}`;
+  }
+  return `${bytes}`;
+}

@@ -1,0 +1,229 @@
+import { assert, assertEquals, assertStrictEquals } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import { damaged, numbered, PlayedQueue } from "../testing/played_queue.ts";
+import fc from "../testing/properties.ts";
+
+const [A, B, C] = [numbered(1), numbered(2), numbered(3)] as const;
+
+describe("DatagramQueue", () => {
+  it("verifies replies in the order of sending", async () => {
+    const played = new PlayedQueue();
+    played.add(A, B, C);
+    played.now = 5;
+    assertEquals([A, B, C].map((it) => played.take(it.slice())), [
+      ...[undefined, undefined, undefined],
+    ]);
+    assertEquals(await played.told(), ["verified", "verified", "verified"]);
+    assertEquals(played.rtts, [5, 5, 5]);
+    assertEquals(played.queue.longestMs, 5);
+  });
+
+  it("calls a reply reordered that comes after one to a later message", async () => {
+    const played = new PlayedQueue();
+    played.add(A, B, C);
+    assertEquals(
+      [C, A, B].map((it) => played.take(it)),
+      [undefined, "reordered", "reordered"],
+    );
+    assertEquals(await played.told(), ["verified", "verified", "verified"]);
+  });
+
+  it("verifies any order, and counts as RFC 4737 does", async () => {
+    const orders = fc.integer({ min: 1, max: 40 }).chain((count) =>
+      fc.shuffledSubarray([...Array(count).keys()], {
+        ...{ minLength: count, maxLength: count },
+      })
+    );
+    await fc.assert(fc.asyncProperty(orders, async (order) => {
+      const played = new PlayedQueue();
+      played.add(...order.keys().map((number) => numbered(number)));
+      let next = 0;
+      for (const number of order) {
+        const isReordered = number < next;
+        next = Math.max(next, number + 1);
+        assertEquals(
+          played.take(numbered(number)),
+          isReordered ? "reordered" : undefined,
+        );
+      }
+      assert((await played.told()).every((fate) => fate === "verified"));
+    }));
+  });
+
+  it("calls each reply duplicated that comes again", () => {
+    const played = new PlayedQueue();
+    played.add(A);
+    played.take(A);
+    assertEquals([played.take(A), played.take(A)], [
+      ...["duplicated", "duplicated"],
+    ]);
+  });
+
+  it("calls a reply late whose message was given up, once", async () => {
+    const played = new PlayedQueue();
+    played.add(A, B);
+    played.now = 10;
+    played.giveUp();
+    assertEquals(await played.told(), ["lost", "lost"]);
+    assertEquals(played.errors.map(String), ["Error: 100 B", "Error: 100 B"]);
+    played.now = 25;
+    assertEquals(played.queue.take(A, 25), {
+      ...{ kind: "late", reply: A.slice(0, 64), ageMs: 25 },
+    });
+    assertEquals(played.queue.longestMs, 25);
+    assertEquals(played.take(A), "duplicated");
+  });
+
+  it("gives up what was sent until a moment, the oldest first", async () => {
+    const played = new PlayedQueue();
+    played.add(A);
+    played.now = 1;
+    played.add(B);
+    played.now = 2;
+    played.add(C);
+    assertEquals(played.queue.waitingSince, 0);
+    played.giveUp(1);
+    assertEquals(played.queue.waitingSince, 2);
+    assertEquals(await played.told(), ["lost", "lost", undefined]);
+    played.take(C);
+    assertEquals(played.queue.waitingSince, undefined);
+  });
+
+  it("gives one message up, but not when it is settled", async () => {
+    const played = new PlayedQueue();
+    played.add(A, B);
+    played.take(A);
+    const error = new Error("not sent");
+    for (const giveUp of played.giveUps) giveUp(error);
+    assertEquals(await played.told(), ["verified", "lost"]);
+    assertStrictEquals(played.errors[1], error);
+    assertEquals(played.take(A), "duplicated");
+  });
+
+  it("keeps what waits when others are settled, whatever their number", async () => {
+    const played = new PlayedQueue();
+    played.add(A);
+    played.now = 1;
+    for (let number = 10; number < 5000; number++) {
+      played.add(numbered(number));
+      assertEquals(played.take(numbered(number)), undefined);
+      assertEquals(played.queue.waitingSince, 0);
+    }
+    played.add(B);
+    assertEquals([played.take(B), played.take(A)], [undefined, "reordered"]);
+    assertEquals(played.queue.waitingSince, undefined);
+    assert((await played.told()).every((fate) => fate === "verified"));
+  });
+
+  it("gives up all when settling them cleans its list", async () => {
+    const played = new PlayedQueue();
+    for (let number = 0; number < 5000; number++) played.add(numbered(number));
+    played.giveUp();
+    assertEquals(played.queue.waitingSince, undefined);
+    assert((await played.told()).every((fate) => fate === "lost"));
+  });
+
+  it("takes replies of identical messages for the oldest first", async () => {
+    const played = new PlayedQueue();
+    played.add(A);
+    played.now = 1;
+    played.add(A.slice());
+    played.now = 3;
+    assertEquals(played.take(A), undefined);
+    assertEquals(await played.told(), ["verified", undefined]);
+    assertEquals(played.queue.waitingSince, 1);
+    assertEquals([played.take(A), played.take(A)], [undefined, "duplicated"]);
+    await played.told();
+    assertEquals(played.rtts, [3, 2]);
+  });
+
+  it("counts a late reply among identical messages once", async () => {
+    const played = new PlayedQueue();
+    played.add(A);
+    played.now = 1;
+    played.giveUp();
+    played.add(A);
+    assertEquals([played.take(A), played.take(A), played.take(A)], [
+      ...[undefined, "late", "duplicated"],
+    ]);
+    assertEquals(await played.told(), ["lost", "verified"]);
+  });
+
+  it("tells messages apart that begin alike", async () => {
+    const played = new PlayedQueue();
+    const others = [damaged(A, 99), damaged(A, 98)];
+    played.add(A, ...others);
+    assertEquals(
+      [...others, A].map((it) => played.take(it)),
+      [undefined, undefined, "reordered"],
+    );
+    assertEquals(await played.told(), ["verified", "verified", "verified"]);
+  });
+});
+
+describe("DatagramQueue remembers", () => {
+  /** Sends so many messages, and verifies them. */
+  function pass(played: PlayedQueue, count: number, first = 1000): void {
+    for (let number = first; number < first + count; number++) {
+      played.add(numbered(number));
+      played.take(numbered(number));
+    }
+  }
+
+  it("10,000 messages, and forgets 20,000", () => {
+    const played = new PlayedQueue();
+    played.add(A);
+    played.take(A);
+    pass(played, 10_000);
+    assertEquals(played.take(A), "duplicated");
+    pass(played, 10_000, 20_000);
+    assertEquals(played.take(A), "corrupt");
+  });
+
+  it("a few messages for ever, and more for five seconds", () => {
+    const played = new PlayedQueue();
+    pass(played, 100);
+    played.now = 1e6;
+    pass(played, 99, 2000);
+    assertEquals(played.take(numbered(1000)), "duplicated");
+    pass(played, 1000, 3000);
+    assertEquals(played.take(numbered(1000)), "duplicated");
+    played.now += 4999;
+    pass(played, 1, 5000);
+    assertEquals(played.take(numbered(1000)), "duplicated");
+    played.now += 1;
+    pass(played, 1, 5001);
+    assertEquals(played.take(numbered(1000)), "corrupt");
+    assertEquals(played.take(numbered(3999)), "duplicated");
+  });
+
+  it("a message from the time on that it was given up", async () => {
+    const played = new PlayedQueue();
+    played.add(A);
+    played.now = 1;
+    pass(played, 30_000);
+    played.giveUp(0);
+    assertEquals((await played.told())[0], "lost");
+    pass(played, 5000, 50_000);
+    assertEquals(played.take(A), "late");
+  });
+
+  it("what waits, whatever comes after it", async () => {
+    const played = new PlayedQueue();
+    played.add(A);
+    pass(played, 50_000);
+    assertEquals(played.take(A), "reordered");
+    assertEquals((await played.told())[0], "verified");
+  });
+
+  it("20,000 messages that wait", async () => {
+    const played = new PlayedQueue();
+    for (let number = 0; number < 40_000; number++) {
+      played.add(numbered(number));
+    }
+    for (let number = 0; number < 40_000; number++) {
+      assertEquals(played.take(numbered(number)), undefined);
+    }
+    assert((await played.told()).every((fate) => fate === "verified"));
+  });
+});

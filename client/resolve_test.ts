@@ -1,0 +1,63 @@
+import { assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import fc from "../testing/properties.ts";
+import { resolveHost } from "./resolve.ts";
+
+/** The address that a socket shows which was opened on another spelling of it. */
+function shownBySocket(hostname: string): string {
+  const options = { transport: "udp", hostname, port: 0 } as const;
+  const socket = Deno.listenDatagram(options);
+  socket.close();
+  return (socket.addr as Deno.NetAddr).hostname;
+}
+
+describe("resolveHost()", () => {
+  it("leaves an IPv4 address as it is", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.ipV4(), async (address) => {
+        assertEquals(await resolveHost(address), address);
+      }),
+    );
+  });
+
+  it("reads what is octal to the system as the system does", async () => {
+    assertEquals(await resolveHost("127.000.000.001"), "127.0.0.1");
+    assertEquals(await resolveHost("0177.0.0.1"), "127.0.0.1");
+    assertEquals(await resolveHost("127.1"), "127.0.0.1");
+  });
+
+  it("shortens IPv6 as sockets do", async () => {
+    for (
+      const [address, short] of [
+        ["::1", "::1"],
+        ["[::1]", "::1"],
+        ["0:0:0:0:0:0:0:1", "::1"],
+        ["0000:0000:0000:0000:0000:0000:0000:0001", "::1"],
+        ["2001:DB8:0:0:1:0:0:1", "2001:db8::1:0:0:1"],
+        ["2001:db8:0:1:1:1:1:1", "2001:db8:0:1:1:1:1:1"],
+        ["::", "::"],
+        ["::ffff:127.0.0.1", "::ffff:127.0.0.1"],
+        ["::ffff:7f00:1", "::ffff:127.0.0.1"],
+        ["0:0:0:0:0:FFFF:255.254.1.0", "::ffff:255.254.1.0"],
+        ["fe80:0::1%eth0", "fe80::1%eth0"],
+      ] as const
+    ) assertEquals(await resolveHost(address), short, address);
+    for (const address of ["::1", "::ffff:127.0.0.1"]) {
+      assertEquals(await resolveHost(address), shownBySocket(address));
+    }
+  });
+
+  it("looks a name up", async () => {
+    assertMatch(await resolveHost("localhost"), /^127\.|^::1$/);
+  });
+
+  it("fails in the words of a name that does not resolve", async () => {
+    for (const name of ["nosuch.invalid", "256.1.1.1", "1.2.3.4.5"]) {
+      await assertRejects(
+        () => resolveHost(name),
+        Error,
+        "failed to lookup address information",
+      );
+    }
+  });
+});

@@ -1,0 +1,167 @@
+import { assertEquals } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import { connectUdp } from "../client.ts";
+import { serve } from "../server.ts";
+import { type FakeClock, stopClock } from "../testing/clock.ts";
+import fc from "../testing/properties.ts";
+import { type Fate, FATES, type Relay, startRelay } from "../testing/relay.ts";
+import type { LossRun } from "./irregularities.ts";
+import { load, type LoadSummary } from "./load.ts";
+import { ping } from "./ping.ts";
+import type { ConnectProbe } from "./probe_client.ts";
+
+/** How long a reply may take, and how long a late one does, in milliseconds. */
+const [TIMEOUT_MS, LATE_MS] = [2000, 2300];
+
+/** After the messages with a fate so many come back: none is late after the end. */
+const PAD = 30;
+
+/** From one message to the next, in milliseconds. */
+const INTERVAL_MS = 20;
+
+/** The real one: it lets the runtime look at its sockets. */
+const { setTimeout: realSetTimeout } = globalThis;
+
+/** Lets a clock go on, 10 ms at each look at the sockets, until all is done. */
+async function drive<T>(clock: FakeClock, running: Promise<T>): Promise<T> {
+  let isOver = false;
+  const end = () => isOver = true;
+  running.then(end, end);
+  for (let step = 0; step < 20_000; step++) {
+    await new Promise((resolve) => realSetTimeout(resolve, 0));
+    if (isOver) return await running;
+    clock.passAtOnce(10);
+  }
+  throw new Error("no end after 20,000 steps");
+}
+
+const fates = fc.array(fc.constantFrom(...FATES), {
+  ...{ minLength: 1, maxLength: 60 },
+});
+
+/** Sends through a relay, and returns what it did and what was found. */
+async function through<T>(
+  fateOf: (number: number) => Fate,
+  measure: (connect: ConnectProbe) => Promise<T>,
+): Promise<[relay: Relay, found: T]> {
+  await using server = serve({ port: 0, udp: true });
+  using clock = stopClock();
+  using relay = startRelay({
+    ...{ serverPort: server.addr.port, fateOf },
+    ...{ lateMs: LATE_MS, swapMs: 500 },
+  });
+  const { port } = relay;
+  const found = await drive(
+    clock,
+    measure(({ signal, onIrregular }) =>
+      connectUdp({ port, timeoutMs: TIMEOUT_MS, signal, onIrregular })
+    ),
+  );
+  return [relay, found];
+}
+
+/** Counts losses in a row, one by one. */
+function runsOf(all: readonly number[][]): LossRun[] {
+  const counts = new Map<number, number>();
+  for (const lost of all) {
+    for (const first of lost.filter((it) => !lost.includes(it - 1))) {
+      let length = 1;
+      while (lost.includes(first + length)) length++;
+      counts.set(length, (counts.get(length) ?? 0) + 1);
+    }
+  }
+  return [...counts].sort(([a], [b]) => a - b)
+    .map(([length, count]) => ({ length, count }));
+}
+
+function countsOfLoad({ messages, failed, failures, irregular }: LoadSummary) {
+  const wrong = failures.mismatch ?? 0;
+  assertEquals(wrong + (failures.timeout ?? 0), failed);
+  const sent = messages + failed;
+  return { sent, verified: messages, lost: failed, wrong, ...irregular };
+}
+
+describe("ping() over UDP", () => {
+  it("counts what happened on the way, exactly", async () => {
+    const property = fc.asyncProperty(fates, async (fates) => {
+      const count = fates.length + PAD;
+      const seen: string[] = [];
+      const [relay, summary] = await through(
+        (number) =>
+          number === count ? "lost back" : fates[number - 1] ?? "pass",
+        (connect) =>
+          ping({
+            ...{ connect, count, intervalMs: INTERVAL_MS, message: 100 },
+            onEvent(event) {
+              if (event.type !== "irregular") return;
+              seen.push(`${event.seq} ${event.kind}`);
+            },
+          }),
+      );
+      const { sent, verified, lost, wrong, irregular } = summary;
+      assertEquals(
+        { sent, verified, lost, wrong, ...irregular },
+        relay.counts,
+      );
+      assertEquals(sent, count);
+      assertEquals(summary.lossRuns, runsOf(relay.lost));
+      const told = fates.flatMap((fate, at) =>
+        fate === "twice" || fate === "late copy"
+          ? [`${at + 1} duplicated`]
+          : fate === "late"
+          ? [`${at + 1} late`]
+          : []
+      );
+      const numbered = seen.filter((it) => !it.endsWith("corrupt"));
+      assertEquals(numbered.toSorted(), told.toSorted());
+    });
+    await fc.assert(property, { numRuns: 8 });
+  });
+});
+
+describe("load() over UDP", () => {
+  it("counts what happened on the way at a rate, exactly", async () => {
+    const property = fc.asyncProperty(
+      fates,
+      fc.integer({ min: 1, max: 3 }),
+      async (fates, connections) => {
+        const count = fates.length + PAD;
+        const [relay, summary] = await through(
+          (number) =>
+            number === count ? "lost back" : fates[number - 1] ?? "pass",
+          (connect) =>
+            load({
+              ...{ connect, connections, message: 64 },
+              ratePerSecond: 1000 / INTERVAL_MS,
+              durationMs: count * INTERVAL_MS,
+            }),
+        );
+        assertEquals(countsOfLoad(summary), relay.counts);
+        assertEquals([summary.unsent, summary.tooLate], [0, 0]);
+        const lost = relay.lost.flat();
+        assertEquals(summary.lossRuns, runsOf([lost]));
+      },
+    );
+    await fc.assert(property, { numRuns: 6 });
+  });
+
+  it("counts what happened on the way without a rate, exactly", async () => {
+    const property = fc.asyncProperty(
+      fc.array(fc.constantFrom(...FATES), { minLength: 1, maxLength: 4 }),
+      fc.integer({ min: 1, max: 3 }),
+      async (fates, connections) => {
+        const [relay, summary] = await through(
+          (number) => fates[number - 1] ?? "pass",
+          (connect) =>
+            load({
+              ...{ connect, connections, message: 1500 },
+              durationMs: (fates.length + 1) * LATE_MS,
+            }),
+        );
+        assertEquals(countsOfLoad(summary), relay.counts);
+        assertEquals(summary.lossRuns, runsOf(relay.lost));
+      },
+    );
+    await fc.assert(property, { numRuns: 3 });
+  });
+});
