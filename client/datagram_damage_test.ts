@@ -72,6 +72,22 @@ describe("DatagramQueue and a damaged reply", () => {
     assertEquals(await played.told(), [undefined, "wrong"]);
   });
 
+  it("takes it for the oldest where several are as similar", async () => {
+    const played = new PlayedQueue();
+    played.add(A, B, C);
+    played.take(new Uint8Array());
+    assertEquals(await played.told(), ["wrong", undefined, undefined]);
+  });
+
+  it("takes it for one that waits where a settled one is the same", async () => {
+    const played = new PlayedQueue();
+    played.add(A);
+    played.take(A);
+    played.add(A);
+    assertEquals(played.take(damaged(A, 0)), undefined);
+    assertEquals(await played.told(), ["verified", "wrong"]);
+  });
+
   it("spoils no message that waits if it is a settled one's", async () => {
     for (const length of [5, 64, 100]) {
       const played = new PlayedQueue();

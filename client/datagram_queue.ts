@@ -48,6 +48,9 @@ interface Pending extends Omit<PromiseWithResolvers<EchoResult>, "promise"> {
   readonly order: number;
   /** All that is known of messages with the same bytes. */
   readonly twins: Twins;
+  /** The one sent before it that is waited for, and the one after it. */
+  before: Pending | undefined;
+  after: Pending | undefined;
   /** Whether it is waited for no more. */
   isSettled: boolean;
 }
@@ -74,9 +77,6 @@ const HALF = { messages: 10_000, ageMs: 5000, least: 200 };
 /** With how many waiting messages a damaged reply is compared. */
 const MOST_COMPARED = 1000;
 
-/** Below so many settled messages the list of those under way is not cleaned. */
-const FEW = 1000;
-
 /** Keeps messages until their replies came, in any order. It knows no socket. */
 export class DatagramQueue {
   readonly #server: Address;
@@ -91,12 +91,9 @@ export class DatagramQueue {
   #begunAt = 0;
   /** How many it was begun with. */
   #begunWith = 0;
-  /** The oldest first, with some that are settled. */
-  #pending: Pending[] = [];
-  /** Those before this place are settled. */
-  #first = 0;
-  /** How many of the list are settled. */
-  #settled = 0;
+  /** The first and the last of those waited for, in the order of sending. */
+  #oldest: Pending | undefined;
+  #newest: Pending | undefined;
   readonly #settledHeads = new LatestHeads();
   #longestMs = 0;
   #sent = 0;
@@ -119,9 +116,7 @@ export class DatagramQueue {
 
   /** When the oldest message was sent whose reply is waited for, if there is one. */
   get waitingSince(): number | undefined {
-    const pending = this.#pending;
-    while (pending[this.#first]?.isSettled) this.#first++;
-    return pending[this.#first]?.sentAt;
+    return this.#oldest?.sentAt;
   }
 
   /**
@@ -146,9 +141,12 @@ export class DatagramQueue {
     const pending: Pending = {
       ...{ message, resolve, reject, twins },
       ...{ sentAt: now, order: ++this.#sent, isSettled: false },
+      ...{ before: this.#newest, after: undefined },
     };
     twins.pending.push(pending);
-    this.#pending.push(pending);
+    if (this.#newest) this.#newest.after = pending;
+    else this.#oldest = pending;
+    this.#newest = pending;
     const giveUp = (error: unknown) => this.#giveUp(pending, error);
     return { result: promise, giveUp };
   }
@@ -187,9 +185,8 @@ export class DatagramQueue {
    * @param errorOf Makes the error of a message of so many bytes.
    */
   giveUpUntil(moment: number, errorOf: (bytes: number) => unknown): void {
-    // Settling may clean the list.
-    for (const pending of this.#pending.slice(this.#first)) {
-      if (pending.sentAt > moment) return;
+    let pending: Pending | undefined;
+    while ((pending = this.#oldest) && pending.sentAt <= moment) {
       this.#giveUp(pending, errorOf(pending.message.length));
     }
   }
@@ -225,16 +222,15 @@ export class DatagramQueue {
   #takeDamaged(reply: Uint8Array): Irregularity | undefined {
     let likely: Pending | undefined;
     let least = Infinity;
-    let compared = 0;
-    for (let at = this.#first; at < this.#pending.length; at++) {
-      const pending = this.#pending[at]!;
-      if (pending.isSettled) continue;
-      if (++compared > MOST_COMPARED) break;
+    let pending = this.#oldest;
+    for (let at = 0; pending && at < MOST_COMPARED; at++) {
       const { message } = pending;
       const distance = distanceOf(message, message.length, reply);
-      if (distance >= least) continue;
-      least = distance;
-      likely = pending;
+      if (distance < least) {
+        least = distance;
+        likely = pending;
+      }
+      pending = pending.after;
     }
     // It may be a second or late one, too, whose message is settled.
     const isOther = this.#settledHeads.leastDistance(reply) < least;
@@ -248,12 +244,12 @@ export class DatagramQueue {
     this.#settledHeads.add(pending.message);
     const { pending: twins } = pending.twins;
     twins.splice(twins.indexOf(pending), 1);
-    const list = this.#pending;
-    if (++this.#settled > FEW && this.#settled > list.length / 2) {
-      this.#pending = list.filter(({ isSettled }) => !isSettled);
-      this.#first = 0;
-      this.#settled = 0;
-    }
+    const { before, after } = pending;
+    if (before) before.after = after;
+    else this.#oldest = after;
+    if (after) after.before = before;
+    else this.#newest = before;
+    pending.before = pending.after = undefined;
     return pending;
   }
 

@@ -143,7 +143,7 @@ describe("RateLimit", () => {
         const limit = new RateLimit(perSecond);
         const passed = new Map<string, number>();
         let now = 0;
-        let windowStart = 0;
+        let windowStart = -Infinity;
         for (const [host, pauseMs] of arrivals) {
           now += pauseMs;
           if (now >= windowStart + 1000) {

@@ -85,8 +85,10 @@ export class UdpServer {
   }
 
   /** Answers what is in the socket's queue already, then stops. */
-  answerQueue(): Promise<void> {
-    return this.#echo.answerQueue();
+  async answerQueue(): Promise<void> {
+    // On a busy machine the pauses that follow may pass without a look at the socket.
+    await this.#options.barrier.untilAllRead();
+    await this.#echo.answerQueue();
   }
 
   /** Closes the socket. */

@@ -308,6 +308,22 @@ describe("UdpServer", () => {
     await stopWholly(run, clock);
   });
 
+  it("answers what had arrived before it stops, however late it is read", async () => {
+    using clock = stopClock();
+    const run = start();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    run.barrier.allRead = promise;
+    const answering = run.server.answerQueue();
+    await clock.pass(100);
+    assertEquals(run.socket.closed, 0);
+    await run.arrive(sender(), HELLO);
+    resolve();
+    await clock.pass(4);
+    await answering;
+    assertEquals([run.socket.sent.length, run.socket.closed], [1, 1]);
+    await stopWholly(run, clock);
+  });
+
   it("passes on what it is told", async () => {
     using clock = stopClock();
     const run = start();

@@ -83,3 +83,13 @@ export async function echo(
 ): Promise<void> {
   await peer.send(bytes, from);
 }
+
+/**
+ * Finds a UDP port of 127.0.0.1 that nothing listens on.
+ *
+ * @returns The port, which was free a moment ago.
+ */
+export function freeUdpPort(): number {
+  using peer = startDatagramPeer();
+  return peer.port;
+}

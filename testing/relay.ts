@@ -26,6 +26,9 @@ export const FATES = [
 /** What becomes of a message. */
 export type Fate = typeof FATES[number];
 
+/** What tells a message from others is in so many bytes at its beginning. */
+const HEAD_BYTES = 64;
+
 /** What a client must have seen. */
 export interface RelayCounts {
   /** How many messages came to the relay. */
@@ -147,9 +150,13 @@ class UdpRelay implements Relay {
     const number = numberOf(bytes);
     const { counts } = this;
     const { fateOf, lateMs, swapMs } = this.#options;
-    // Some in the head, and some in the rest.
-    const damaged = bytes.slice();
-    damaged[number * 7 % bytes.length]! ^= 1;
+    const damagedIn = (length: number) => {
+      const damaged = bytes.slice();
+      damaged[number * 7 % length]! ^= 1;
+      return damaged;
+    };
+    // Of what is not waited for any more a client knows no more than the head.
+    const head = Math.min(bytes.length, HEAD_BYTES);
     const send = (bytes: Uint8Array) => this.#send(client, bytes);
     const sendGood = () => {
       if (number < client.latest) counts.reordered++;
@@ -183,11 +190,11 @@ class UdpRelay implements Relay {
       }
       case "damaged":
         counts.wrong++;
-        return await send(damaged);
+        return await send(damagedIn(bytes.length));
       case "damaged copy":
         counts.corrupt++;
         await sendGood();
-        return await send(damaged);
+        return await send(damagedIn(head));
       case "late":
         counts.late++;
         setTimeout(send, lateMs, bytes);
@@ -199,7 +206,7 @@ class UdpRelay implements Relay {
         return;
       case "late and damaged":
         counts.corrupt++;
-        setTimeout(send, lateMs, damaged);
+        setTimeout(send, lateMs, damagedIn(head));
         return;
     }
   }

@@ -236,9 +236,8 @@ const EVENTS: Case[] = [
     {
       ...{ type: "stopped", durationMs: 5 },
       stats: {
-        accepted: 3,
+        ...{ accepted: 3, closed: {} },
         open: 0,
-        closed: {},
         bytes: 5,
         faults: { corrupt: 1200, cut: 3 },
       },

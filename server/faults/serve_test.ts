@@ -181,10 +181,7 @@ describe("a server with faults", () => {
     using conn = await connectTo(server);
     assertEquals(await roundTrip(conn), HELLO);
     assertEquals(server.faultSeed, undefined);
-    assertEquals(server.stats, {
-      ...{ accepted: 1, open: 1, bytes: 5 },
-      closed: {},
-    });
+    assertEquals(server.stats, { accepted: 1, open: 1, closed: {}, bytes: 5 });
   });
 
   it("refuses what is no fault before it listens", () => {
