@@ -201,7 +201,7 @@ export class Latencies {
 
   /**
    * Counts the latencies up to each of some bounds, in one walk over the histogram:
-   * some 50 µs, whatever was recorded.
+   * some 30 µs, whatever was recorded.
    *
    * @param boundsMs The bounds, in milliseconds, in ascending order.
    * @returns How many there are up to each, and in all, and their sum.

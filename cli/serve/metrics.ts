@@ -16,8 +16,8 @@ import {
 import type { RunningServer } from "./running_server.ts";
 
 /** Every reason for a close is there from the start, so that a rate has a first value. */
-const CLOSED: Partial<Record<CloseReason, number>> = {
-  ...{ eof: 0, idle: 0, reset: 0, shutdown: 0, error: 0 },
+const CLOSED: Record<CloseReason, number> = {
+  ...{ eof: 0, idle: 0, reset: 0, shutdown: 0, cut: 0, error: 0 },
 };
 
 /** So is every reason for not answering a datagram. */
@@ -77,7 +77,7 @@ export function startServeMetrics(
  * @returns The metrics.
  */
 export function serveMetrics(stats: ServeStats): Metric[] {
-  const { accepted, open, closed, bytes, udp } = stats;
+  const { accepted, open, closed, bytes, udp, faults } = stats;
   return [
     single(
       ...["counter", "echo_connections_accepted_total"] as const,
@@ -114,6 +114,13 @@ export function serveMetrics(stats: ServeStats): Metric[] {
           { ...DROPPED, ...udp.dropped },
         ),
       ]
+      : []),
+    ...(faults
+      ? [countedBy(
+        ...["echo_faults_total", "Faults, on purpose"] as const,
+        "kind",
+        faults,
+      )]
       : []),
   ];
 }

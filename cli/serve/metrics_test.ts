@@ -229,6 +229,7 @@ describe("serveMetrics()", () => {
       ...{ accepted: 9, open: 1, bytes: 30 },
       closed: { eof: 1, idle: 2, reset: 3, shutdown: 1, error: 1 },
       udp: { datagrams: 2, bytes: 10, dropped: { rate: 4 } },
+      faults: { corrupt: 3 },
     });
     const names = metrics.map(({ name }) => name);
     assertEquals(names.length, new Set(names).size);
@@ -240,6 +241,7 @@ describe("serveMetrics()", () => {
         `echo_bytes_echoed_total{transport="udp"} 10`,
         `echo_datagrams_dropped_total{reason="port"} 0`,
         `echo_datagrams_dropped_total{reason="rate"} 4`,
+        `echo_faults_total{kind="corrupt"} 3`,
       ]
     ) assertEquals(lines.filter((it) => it === line), [line]);
   });
