@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { DatagramPeer } from "../testing/datagram_peer.ts";
+import { DatagramPeer, peerWithFreeTcpPort } from "../testing/datagram_peer.ts";
 import { patternOf } from "../testing/peer.ts";
 import {
   itRuns,
@@ -92,7 +92,7 @@ describe("./echo serve --udp", () => {
     await using _first = first;
     // A server whose port another has a moment later: its replies are forged, as it
     // were.
-    const forger = new DatagramPeer();
+    const forger = await peerWithFreeTcpPort();
     const { port } = forger.addr;
     first.kill("SIGSTOP");
     await forger.send(at(firstPort), HELLO);

@@ -162,3 +162,23 @@ export async function untilCounted(
   const { datagrams: answered, dropped } = server.stats.udp!;
   return { answered, dropped };
 }
+
+/**
+ * Makes a peer whose port is free for TCP, too.
+ *
+ * @returns The peer. Nothing listens on its port for connections.
+ */
+export async function peerWithFreeTcpPort(): Promise<DatagramPeer> {
+  for (let attempt = 1;; attempt++) {
+    const peer = new DatagramPeer();
+    const { hostname, port } = peer.addr;
+    try {
+      Deno.listen({ hostname, port }).close();
+      return peer;
+    } catch (error) {
+      await peer[Symbol.asyncDispose]();
+      // The connections of other programs may have a hundred ports, not all.
+      if (attempt === 100) throw error;
+    }
+  }
+}

@@ -1,7 +1,11 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { connect } from "../../client.ts";
-import { DatagramPeer, ownAddress } from "../../testing/datagram_peer.ts";
+import {
+  DatagramPeer,
+  ownAddress,
+  peerWithFreeTcpPort,
+} from "../../testing/datagram_peer.ts";
 import { freePort } from "../../testing/peer.ts";
 import { outcome, run, type Session } from "../../testing/terminal.ts";
 import { HELLO } from "../../testing/visitor.ts";
@@ -115,7 +119,7 @@ describe("echo serve --udp", () => {
   });
 
   it("says in one line that the UDP port is taken", async () => {
-    await using taken = new DatagramPeer();
+    await using taken = await peerWithFreeTcpPort();
     const { port } = taken.addr;
     assertEquals(await outcome(run(["serve", "--udp", `-p${port}`])), {
       ...{ status: 1, stdout: "" },
