@@ -6,6 +6,7 @@
 
 import type { NetworkError } from "../net/errors.ts";
 import type { DropReason } from "./datagram_limits.ts";
+import type { HandshakeFailure } from "./handshakes.ts";
 
 /**
  * Why a connection ended: `eof` when the client ended its stream and got
@@ -16,7 +17,7 @@ import type { DropReason } from "./datagram_limits.ts";
 export type CloseReason = "eof" | "idle" | "reset" | "shutdown" | "error";
 
 /**
- * A connection was accepted, or a datagram came from an address that is not
+ * A connection was accepted, and its TLS handshake done, or a datagram came from an address that is not
  * remembered: the `transport` of its address tells which.
  */
 export interface OpenEvent {
@@ -24,6 +25,8 @@ export interface OpenEvent {
   type: "open";
   /** The client's address. */
   remote: Deno.NetAddr;
+  /** How long the TLS handshake took, in milliseconds, if there was one. */
+  handshakeMs?: number;
 }
 
 /**
@@ -82,6 +85,15 @@ export interface AcceptFailedEvent {
 }
 
 /**
+ * A client was accepted, and its TLS handshake failed: it spoke no TLS, or stopped in
+ * the midst. There was no {@linkcode OpenEvent} of it.
+ */
+export interface HandshakeFailedEvent extends HandshakeFailure {
+  /** The kind of event. */
+  type: "handshake_failed";
+}
+
+/**
  * A client broke its connection while it waited in the kernel's queue, where its
  * address cannot be learned any more. Told again only after ten seconds without
  * such a client.
@@ -136,6 +148,7 @@ export type ServeEvent =
   | DataEvent
   | CloseEvent
   | AcceptFailedEvent
+  | HandshakeFailedEvent
   | ResetEvent
   | FullEvent
   | DropEvent

@@ -12,6 +12,7 @@ import type {
   DatagramStats,
   DropEvent,
   DropReason,
+  OpenEvent,
   ServeEvent,
   ServeStats,
 } from "../../server.ts";
@@ -27,7 +28,13 @@ import {
 /** Anything that the log tells: the server's events, its beginning and its end. */
 export type LogEvent =
   | ServeEvent
-  | { type: "listening"; addr: Deno.NetAddr; udp: boolean }
+  | { type: "listening"; addr: Deno.NetAddr; udp: boolean; tls?: boolean }
+  | {
+    type: "certificate";
+    names: readonly string[] | undefined;
+    validUntil: Date;
+    sha256: string;
+  }
   | { type: "shutdown"; open: number; drainTimeoutMs: number }
   | { type: "left_out"; lines: number }
   | { type: "worker_died"; worker: number; reason: string }
@@ -43,11 +50,16 @@ export function renderText(event: LogEvent): string {
   switch (event.type) {
     case "listening":
       return `Server listening on ${formatAddress(event.addr)}` +
-        `${event.udp ? ", over TCP and UDP" : ""}...`;
+        `${
+          event.tls ? ", over TLS" : event.udp ? ", over TCP and UDP" : ""
+        }...`;
+    case "certificate":
+      return certificateLine(event);
     case "open":
       return event.remote.transport === "udp"
         ? `First datagram from ${formatAddress(event.remote)}`
-        : `Connection established with ${formatAddress(event.remote)}`;
+        : `Connection established with ${formatAddress(event.remote)}` +
+          handshakeNote(event);
     case "data":
       return `Received${
         event.open > 1 ? ` from ${formatAddress(event.remote)}` : ""
@@ -57,6 +69,9 @@ export function renderText(event: LogEvent): string {
       return closeLine(event) + closeNote(event);
     case "error":
       return `${event.error.message}, trying again`;
+    case "handshake_failed":
+      return `TLS handshake failed with ${formatAddress(event.remote)}: ` +
+        `${event.detail}, after ${formatDuration(event.durationMs)}`;
     case "reset":
       return "A client broke its connection before it was accepted";
     case "full":
@@ -78,6 +93,20 @@ export function renderText(event: LogEvent): string {
     case "stopped":
       return stoppedLine(event.stats, event.durationMs);
   }
+}
+
+function handshakeNote({ handshakeMs }: OpenEvent): string {
+  return handshakeMs === undefined
+    ? ""
+    : `, TLS handshake in ${formatDuration(handshakeMs)}`;
+}
+
+function certificateLine(
+  { names, validUntil, sha256 }: Extract<LogEvent, { type: "certificate" }>,
+): string {
+  const good = names ? ` for ${escapeText(names.join(", "), 200)}` : "";
+  return `Certificate${good}, valid until ${validUntil.toISOString()}, ` +
+    `SHA-256 ${sha256}`;
 }
 
 function closeLine(
@@ -106,13 +135,16 @@ function dropWords({ reason, detail }: DropEvent): string {
 }
 
 function stoppedLine(
-  { accepted, bytes, udp }: ServeStats,
+  { accepted, bytes, udp, failedHandshakes }: ServeStats,
   durationMs: number,
 ): string {
   const datagrams = udp ? ` and ${formatCount(udp.datagrams, "datagram")}` : "";
   return `Served ${formatCount(accepted, "connection")}${datagrams}, ` +
     `echoed ${formatBytes(bytes)} in ${formatDuration(durationMs)}` +
-    (udp ? droppedNote(udp) : "");
+    (udp ? droppedNote(udp) : "") +
+    (failedHandshakes
+      ? `, ${formatCount(failedHandshakes, "TLS handshake")} failed`
+      : "");
 }
 
 function droppedNote({ dropped }: DatagramStats): string {
@@ -158,10 +190,28 @@ function jsonFields(event: LogEvent): Record<string, unknown> {
     case "listening":
       return {
         address: formatHostPort(event.addr),
-        transports: event.udp ? ["tcp", "udp"] : ["tcp"],
+        transports: event.tls ? ["tls"] : event.udp ? ["tcp", "udp"] : ["tcp"],
+      };
+    case "certificate":
+      return {
+        names: event.names ?? null,
+        valid_until: event.validUntil,
+        sha256: event.sha256,
       };
     case "open":
-      return jsonRemote(event);
+      return {
+        ...jsonRemote(event),
+        ...(event.handshakeMs !== undefined && {
+          handshake_ms: roundMs(event.handshakeMs),
+        }),
+      };
+    case "handshake_failed":
+      return {
+        ...jsonRemote(event),
+        reason: event.reason,
+        error: event.detail,
+        duration_ms: roundMs(event.durationMs),
+      };
     case "data":
       return {
         ...jsonRemote(event),
@@ -200,6 +250,9 @@ function jsonFields(event: LogEvent): Record<string, unknown> {
       return {
         connections: event.stats.accepted,
         bytes: event.stats.bytes,
+        ...(event.stats.failedHandshakes !== undefined && {
+          failed_handshakes: event.stats.failedHandshakes,
+        }),
         ...(event.stats.udp && {
           datagrams: event.stats.udp.datagrams,
           dropped: event.stats.udp.dropped,
