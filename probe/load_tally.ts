@@ -4,6 +4,7 @@
  * @module
  */
 
+import { type ConnectSummary, ConnectTimes } from "./connect_times.ts";
 import type { IrregularKind } from "../client.ts";
 import { detailOf, type FailureReason, failureReason } from "./failure.ts";
 import {
@@ -85,6 +86,8 @@ export interface LoadSummary {
   processorShare: number;
   /** The first connection, if there was one. */
   ends: Ends | undefined;
+  /** How long those made at the start took, if they spoke TLS. */
+  connectTimes?: ConnectSummary;
 }
 
 /** The most rows that the histogram has. */
@@ -105,6 +108,7 @@ export class LoadTally implements LoadProgress {
   readonly #firstErrors: Partial<Record<FailureReason, string>> = {};
   readonly #latencies = new Latencies();
   readonly #late = new Latencies();
+  readonly #connectTimes = new ConnectTimes();
   readonly #outages = new Outages();
   readonly #irregular = noIrregularities();
   /** With a rate one for all, else one for each connection that lost a message. */
@@ -182,6 +186,7 @@ export class LoadTally implements LoadProgress {
    */
   addConnected(client: ProbeClient): void {
     this.#ends ??= endsOf(client);
+    this.#connectTimes.add(client);
   }
 
   /**
@@ -348,6 +353,7 @@ export class LoadTally implements LoadProgress {
         : undefined,
       processorShare: this.#processorMs / elapsedMs,
       ends: this.#ends,
+      ...this.#connectTimes.summary(),
     };
   }
 }

@@ -15,6 +15,7 @@ import {
 import { type Flags, switchFlag } from "../flags.ts";
 import { formatTime } from "../format.ts";
 import {
+  parseFile,
   parseHost,
   parseRate,
   parseSize,
@@ -43,6 +44,20 @@ export const FLAGS = {
     parse: (text: string) => parseWhole(text, 1, 65535),
   },
   udp: switchFlag("datagrams"),
+  tls: switchFlag("TLS; the server's certificate must be good for its name"),
+  "tls-ca": {
+    value: "FILE",
+    help: "trust this certificate (PEM) too",
+    default: "",
+    parse: parseFile,
+  },
+  "tls-name": {
+    value: "NAME",
+    help: "the name that the certificate must have",
+    default: "",
+    defaultText: "HOST",
+    parse: parseHost,
+  },
   timeout: timeFlag({
     short: "t",
     help: "wait this long for the connection, and for each reply",

@@ -21,10 +21,12 @@ import {
 import {
   type DatagramCounts,
   exactMs,
+  jsonConnectTimes,
   jsonDatagrams,
   jsonLatency,
   jsonWhere,
   knownMs,
+  renderConnectTimes,
   renderDatagrams,
   renderLate,
 } from "./report.ts";
@@ -112,6 +114,7 @@ export function renderLoad(
   if (context.target.transport === "udp") {
     lines.push(...renderDatagrams(datagramCounts(summary)));
   }
+  lines.push(...renderConnectTimes(summary));
   if (latencyMs) {
     const { p50, p90, p99, p99_9, max } = latencyMs;
     const times = [...[p50, p90, p99, p99_9].map(knownMs), exactMs(max)];
@@ -288,6 +291,7 @@ export function jsonLoad(
     after_end: messages - messagesInTime,
     last_after_end_ms: roundMs(summary.lastAfterMs),
     connections,
+    ...jsonConnectTimes(summary),
     latency_ms: jsonLatency(summary.latencyMs),
     histogram: summary.histogram.map(({ uptoMs, count }) => ({
       upto_ms: uptoMs,

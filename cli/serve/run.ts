@@ -9,6 +9,7 @@ import { sleep } from "../../net/time.ts";
 import type { ServeOptions } from "../../server.ts";
 import { encode, printLine } from "../command.ts";
 import { OutputClosedError, type Terminal } from "../terminal.ts";
+import { certificateOf, type TlsSource } from "./certificate.ts";
 import { EventLog, type LogOutput, type LogStyle } from "./log.ts";
 import { type RunningServer, serveInThisThread } from "./running_server.ts";
 import { serveInWorkers } from "./workers.ts";
@@ -31,6 +32,8 @@ const LINE_END = encode("\n");
 export interface RunServeOptions {
   /** Where to listen, and limits. */
   readonly serve: ServeOptions & { drainTimeoutMs: number };
+  /** Where the certificate comes from, if the server speaks TLS. */
+  readonly tls?: TlsSource;
   /** How many threads serve. */
   readonly workers: number;
   /** How the log looks. */
@@ -53,7 +56,7 @@ export async function runServe(
   const out = logWriter(terminal);
   const log = new EventLog(out, options.log, () => terminal.now());
 
-  const starting = start(options, log, out);
+  const starting = start(options, log, out, terminal);
   let signals = 0;
   const stoppedNow = Promise.withResolvers<void>();
   const stop = async (isFirst: boolean) => {
@@ -90,14 +93,23 @@ export async function runServe(
 
 /** Starts the server, and logs that it listens before anything else. */
 async function start(
-  { serve, workers, log: style }: RunServeOptions,
+  { serve: plain, workers, log: style, tls: source }: RunServeOptions,
   log: EventLog,
   out: LogOutput,
+  terminal: Terminal,
 ): Promise<RunningServer> {
+  if (source?.kind === "files") throw new Error("The files are not read");
+  const certificate = source && await certificateOf(source, terminal);
+  const serve = certificate ? { ...plain, tls: certificate.tls } : plain;
+  const tellListening = ({ addr }: RunningServer) => {
+    const tls = certificate !== undefined;
+    log.add({ type: "listening", addr, udp: serve.udp ?? false, tls });
+    if (certificate) log.add(certificate.event);
+  };
   if (workers === 1) {
     // Without a log the server has no events to make.
     const server = serveInThisThread(serve, style === "none" ? undefined : log);
-    log.add({ type: "listening", addr: server.addr, udp: serve.udp ?? false });
+    tellListening(server);
     return server;
   }
   // A worker may serve before the others listen, but must not log before.
@@ -112,7 +124,7 @@ async function start(
     out: workersOut,
     tell: (event) => void listening.promise.then(() => log.add(event)),
   });
-  log.add({ type: "listening", addr: server.addr, udp: false });
+  tellListening(server);
   await log.flush();
   listening.resolve();
   return server;

@@ -254,8 +254,11 @@ function checkDescriptors(count: number, { hostname }: Address): void {
 }
 
 function sum(all: ServeStats[]): ServeStats {
-  const total = { accepted: 0, open: 0, bytes: 0 };
-  for (const { accepted, open, bytes } of all) {
+  const total: ServeStats = { accepted: 0, open: 0, bytes: 0 };
+  for (const { accepted, open, bytes, failedHandshakes } of all) {
+    if (failedHandshakes !== undefined) {
+      total.failedHandshakes = (total.failedHandshakes ?? 0) + failedHandshakes;
+    }
     total.accepted += accepted;
     total.open += open;
     total.bytes += bytes;
