@@ -26,7 +26,8 @@ interface Named {
 const CERTIFICATE =
   /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
 
-const KEY = /-----BEGIN (?:(?:RSA|EC) )?PRIVATE KEY-----/;
+const KEY =
+  /-----BEGIN ((?:(?:RSA|EC) )?PRIVATE KEY)-----[^-]*-----END \1-----/;
 
 /**
  * Reads certificates to trust.
@@ -67,24 +68,26 @@ export async function readServerTls(
   const chain = certificatesIn(certFile, certText);
   const [leaf] = chain.map((certificate) => parse(certFile, certificate));
   checkTime(certFile, leaf!, terminal.now());
-  if (!KEY.test(keyText)) throw unusable(keyFile, whatElse(keyText, "key"));
+  // EC PARAMETERS may stand before a key, as openssl writes them.
+  const [key] = keyText.match(KEY) ?? [];
+  if (key === undefined) throw unusable(keyFile, whatElse(keyText, "key"));
   const { createPrivateKey, createPublicKey } = await import("node:crypto");
   let own: Uint8Array, certified: Uint8Array;
   try {
     const form = { type: "spki", format: "der" } as const;
     certified = leaf!.publicKey.export(form);
-    own = createPublicKey(createPrivateKey(keyText)).export(form);
+    own = createPublicKey(createPrivateKey(key)).export(form);
   } catch {
     // Node's interface of Deno does not know every key that TLS takes: listening
     // tells what is wrong.
-    return { cert: chain.join("\n"), key: keyText };
+    return { cert: chain.join("\n"), key };
   }
   const isPair = own.length === certified.length &&
     own.every((byte, at) => byte === certified[at]);
   if (!isPair) {
     throw unusable(keyFile, `it is not the key of ${certFile.path}`);
   }
-  return { cert: chain.join("\n"), key: keyText };
+  return { cert: chain.join("\n"), key };
 }
 
 /**
@@ -141,12 +144,11 @@ function whatElse(text: string, wanted: "certificate" | "key"): string {
       ? "the key needs a passphrase, take it off with: openssl pkey"
       : "it holds a private key, no certificate";
   }
-  const holds = label?.endsWith("PRIVATE KEY")
+  if (label === undefined) return "it holds no PEM";
+  const holds = label.endsWith("PRIVATE KEY")
     ? "it holds a private key"
     : label === "CERTIFICATE"
     ? "it holds a certificate"
-    : label === undefined
-    ? "it holds no PEM"
     : `it holds ${label}`;
   return `${holds}, no ${wanted === "key" ? "private key" : "certificate"}`;
 }

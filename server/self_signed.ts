@@ -30,6 +30,8 @@ import {
   Extension,
   GeneralName,
   GeneralNames,
+  Time,
+  TimeType,
 } from "pkijs";
 import type { ServerTls } from "./api.ts";
 
@@ -108,8 +110,8 @@ export async function selfSigned(
   certificate.issuer.typesAndValues.push(name);
   const startsAt = now.getTime() - HOUR_MS;
   const endsAt = now.getTime() + days * 24 * HOUR_MS;
-  certificate.notBefore.value = new Date(Math.min(startsAt, endsAt - HOUR_MS));
-  certificate.notAfter.value = new Date(endsAt);
+  certificate.notBefore = timeOf(Math.min(startsAt, endsAt - HOUR_MS));
+  certificate.notAfter = timeOf(endsAt);
   certificate.extensions = [
     new Extension({
       extnID: OID.basicConstraints,
@@ -129,6 +131,15 @@ export async function selfSigned(
     cert: pem("CERTIFICATE", certificate.toSchema(true).toBER()),
     key: pem("PRIVATE KEY", key),
   };
+}
+
+/** Up to 2049 a time is a UTCTime, then a GeneralizedTime (RFC 5280, 4.1.2.5). */
+function timeOf(ms: number): Time {
+  const value = new Date(ms);
+  const type = value.getUTCFullYear() < 2050
+    ? TimeType.UTCTime
+    : TimeType.GeneralizedTime;
+  return new Time({ type, value });
 }
 
 /** A positive number, with as many bits as nobody gives twice. */
