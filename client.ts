@@ -18,7 +18,6 @@
  */
 
 import {
-  type ClientTls,
   type ConnectOptions,
   DEFAULT_TIMEOUT_MS,
   type EchoClient,
