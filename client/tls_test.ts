@@ -58,7 +58,7 @@ describe("connect() with TLS", () => {
   });
 
   it("tells a certificate for other names", async () => {
-    const names = ["a.example", "127.0.0.2", "fe80::1"];
+    const names = ["a.example.", "127.0.0.2", "fe80::1%eth0", "::1"];
     const tls = await selfSigned({ names });
     await using server = serve({ port: 0, tls });
     const error = await failure(server.addr.port, { caCerts: [tls.cert] });
@@ -66,7 +66,7 @@ describe("connect() with TLS", () => {
     assertEquals(
       error.detail,
       "the certificate is not for the name 127.0.0.1, but for " +
-        "a.example, 127.0.0.2, fe80::1",
+        "a.example, 127.0.0.2, fe80::1, ::1",
     );
   });
 

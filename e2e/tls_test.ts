@@ -80,6 +80,22 @@ describe("./echo with TLS", () => {
     });
   }
 
+  itRuns(
+    "ends all threads after one failed handshake with --once",
+    async () => {
+      const [server] = await startServe("--tls", "--once", "--workers", "2");
+      await using _ = server;
+      const [, port] = await server.untilStdout(/127\.0\.0\.1:(\d+)/);
+      using conn = await Deno.connect({ port: Number(port) });
+      await conn.write(new TextEncoder().encode("no TLS"));
+      assertEquals(await server.status, 0);
+      assertMatch(
+        server.stdout,
+        /Served 1 connection, .* 1 TLS handshake failed/,
+      );
+    },
+  );
+
   itRuns("reads its files by links, and drains", async () => {
     await using files = await writeFiles();
     await shell('ln -s cert.pem "$1/link.pem"', files.folder);

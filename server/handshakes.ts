@@ -69,8 +69,7 @@ export class Handshakes<C extends Handshaking> {
     const startedAt = performance.now();
     let ending: "timeout" | "shutdown" | undefined;
     const end = (why: "timeout" | "shutdown") => {
-      if (ending) return;
-      ending = why;
+      ending ??= why;
       // The pending handshake fails. The runtime keeps the descriptor until the
       // client goes on or leaves: it does not give up a handshake.
       conn[Symbol.dispose]();
@@ -84,7 +83,7 @@ export class Handshakes<C extends Handshaking> {
     this.#underWay.delete(conn);
     const durationMs = performance.now() - startedAt;
     if (!ending && !failure) return onDone(conn, durationMs);
-    if (!ending) conn[Symbol.dispose]();
+    conn[Symbol.dispose]();
     const remote = conn.remoteAddr;
     if (ending === "timeout") {
       const detail = `not done within ${timeoutMs / 1000} s`;

@@ -150,7 +150,8 @@ function serialNumber(): ArrayBuffer {
 }
 
 function generalName(name: string): GeneralName {
-  const bare = name.replace(/^\[(.*)\]$/, "$1");
+  // Neither the zone of an address nor the root's dot is a part of a certificate.
+  const bare = name.replace(/^\[(.*)\]$/, "$1").replace(/%.*$|\.$/, "");
   const address = parseAddress(bare);
   if (address) {
     const value = new asn1js.OctetString({ valueHex: address.buffer });
