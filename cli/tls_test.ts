@@ -19,6 +19,8 @@ const FILES = {
   "junk.pem": "junk",
   "damaged.pem":
     "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+  "request.pem":
+    "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n",
   "locked.key":
     "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
 };
@@ -130,6 +132,18 @@ describe("echo serve --tls", () => {
       [
         ["--tls-cert", "key.pem", "--tls-key", "key.pem"],
         "--tls-cert key.pem: it holds a private key, no certificate",
+      ],
+      [
+        ["--tls-cert", "locked.key", "--tls-key", "key.pem"],
+        "--tls-cert locked.key: it holds a private key, no certificate",
+      ],
+      [
+        ["--tls-cert", "request.pem", "--tls-key", "key.pem"],
+        "--tls-cert request.pem: it holds CERTIFICATE REQUEST, no certificate",
+      ],
+      [
+        [...["--tls-cert", "cert.pem"], "--tls-key", "junk.pem"],
+        "--tls-key junk.pem: it holds no PEM",
       ],
       [
         ["--tls-cert", "damaged.pem", "--tls-key", "key.pem"],

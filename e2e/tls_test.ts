@@ -42,6 +42,38 @@ async function writeFiles(): Promise<Files> {
   };
 }
 
+/** Makes keys of all kinds with openssl, and certificates for 127.0.0.1. */
+const MAKE_KEYS = `
+cd "$1" && exec 2>/dev/null
+self() {
+  openssl req -x509 -nodes -keyout "$1.key" -out "$1.pem" -subj /CN=test \\
+    -addext basicConstraints=critical,CA:FALSE -addext subjectAltName=IP:127.0.0.1 \\
+    -newkey "$2" -pkeyopt "$3"
+}
+self rsa rsa rsa_keygen_bits:2048
+openssl rsa -in rsa.key -traditional -out pkcs1.key && cp rsa.pem pkcs1.pem
+self ec ec ec_paramgen_curve:P-384
+openssl ecparam -name secp384r1 -out sec1.key &&
+  openssl ec -in ec.key >>sec1.key && cp ec.pem sec1.pem
+openssl req -x509 -nodes -newkey ed25519 -keyout ed25519.key -out ed25519.pem \\
+  -subj /CN=test -addext basicConstraints=critical,CA:FALSE \\
+  -addext subjectAltName=IP:127.0.0.1
+openssl req -x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256 \\
+  -keyout root.key -out root.pem -subj /CN=root \\
+  -addext basicConstraints=critical,CA:TRUE
+issue() {
+  openssl req -new -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256 \\
+    -keyout "$1.key" -out "$1.csr" -subj "/CN=$1"
+  printf %s "$3" >"$1.ext"
+  openssl x509 -req -in "$1.csr" -CA "$2.pem" -CAkey "$2.key" -CAcreateserial \\
+    -days 2 -extfile "$1.ext" -out "$1.pem"
+}
+issue middle root basicConstraints=critical,CA:TRUE
+issue leaf middle subjectAltName=IP:127.0.0.1
+cat leaf.pem middle.pem >chain.pem && cp leaf.key chain.key
+ls -- *.key | wc -l
+`;
+
 /** Sends to a server with TLS that is about to start, and expects the echo. */
 async function expectEcho(
   port: number | string,
@@ -147,6 +179,20 @@ describe("./echo serve --tls", () => {
     );
     assertEquals(output, "hello");
     await server.untilStdout(/Received: hello\n/);
+  });
+
+  itWith("openssl")("takes all kinds of keys, and a chain", async () => {
+    await using files = await writeFiles();
+    const { folder } = files;
+    assertEquals((await shell(MAKE_KEYS, folder)).trim(), "9");
+    for (const kind of ["rsa", "pkcs1", "ec", "sec1", "ed25519", "chain"]) {
+      const cert = `${folder}/${kind}.pem`;
+      const flags = ["--tls-cert", cert, "--tls-key", `${folder}/${kind}.key`];
+      const [server, port] = await startServe(...flags);
+      await using _ = server;
+      const trusted = kind === "chain" ? `${folder}/root.pem` : cert;
+      await using _send = await expectEcho(port, { ...files, cert: trusted });
+    }
   });
 
   itWith("openssl")("refuses TLS 1.1, and says so", async () => {
