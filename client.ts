@@ -27,13 +27,14 @@ import {
 import { DatagramClient } from "./client/datagram_client.ts";
 import { dial, openUdp } from "./client/dial.ts";
 import { StreamClient } from "./client/stream_client.ts";
-import type { Address, TcpAddress } from "./net/address.ts";
+import type { Address, TcpAddress, TlsAddress } from "./net/address.ts";
 import { DEFAULT_HOSTNAME, DEFAULT_PORT } from "./net/defaults.ts";
-import { networkError } from "./net/errors.ts";
+import { networkError, type Reason, reasonOf } from "./net/errors.ts";
 import { checkPort, checkTime } from "./net/options.ts";
 import { sleep } from "./net/time.ts";
 
 export {
+  type ClientTls,
   type ConnectOptions,
   DEFAULT_TIMEOUT_MS,
   type EchoClient,
@@ -49,15 +50,30 @@ export {
   type Progress,
   ShortEchoError,
 } from "./client/errors.ts";
-export type { Address, TcpAddress, UdpAddress } from "./net/address.ts";
+export type {
+  Address,
+  TcpAddress,
+  TlsAddress,
+  UdpAddress,
+} from "./net/address.ts";
 export {
   type Failure,
   isNetworkError,
   type NetworkError,
   type Operation,
   type Reason,
+  type TlsReason,
 } from "./net/errors.ts";
 export type { Reader, Writer } from "./net/streams.ts";
+
+/** The server is there, and its certificate is what it is. */
+const FINAL_REASONS: ReadonlySet<Reason> = new Set([
+  "tls_untrusted",
+  "tls_wrong_name",
+  "tls_expired",
+  "tls_not_yet_valid",
+  "tls_authority",
+]);
 
 /** The pause before another attempt to connect: doubled for each further one. */
 const RETRY_PAUSE_MS = { first: 20, last: 250 };
@@ -85,24 +101,27 @@ const RETRY_PAUSE_MS = { first: 20, last: 250 };
  * @throws {Deno.errors.NotCapable} If Deno may not connect there.
  * @throws {RangeError} If an option is no time or no port.
  * @throws {URIError} If the host name is not valid.
+ * @throws {Deno.errors.InvalidData} If TLS fails: {@linkcode NetworkError.reason}
+ * tells an untrusted certificate from an expired one, for example.
  * @throws {Error} If the name does not resolve, or for other network errors.
  */
 export async function connect(
   options: ConnectOptions = {},
 ): Promise<EchoClient> {
   const { hostname = DEFAULT_HOSTNAME, port = DEFAULT_PORT } = options;
-  const { timeoutMs = DEFAULT_TIMEOUT_MS, retryMs = 0, signal } = options;
+  const { timeoutMs = DEFAULT_TIMEOUT_MS, retryMs = 0, signal, tls } = options;
   checkPort(port);
   checkTime("timeoutMs", timeoutMs);
   checkTime("retryMs", retryMs);
-  const address: TcpAddress = { transport: "tcp", hostname, port };
+  const transport = tls ? "tls" : "tcp";
+  const address: TcpAddress | TlsAddress = { transport, hostname, port };
 
   const lastAttemptAt = performance.now() + retryMs;
   let pauseMs = RETRY_PAUSE_MS.first;
   while (true) {
     signal?.throwIfAborted();
     try {
-      const dialed = await dial(address, timeoutMs, signal);
+      const dialed = await dial(address, timeoutMs, signal, tls);
       return new StreamClient(dialed, timeoutMs, signal);
     } catch (error) {
       signal?.throwIfAborted();
@@ -160,5 +179,6 @@ export async function connectUdp(
 /** Tells whether another attempt would fail in the same way. */
 function isFinal(error: unknown): boolean {
   return error instanceof Deno.errors.NotCapable ||
-    error instanceof URIError || error instanceof RangeError;
+    error instanceof URIError || error instanceof RangeError ||
+    FINAL_REASONS.has(reasonOf(error));
 }

@@ -51,6 +51,13 @@ More on a command: echo <COMMAND> --help`;
 /** What to try, by what failed and why. */
 const HINTS: Partial<Record<Operation, Partial<Record<Reason, string>>>> = {
   connect: {
+    tls_untrusted: "trust it, or its authority's, with: --tls-ca <FILE>",
+    tls_wrong_name: "say which of its names is meant with --tls-name",
+    tls_expired: "renew it on the server, and check this machine's clock",
+    tls_not_yet_valid: "check this machine's clock, and the server's",
+    tls_authority:
+      "give the server one of its own that this authority signed (CA:FALSE)",
+    tls_not_spoken: "does the server speak TLS on that port? leave out --tls",
     refused: "is a server running there? start one with: ./echo serve",
     timeout: "check --host and --port, or wait longer with --timeout",
     dns: "check --host",

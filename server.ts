@@ -19,16 +19,21 @@
  * @module
  */
 
-import type { TcpAddress } from "./net/address.ts";
+import type { TcpAddress, TlsAddress } from "./net/address.ts";
 import { DEFAULT_HOSTNAME, DEFAULT_PORT } from "./net/defaults.ts";
 import { isReset } from "./net/errors.ts";
 import { FairnessBarrier } from "./net/fairness.ts";
 import { checkCount, checkPort, checkTime } from "./net/options.ts";
 import { startTimer } from "./net/time.ts";
 import { BufferPool } from "./server/buffer_pool.ts";
-import { Acceptor } from "./server/accepting.ts";
+import {
+  Acceptor,
+  type ServerConn,
+  type ServerListener,
+} from "./server/accepting.ts";
 import {
   DEFAULT_DRAIN_TIMEOUT_MS,
+  DEFAULT_HANDSHAKE_TIMEOUT_MS,
   type EchoServer,
   type FaultCounts,
   type ServeOptions,
@@ -49,25 +54,34 @@ import {
 } from "./server/events.ts";
 import { faultLoop } from "./server/faults/fault_loop.ts";
 import { checkFaults, type Faults } from "./server/faults/options.ts";
+import { type HandshakeFailure, Handshakes } from "./server/handshakes.ts";
 import { sweepIdle } from "./server/idle.ts";
 import { listenOn } from "./server/listening.ts";
 import { releaseSlots, type SharedCounts, Slots } from "./server/slots.ts";
 import { UdpServer } from "./server/udp.ts";
 
-export type { Address, TcpAddress, UdpAddress } from "./net/address.ts";
+export type {
+  Address,
+  TcpAddress,
+  TlsAddress,
+  UdpAddress,
+} from "./net/address.ts";
 export {
   type Failure,
   isNetworkError,
   type NetworkError,
   type Operation,
   type Reason,
+  type TlsReason,
 } from "./net/errors.ts";
 export {
   type DatagramStats,
   DEFAULT_DRAIN_TIMEOUT_MS,
+  DEFAULT_HANDSHAKE_TIMEOUT_MS,
   type EchoServer,
   type FaultCounts,
   type ServeOptions,
+  type ServerTls,
   type ServeStats,
   type ShutdownOptions,
 } from "./server/api.ts";
@@ -80,11 +94,13 @@ export {
   type DropEvent,
   type FaultEvent,
   type FullEvent,
+  type HandshakeFailedEvent,
   type OpenEvent,
   PREVIEW_BYTES,
   type ResetEvent,
   type ServeEvent,
 } from "./server/events.ts";
+export type { HandshakeFailure } from "./server/handshakes.ts";
 export type { DropReason } from "./server/datagram_limits.ts";
 export { DEFAULT_UDP_RATE } from "./server/datagrams.ts";
 export {
@@ -114,7 +130,7 @@ class Server implements EchoServer {
   readonly #options: ServeOptions;
   readonly #drainTimeoutMs: number;
   readonly #idleTimeoutMs: number;
-  readonly #listener: Deno.TcpListener;
+  readonly #listener: ServerListener;
   readonly #acceptor: Acceptor;
   readonly #slots: Slots;
   readonly #udp: UdpServer | undefined;
@@ -122,6 +138,8 @@ class Server implements EchoServer {
   readonly #faults: Faults | undefined;
   readonly #faultCounts: FaultCounts = {};
   readonly #connections = new Set<Connection>();
+  readonly #handshakes: Handshakes<Deno.TlsConn>;
+  #failedHandshakes = 0;
   readonly #barrier = new FairnessBarrier({
     // Datagrams are read, too, as those of one more connection.
     countOpen: () => this.#connections.size + (this.#udp ? 1 : 0),
@@ -152,19 +170,27 @@ class Server implements EchoServer {
     const { maxConnections = Infinity, idleTimeoutMs = Infinity } = options;
     const { once = false } = options;
     const { drainTimeoutMs = DEFAULT_DRAIN_TIMEOUT_MS } = options;
+    const { handshakeTimeoutMs = DEFAULT_HANDSHAKE_TIMEOUT_MS } = options;
     this.#options = options;
     this.#drainTimeoutMs = checkTime("drainTimeoutMs", drainTimeoutMs);
     this.#idleTimeoutMs = checkTime("idleTimeoutMs", idleTimeoutMs);
+    this.#handshakes = new Handshakes({
+      timeoutMs: checkTime("handshakeTimeoutMs", handshakeTimeoutMs),
+      onDone: (conn, handshakeMs) => this.#open(conn, handshakeMs),
+      onFailed: (failure) => this.#handshakeFailed(failure),
+    });
     checkCount("maxConnections", maxConnections);
     checkCount("udpRatePerSecond", options.udpRatePerSecond ?? Infinity);
     checkPort(port);
     const { udp = false } = options;
     this.#faults = options.faults && checkFaults(options.faults, udp);
     this.#loop = this.#faults ? this.#faultLoop(this.#faults) : echoLoop;
-    const address: TcpAddress = { transport: "tcp", hostname, port };
+    const transport = options.tls ? "tls" : "tcp";
+    const address: TcpAddress | TlsAddress = { transport, hostname, port };
     const { listener, socket } = listenOn(address, options);
     this.#listener = listener;
-    this.addr = listener.addr;
+    // A TLS listener of Deno 2.6 does not tell the transport.
+    this.addr = { ...listener.addr, transport: "tcp" };
     try {
       options.onListen?.(this.addr);
     } catch (error) {
@@ -186,13 +212,13 @@ class Server implements EchoServer {
     this.#slots = new Slots(once ? 1 : maxConnections, options.shared);
     this.#acceptor = new Acceptor(this.#listener, {
       address: {
-        transport: "tcp",
+        transport,
         hostname: this.addr.hostname,
         port: this.addr.port,
       },
       slots: this.#slots,
       once,
-      onConnection: (conn) => this.#open(conn),
+      onConnection: (conn) => this.#admit(conn),
       onFailure: (error) => this.#emit({ type: "error", error }),
       onReset: () => this.#emit({ type: "reset" }),
       onFull: () => this.#emit({ type: "full", open: this.#slots.taken }),
@@ -205,9 +231,11 @@ class Server implements EchoServer {
     let bytes = this.#bytes + (udp?.bytes ?? 0);
     for (const connection of this.#connections) bytes += connection.bytes;
     const { accepted } = this.#acceptor;
-    const open = this.#connections.size;
+    const open = this.#countOpen();
+    const failedHandshakes = this.#failedHandshakes;
     return {
       ...{ accepted, open, closed: { ...this.#closed }, bytes },
+      ...(this.#options.tls && { failedHandshakes }),
       ...(udp && { udp }),
       ...(this.#faults && { faults: { ...this.#faultCounts } }),
     };
@@ -268,7 +296,7 @@ class Server implements EchoServer {
 
     await Promise.all([this.#runAcceptor(), this.#runUdp()]);
     this.#state = "draining";
-    if (this.#connections.size > 0) await this.#allEnded.promise;
+    if (this.#countOpen() > 0) await this.#allEnded.promise;
     this.#state = "finished";
     sweeps[Symbol.dispose]();
     this.#drainTimer?.[Symbol.dispose]();
@@ -289,7 +317,31 @@ class Server implements EchoServer {
     if (this.#udp && this.#options.once) this.#acceptor.stop();
   }
 
-  #open(conn: Deno.TcpConn): void {
+  /** How many connections there are, those in their TLS handshake included. */
+  #countOpen(): number {
+    return this.#connections.size + this.#handshakes.size;
+  }
+
+  #admit(conn: ServerConn): void {
+    if (!this.#isRef) conn.unref();
+    if ("handshake" in conn) this.#handshakes.start(conn);
+    else this.#open(conn);
+  }
+
+  #handshakeFailed(failure: HandshakeFailure): void {
+    this.#failedHandshakes++;
+    this.#emit({ type: "handshake_failed", ...failure });
+    if (!this.#options.once) this.#slots.release();
+    this.#acceptor.wake();
+    this.#tellIfAllEnded();
+  }
+
+  #tellIfAllEnded(): void {
+    const isLast = this.#state === "draining" && this.#countOpen() === 0;
+    if (isLast) this.#allEnded.resolve();
+  }
+
+  #open(conn: ServerConn, handshakeMs?: number): void {
     const connection: Connection = {
       conn,
       openedAt: performance.now(),
@@ -298,8 +350,12 @@ class Server implements EchoServer {
       onClose: undefined,
     };
     this.#connections.add(connection);
-    if (!this.#isRef) conn.unref();
-    this.#emit({ type: "open", remote: remoteOf(connection) });
+    this.#emit({
+      ...{ type: "open", remote: remoteOf(connection) },
+      ...(handshakeMs !== undefined && { handshakeMs }),
+    });
+    // A connection with TLS has neither setting.
+    if ("handshake" in conn) return void this.#loop(connection, this.#context);
     try {
       // A reply must not wait for the acknowledgement of the one before it.
       conn.setNoDelay();
@@ -341,9 +397,7 @@ class Server implements EchoServer {
       reason,
       ...(error !== undefined && { error }),
     });
-    if (this.#state === "draining" && this.#connections.size === 0) {
-      this.#allEnded.resolve();
-    }
+    this.#tellIfAllEnded();
   }
 
   #tellData(connection: Connection, bytes: Uint8Array<ArrayBuffer>): void {
@@ -376,6 +430,7 @@ class Server implements EchoServer {
   #closeNow(): void {
     this.#acceptor.stop();
     this.#udp?.stop();
+    this.#handshakes.close();
     for (const connection of this.#connections) {
       this.#close(connection, "shutdown");
     }
@@ -418,7 +473,8 @@ function remoteOf({ conn }: Connection): Deno.NetAddr {
  * @throws {RangeError} If an option is no time, no port, no number of connections or
  * no fault.
  * @throws {URIError} If the host name is not valid.
- * @throws {Error} If the name does not resolve.
+ * @throws {Deno.errors.InvalidData} If the certificate or its key is no PEM.
+ * @throws {Error} If the name does not resolve, or the key is not the certificate's.
  */
 export function serve(options: ServeOptions = {}): EchoServer {
   return new Server(options);

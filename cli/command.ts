@@ -58,6 +58,11 @@ export interface CommandSpec<F extends Flags, Options> {
   readonly flags: F;
   /** Turns a command line into options, or throws a {@linkcode UsageError}. */
   readonly options: (line: CommandLine<F>) => Options;
+  /**
+   * Reads the files that flags name, and returns the options with what they hold. The
+   * right to read is given up after that; a command without it gives it up at once.
+   */
+  readonly read?: (options: Options, terminal: Terminal) => Promise<Options>;
   /** Does the work, and returns the exit status. */
   readonly run: (options: Options, terminal: Terminal) => Promise<number>;
 }
@@ -82,7 +87,11 @@ export function makeCommand<F extends Flags, Options>(
         return `Usage: echo ${spec.name} ${spec.synopsis}\n\n${spec.about}.\n\n` +
           `Options:\n${renderFlags(flags)}${notes}`;
       });
-      return status ?? await spec.run(spec.options(line), terminal);
+      if (status !== undefined) return status;
+      const options = spec.options(line);
+      const ready = await spec.read?.(options, terminal) ?? options;
+      await terminal.endReading();
+      return await spec.run(ready, terminal);
     },
   };
 }

@@ -29,6 +29,21 @@ export interface Terminal {
   now(): Date;
 
   /**
+   * Reads a file that a flag names.
+   *
+   * @param path The file.
+   * @returns What it holds, a mebibyte at most.
+   * @throws {Error} If it cannot be read, or is longer.
+   */
+  readFile(path: string): Promise<Uint8Array>;
+
+  /**
+   * Gives up the right to read files, for good. From source Deno needs it to start a
+   * thread, and the user says what is allowed: there it stays.
+   */
+  endReading(): Promise<void>;
+
+  /**
    * Calls a function on each SIGINT (Ctrl-C), on each request to terminate and when
    * the terminal is closed, none of which then ends the process.
    *
@@ -101,6 +116,11 @@ export function processTerminal(): Terminal {
       return columns || DEFAULT_COLUMNS;
     },
     now: () => new Date(),
+    readFile,
+    async endReading() {
+      if (!Deno.build.standalone) return;
+      await Deno.permissions.revoke({ name: "read" });
+    },
     onStopSignal(listener) {
       return listen(isWindows() ? WINDOWS_SIGNALS : SIGNALS, listener);
     },
@@ -108,6 +128,25 @@ export function processTerminal(): Terminal {
       return listen(isWindows() ? [] : ["SIGQUIT"], listener);
     },
   };
+}
+
+/** The most bytes of a file that a flag names: a hundred certificates and more. */
+const MOST_FILE_BYTES = 1024 * 1024;
+
+async function readFile(path: string): Promise<Uint8Array> {
+  // Without the right to it, reading would ask the user.
+  const { state } = await Deno.permissions.query({ name: "read", path });
+  if (state !== "granted") throw new Deno.errors.NotCapable("no right to read");
+  using file = await Deno.open(path);
+  const { isDirectory } = await file.stat();
+  if (isDirectory) throw new Deno.errors.IsADirectory("it is a directory");
+  const bytes = new Uint8Array(MOST_FILE_BYTES + 1);
+  let length = 0;
+  for (let more; (more = await file.read(bytes.subarray(length)));) {
+    length += more;
+  }
+  if (length > MOST_FILE_BYTES) throw new Error("it is longer than 1 MiB");
+  return bytes.subarray(0, length);
 }
 
 function isWindows(): boolean {

@@ -220,3 +220,15 @@ function isIPv6(text: string): boolean {
   const address = text.replace(ZONE, "");
   return address.includes(":") && URL.canParse(`http://[${address}]/`);
 }
+
+/**
+ * Reads the name of a file, which is not opened.
+ *
+ * @param text For example `ca.pem`.
+ * @returns The same.
+ * @throws {UsageError} If it is empty.
+ */
+export function parseFile(text: string): string {
+  if (text !== "") return text;
+  throw new UsageError("expected the name of a file");
+}

@@ -8,6 +8,24 @@ import type { Address } from "../net/address.ts";
 import type { Reader, Writer } from "../net/streams.ts";
 import type { Irregularity } from "./datagram_queue.ts";
 
+/** What a client needs to know to speak TLS. */
+export interface ClientTls {
+  /**
+   * Certificates in PEM that are trusted besides those that Deno trusts: of an
+   * authority, or of the server itself.
+   *
+   * @default {[]}
+   */
+  caCerts?: readonly string[] | undefined;
+
+  /**
+   * The name or address that the server's certificate must have.
+   *
+   * @default {ConnectOptions.hostname}
+   */
+  name?: string | undefined;
+}
+
 /** The default of {@linkcode ConnectOptions.timeoutMs}. */
 export const DEFAULT_TIMEOUT_MS = 5000;
 
@@ -31,7 +49,8 @@ export interface ConnectOptions {
   port?: number | undefined;
 
   /**
-   * The longest wait for the connection, and then for the next byte of a reply.
+   * The longest wait for the connection, a TLS handshake included, and then for the
+   * next byte of a reply.
    *
    * @default {5000}
    */
@@ -44,6 +63,14 @@ export interface ConnectOptions {
    * @default {0}
    */
   retryMs?: number | undefined;
+
+  /**
+   * Speak TLS; an empty object is enough. The server's certificate is always
+   * verified.
+   *
+   * @default {undefined, plain TCP}
+   */
+  tls?: ClientTls | undefined;
 
   /** Gives up connecting, or closes the connection, when it is aborted. */
   signal?: AbortSignal | undefined;
@@ -67,6 +94,9 @@ export interface EchoResult {
 export interface EchoClient extends Disposable {
   /** How long connecting took, in milliseconds, without failed attempts. */
   readonly connectMs: number;
+
+  /** How long the TLS handshake took after that, in milliseconds, if there was one. */
+  readonly handshakeMs: number | undefined;
 
   /** The address of the client's end. */
   readonly localAddr: Address;

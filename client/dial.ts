@@ -4,8 +4,14 @@
  * @module
  */
 
-import type { Address, TcpAddress, UdpAddress } from "../net/address.ts";
+import type {
+  Address,
+  TcpAddress,
+  TlsAddress,
+  UdpAddress,
+} from "../net/address.ts";
 import { startTimer } from "../net/time.ts";
+import type { ClientTls } from "./api.ts";
 import { resolveHost } from "./resolve.ts";
 
 /** What an echo client needs of a connection. */
@@ -24,6 +30,8 @@ export interface Dialed {
   readonly remote: Address;
   /** How long connecting took, in milliseconds. */
   readonly connectMs: number;
+  /** How long the TLS handshake took after that, in milliseconds, if there was one. */
+  readonly handshakeMs?: number;
 }
 
 /** Turns off Nagle's algorithm, which fails for a connection that broke by now. */
@@ -37,25 +45,27 @@ function setNoDelay(conn: Deno.TcpConn): void {
   }
 }
 
-function addressOf({ hostname, port }: Deno.NetAddr): Address {
-  return { transport: "tcp", hostname, port };
-}
+/** Who a connection is made to and what it speaks: the ends have the same transport. */
+type StreamAddress = TcpAddress | TlsAddress;
 
 /**
  * Connects once.
  *
- * @param address Where to connect to.
+ * @param address Where to connect to, by TLS if it says so.
  * @param timeoutMs How long it may take, in milliseconds.
  * @param cancel Gives up when it is aborted.
+ * @param tls What TLS needs to know besides.
  * @returns The connection.
  * @throws {Deno.errors.TimedOut} If it took longer.
  * @throws {Deno.errors.ConnectionReset} If the server reset the connection at once.
- * @throws {Error} What `Deno.connect` throws, or the reason of the abort.
+ * @throws {Error} What `Deno.connect` or the handshake throws, or the reason of the
+ * abort.
  */
 export async function dial(
-  { hostname, port }: TcpAddress,
+  { transport, hostname, port }: StreamAddress,
   timeoutMs: number,
   cancel: AbortSignal | undefined,
+  tls: ClientTls = {},
 ): Promise<Dialed> {
   return await within(timeoutMs, cancel, async (signal, orAborted) => {
     const startedAt = performance.now();
@@ -65,14 +75,53 @@ export async function dial(
       const connectMs = performance.now() - startedAt;
       // A message must not wait for the acknowledgement of the one before it.
       setNoDelay(conn);
-      const local = addressOf(conn.localAddr);
-      return { conn, local, remote: addressOf(conn.remoteAddr), connectMs };
+      const dialed = {
+        local: { ...conn.localAddr, transport },
+        remote: { ...conn.remoteAddr, transport },
+        connectMs,
+      };
+      if (transport === "tcp") return { conn, ...dialed };
+      const secured = await shakeHands(
+        conn,
+        tls.name ?? hostname,
+        tls,
+        orAborted,
+      );
+      return { ...dialed, ...secured };
     } catch (error) {
       // A connection that is made after all is not wanted any more.
-      connecting.then((conn) => conn.close(), () => {});
+      connecting.then((conn) => conn[Symbol.dispose](), () => {});
       throw error;
     }
   });
+}
+
+/** Speaks TLS on a connection, which is then the TLS connection's own. */
+async function shakeHands(
+  conn: Deno.TcpConn,
+  name: string,
+  { caCerts = [] }: ClientTls,
+  orAborted: OrAborted,
+): Promise<{ conn: EchoConn; handshakeMs: number }> {
+  const startedAt = performance.now();
+  const starting = Deno.startTls(conn, {
+    hostname: name.replace(/^\[(.*)\]$/, "$1"),
+    caCerts: [...caCerts],
+  });
+  try {
+    const secure = await orAborted(starting);
+    await orAborted(secure.handshake());
+    return { conn: secure, handshakeMs: performance.now() - startedAt };
+  } catch (error) {
+    starting.then((secure) => secure.close(), () => {});
+    throw isTimeout(error)
+      ? new Deno.errors.TimedOut(`the TLS handshake ${error.message}`)
+      : error;
+  }
+}
+
+function isTimeout(error: unknown): error is Error {
+  return error instanceof Deno.errors.TimedOut;
 }
 
 /** A new socket for datagrams. */

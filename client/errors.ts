@@ -62,6 +62,8 @@ export class MismatchError extends Error implements Failure {
       : `sent ${formatByte(sent)}`;
     const detail = isOtherText(difference)
       ? `"${escapeText(reply)}" came back, this is not an echo server`
+      : isTlsAlert(difference)
+      ? "a TLS alert came back, this server speaks TLS"
       : `byte at offset ${formatNumber(offset)} differs, ` +
         `${expected}, received ${formatByte(received)}`;
     super(`Wrong echo from ${formatAddress(address)}: ${detail}`);
@@ -82,6 +84,13 @@ function isOtherText({ reply, expected }: Difference): boolean {
   if (!TEXT.test(String.fromCharCode(...reply))) return false;
   const same = reply.filter((byte, at) => byte === expected[at]).length;
   return same < reply.length / 2;
+}
+
+/** Tells whether what came back is a TLS alert (RFC 8446, section 5.1). */
+function isTlsAlert({ offset, reply, expected }: Difference): boolean {
+  const [type, version] = reply;
+  return offset === 0 && expected[0] !== type && type === 0x15 &&
+    version === 0x03 && reply.length === 7;
 }
 
 /**

@@ -48,6 +48,7 @@ const BUSY: State = { is: "busy" };
 /** An echo client over a connection of its own. */
 export class StreamClient implements EchoClient {
   readonly connectMs: number;
+  readonly handshakeMs: number | undefined;
   readonly remoteAddr: Address;
   readonly localAddr: Address;
 
@@ -81,11 +82,12 @@ export class StreamClient implements EchoClient {
    * @param signal Closes the client when it is aborted.
    */
   constructor(
-    { conn, local, remote, connectMs }: Dialed,
+    { conn, local, remote, connectMs, handshakeMs }: Dialed,
     timeoutMs: number,
     signal: AbortSignal | undefined,
   ) {
     this.connectMs = connectMs;
+    this.handshakeMs = handshakeMs;
     this.localAddr = local;
     this.remoteAddr = remote;
     this.#conn = conn;

@@ -14,6 +14,16 @@ export interface TcpAddress {
   readonly port: number;
 }
 
+/** Where a TCP socket listens or connects that speaks TLS. */
+export interface TlsAddress {
+  /** Which kind of socket this is. */
+  readonly transport: "tls";
+  /** An IPv4 or IPv6 address or a name. */
+  readonly hostname: string;
+  /** The port, from 0 to 65,535. */
+  readonly port: number;
+}
+
 /** Where a UDP socket sends and receives datagrams. */
 export interface UdpAddress {
   /** Which kind of socket this is. */
@@ -25,14 +35,14 @@ export interface UdpAddress {
 }
 
 /** Where a socket listens or connects, by its transport. */
-export type Address = TcpAddress | UdpAddress;
+export type Address = TcpAddress | TlsAddress | UdpAddress;
 
 /** What carries bytes from one end to the other. */
 export type Transport = Address["transport"];
 
 /**
  * Renders an address for a person: as {@linkcode formatHostPort} does, with `/udp`
- * behind it where datagrams are meant.
+ * behind it where datagrams are meant, and `/tls` where TLS is.
  *
  * @param address The address.
  * @returns For example `127.0.0.1:12345`, `[::1]:12345` or `127.0.0.1:12345/udp`.
@@ -41,7 +51,7 @@ export function formatAddress(
   address: Pick<Address, "hostname" | "port" | "transport">,
 ): string {
   const text = formatHostPort(address);
-  return address.transport === "udp" ? `${text}/udp` : text;
+  return address.transport === "tcp" ? text : `${text}/${address.transport}`;
 }
 
 /**

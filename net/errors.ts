@@ -6,6 +6,9 @@
  */
 
 import { type Address, formatAddress } from "./address.ts";
+import { tlsProblem, type TlsReason } from "./tls_problems.ts";
+
+export type { TlsReason };
 
 /** What was attempted when an error was thrown. */
 export type Operation =
@@ -27,6 +30,7 @@ export type Reason =
   | "reset"
   | "closed"
   | "mismatch"
+  | TlsReason
   | "other";
 
 /** What an error of this project says besides its message. */
@@ -65,6 +69,8 @@ const SYSTEM_ERRORS: Record<string, [reason: Reason, words: string]> = {
   ConnectionReset: ["reset", "connection reset by peer"],
   PermissionDenied: ["permission_denied", "permission denied"],
   TimedOut: ["timeout", "timed out"],
+  // TLS ends with a close_notify (RFC 8446, section 6.1); a cut connection does not.
+  UnexpectedEof: ["reset", "connection closed in the midst of TLS"],
 };
 
 /** What Deno's message of a failed name look-up says; it has no class. */
@@ -80,7 +86,8 @@ export function reasonOf(error: unknown): Reason {
   if (!(error instanceof Error)) return "other";
   if (isNetworkError(error)) return error.reason;
   if (FAILED_LOOKUP.test(error.message)) return "dns";
-  return SYSTEM_ERRORS[error.name]?.[0] ?? "other";
+  return tlsProblem(error)?.reason ?? SYSTEM_ERRORS[error.name]?.[0] ??
+    "other";
 }
 
 /**
@@ -92,9 +99,13 @@ export function reasonOf(error: unknown): Reason {
 export function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (FAILED_LOOKUP.test(error.message)) return "the name does not resolve";
+  const problem = tlsProblem(error);
+  if (problem) return problem.words;
   const withoutNumber = error.message.replace(/ \(os error \d+\)$/, "");
-  // Only a message of the system, which ends in a number, has words of ours instead.
-  const isSystems = withoutNumber !== error.message;
+  // Only a message of the system, which ends in a number, has words of ours instead,
+  // and the one of an end, which the TLS library words in many ways.
+  const isSystems = withoutNumber !== error.message ||
+    error.name === "UnexpectedEof";
   const text = isSystems
     ? SYSTEM_ERRORS[error.name]?.[1] ?? withoutNumber
     : withoutNumber;

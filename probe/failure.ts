@@ -19,13 +19,14 @@ const FAILURE_REASONS = [
   "closed",
   "mismatch",
   "dns",
+  "tls",
 ] as const satisfies readonly Reason[];
 
 /**
  * Why a message was lost: `refused` when nothing listened, `timeout` when no
  * connection or no reply came in time, `reset` when the connection broke,
  * `closed` when the server ended it, `mismatch` when other bytes came back, `dns`
- * when the server's name did not resolve, `unanswered` when it was still out at the
+ * when the server's name did not resolve, `tls` when TLS failed, `unanswered` when it was still out at the
  * end, `error` for anything else.
  */
 export type FailureReason =
@@ -60,6 +61,7 @@ export class UnansweredError extends Error {
 export function failureReason(error: unknown): FailureReason {
   if (error instanceof UnansweredError) return "unanswered";
   const reason = reasonOf(error);
+  if (reason.startsWith("tls_")) return "tls";
   return FAILURE_REASONS.find((known) => known === reason) ?? "error";
 }
 

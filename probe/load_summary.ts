@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { ConnectSummary } from "./connect_times.ts";
 import type { FailureReason } from "./failure.ts";
 import type { IrregularCounts, LossRun } from "./irregularities.ts";
 import type { Bucket, Latencies, LatencySummary } from "./latency.ts";
@@ -66,6 +67,11 @@ export interface LoadSummary {
   runs: LoadRun[];
   /** What the statistics are made of. */
   recorded: Recorded;
+  /**
+   * How long connecting and the TLS handshakes took at the start, if the connections
+   * spoke TLS and one thread made them.
+   */
+  connectTimes?: ConnectSummary;
 }
 
 /** What a load recorded: the statistics of several loads are made of all of it. */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { type ConnectSummary, ConnectTimes } from "./connect_times.ts";
 import type { IrregularKind } from "../client.ts";
 import type { ProbeCounts } from "./counts.ts";
 import { detailOf, type FailureReason, failureReason } from "./failure.ts";
@@ -57,6 +58,7 @@ export class LoadTally implements RunningLoad {
   readonly #firstErrorsAt: Partial<Record<FailureReason, number>> = {};
   readonly #latencies = new Latencies();
   readonly #late = new Latencies();
+  readonly #connectTimes = new ConnectTimes();
   readonly #outages = new Outages();
   readonly #irregular = noIrregularities();
   /** With a rate one for all, else one for each connection that lost a message. */
@@ -135,6 +137,7 @@ export class LoadTally implements RunningLoad {
    */
   addConnected(client: ProbeClient): void {
     this.#ends ??= endsOf(client);
+    this.#connectTimes.add(client);
   }
 
   /**
@@ -342,6 +345,7 @@ export class LoadTally implements RunningLoad {
       }],
       recorded,
       ...statisticsOf(recorded),
+      ...this.#connectTimes.summary(),
     };
   }
 }

@@ -240,6 +240,7 @@ class Ping {
     await this.#tell({
       ...{ type: "reply", seq: number, bytes, rttMs, ends: endsOf(client) },
       connectMs: reconnect ? client.connectMs : undefined,
+      ...(reconnect && handshakeOf(client)),
       endMs: reconnect ? performance.now() - echoedAt : undefined,
     });
   }
@@ -286,7 +287,9 @@ class Ping {
         const { connectMs } = client;
         const ends = endsOf(client);
         this.#tally.ends = ends;
-        if (!reconnect) this.#tell({ type: "connected", connectMs, ends });
+        this.#tally.connectTimes.add(client);
+        const times = { connectMs, ...handshakeOf(client) };
+        if (!reconnect) this.#tell({ type: "connected", ...times, ends });
       },
       onIrregular: ({ kind, ageMs, from }, seq) => {
         this.#tally.addIrregular(kind);
@@ -313,4 +316,11 @@ class Ping {
     this.#told.catch((error) => this.#failed.abort(error));
     return this.#told.catch(() => {});
   }
+}
+
+/** Returns the field of an event, if there was a TLS handshake. */
+function handshakeOf(
+  { handshakeMs }: Pick<ProbeClient, "handshakeMs">,
+): { handshakeMs?: number } {
+  return handshakeMs === undefined ? {} : { handshakeMs };
 }

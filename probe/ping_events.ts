@@ -14,6 +14,8 @@ export interface ConnectedEvent {
   type: "connected";
   /** How long connecting took, in milliseconds. */
   connectMs: number;
+  /** How long its TLS handshake took after that, in milliseconds, if there was one. */
+  handshakeMs?: number;
   /** Where it is. */
   ends: Ends;
 }
@@ -33,6 +35,8 @@ export interface ReplyEvent {
   rttMs: number;
   /** How long connecting for it took, in milliseconds, with `reconnect`. */
   connectMs: number | undefined;
+  /** How long its TLS handshake took after that, if there was one. */
+  handshakeMs?: number;
   /** How long the end of its connection took, in milliseconds, with `reconnect`. */
   endMs: number | undefined;
   /** The connection. */

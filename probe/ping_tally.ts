@@ -14,6 +14,7 @@ import {
   noIrregularities,
   sumOfRuns,
 } from "./irregularities.ts";
+import { type ConnectSummary, ConnectTimes } from "./connect_times.ts";
 import { Latencies, type LatencySummary } from "./latency.ts";
 import type { Sent } from "./open_loop.ts";
 import { Outages, type OutageSummary } from "./outages.ts";
@@ -59,6 +60,8 @@ export interface PingSummary {
   lateMs: LatencySummary | undefined;
   /** The latest connection, if there was one. */
   ends: Ends | undefined;
+  /** How long its connections took to make, if they spoke TLS. */
+  connectTimes?: ConnectSummary;
 }
 
 /** Sums up what became of messages. */
@@ -76,6 +79,8 @@ export class PingTally {
   #unsent = 0;
   #tooLate = 0;
   #surplus = 0;
+  /** How long connections took to make. */
+  readonly connectTimes: ConnectTimes = new ConnectTimes();
   readonly #irregular = noIrregularities();
   readonly #lossRuns = new LossRuns();
   #lastRttMs: number | undefined;
@@ -195,6 +200,7 @@ export class PingTally {
         : undefined,
       lateMs: this.#late.summary(),
       ends: this.ends,
+      ...this.connectTimes.summary(),
     };
   }
 }

@@ -13,6 +13,9 @@ export interface ProbeClient {
   /** How long connecting took, in milliseconds, without failed attempts. */
   readonly connectMs: number;
 
+  /** How long the TLS handshake took after that, in milliseconds, if there was one. */
+  readonly handshakeMs?: number | undefined;
+
   /** The address of the client's end. */
   readonly localAddr: Address;
 

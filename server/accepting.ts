@@ -4,9 +4,10 @@
  * @module
  */
 
-import type { Address } from "../net/address.ts";
+import type { Address, TcpAddress, TlsAddress } from "../net/address.ts";
 import { type NetworkError, networkError } from "../net/errors.ts";
 import { startTimer } from "../net/time.ts";
+import type { ServerTls } from "./api.ts";
 import { News } from "./news.ts";
 import { untilQueueIsEmpty } from "./queue.ts";
 import type { Slots } from "./slots.ts";
@@ -41,34 +42,45 @@ const FAILURE_PAUSE_MS = { first: 5, last: 500 };
 /** How often a server looks for a slot that a server in another thread gave back. */
 const SHARED_SLOTS_INTERVAL_MS = 5;
 
+/** A connection that was accepted; one with TLS had no handshake yet. */
+export type ServerConn = Deno.TcpConn | Deno.TlsConn;
+
+/** Where connections come in, plain or with TLS. */
+export type ServerListener = Deno.Listener<ServerConn, Deno.NetAddr>;
+
 /**
  * Listens on an address.
  *
  * @param address The address; port 0 takes a free one.
  * @param reusePort Whether other listeners may share the port.
+ * @param tls The certificate and its key, where the address speaks TLS.
  * @returns The listener.
- * @throws {NetworkError} If it cannot listen there.
+ * @throws {NetworkError} If it cannot listen there, or not with that certificate.
  */
 export function listen(
-  address: Address,
+  address: TcpAddress | TlsAddress,
   reusePort: boolean,
-): Deno.TcpListener {
+  tls?: ServerTls,
+): ServerListener {
   const { hostname, port } = address;
+  const options = {
+    hostname,
+    port,
+    tcpBacklog: BACKLOG,
+    // Even `reusePort: false` takes --unstable-net.
+    ...(reusePort && { reusePort }),
+  };
   try {
-    return Deno.listen({
-      hostname,
-      port,
-      tcpBacklog: BACKLOG,
-      // Even `reusePort: false` takes --unstable-net.
-      ...(reusePort && { reusePort }),
-    });
+    if (!tls) return Deno.listen(options);
+    const { cert, key } = tls;
+    return Deno.listenTls({ ...options, cert, key });
   } catch (error) {
     throw networkError("listen", address, error);
   }
 }
 
 /** What an {@linkcode Acceptor} needs of a listener. */
-export type AcceptListener = Pick<Deno.TcpListener, "accept" | "close">;
+export type AcceptListener = Pick<ServerListener, "accept" | "close">;
 
 /** What an {@linkcode Acceptor} needs of its server. */
 export interface AcceptorOptions {
@@ -79,7 +91,7 @@ export interface AcceptorOptions {
   /** Whether the acceptor stops after the first connection. */
   readonly once: boolean;
   /** Takes a connection. */
-  onConnection(conn: Deno.TcpConn): void;
+  onConnection(conn: ServerConn): void;
   /** Takes note of a failure, which is not told too often. */
   onFailure(error: NetworkError): void;
   /** Learns that a client left before it was accepted; not told too often. */
@@ -183,7 +195,7 @@ export class Acceptor {
     );
   }
 
-  async #admit(conn: Deno.TcpConn): Promise<void> {
+  async #admit(conn: ServerConn): Promise<void> {
     const { once, slots, onConnection, onFull } = this.#options;
     const { signal } = this.#stopped;
     // The connection may come in the same turn of the event loop as the stop. A

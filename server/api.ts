@@ -9,6 +9,17 @@ import type { CloseReason, ServeEvent } from "./events.ts";
 import type { FaultKind, FaultOptions } from "./faults/options.ts";
 import type { SharedCounts } from "./slots.ts";
 
+/** What a server needs to speak TLS. */
+export interface ServerTls {
+  /** The certificate, in PEM, with those that lead to its authority behind it. */
+  readonly cert: string;
+  /** Its private key, in PEM: PKCS#8, PKCS#1 or SEC1, without a passphrase. */
+  readonly key: string;
+}
+
+/** The default of {@linkcode ServeOptions.handshakeTimeoutMs}. */
+export const DEFAULT_HANDSHAKE_TIMEOUT_MS = 10_000;
+
 /** The default of {@linkcode ServeOptions.drainTimeoutMs}. */
 export const DEFAULT_DRAIN_TIMEOUT_MS = 5000;
 
@@ -110,6 +121,22 @@ export interface ServeOptions {
    */
   faults?: FaultOptions | undefined;
 
+  /**
+   * Speak TLS 1.2 or 1.3 over TCP with this certificate. Datagrams stay plain.
+   *
+   * @default {undefined, plain TCP}
+   */
+  tls?: ServerTls | undefined;
+
+  /**
+   * With `tls`, the longest time that a client may take for its handshake. Until then
+   * it holds one of `maxConnections`. A client that failed counts as the one of
+   * `once`, too.
+   *
+   * @default {10000}
+   */
+  handshakeTimeoutMs?: number | undefined;
+
   /** Closes the server and all its connections at once when it is aborted. */
   signal?: AbortSignal | undefined;
 
@@ -131,12 +158,14 @@ export interface ServeOptions {
 export interface ServeStats {
   /** Connections that were accepted. */
   accepted: number;
-  /** Connections that are open now. */
+  /** Connections that are open now, those in their TLS handshake included. */
   open: number;
   /** How many connections ended, by reason; a reason without any is not there. */
   closed: Partial<Record<CloseReason, number>>;
   /** Bytes that were echoed, over TCP and UDP. */
   bytes: number;
+  /** TLS handshakes that failed, with {@linkcode ServeOptions.tls}. */
+  failedHandshakes?: number | undefined;
   /** What became of datagrams, with {@linkcode ServeOptions.udp}. */
   udp?: DatagramStats | undefined;
   /**

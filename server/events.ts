@@ -7,6 +7,7 @@
 import type { NetworkError } from "../net/errors.ts";
 import type { DropReason } from "./datagram_limits.ts";
 import type { FaultKind } from "./faults/options.ts";
+import type { HandshakeFailure } from "./handshakes.ts";
 
 /**
  * Why a connection ended: `eof` when the client ended its stream and got
@@ -24,7 +25,7 @@ export type CloseReason =
   | "error";
 
 /**
- * A connection was accepted, or a datagram came from an address that is not
+ * A connection was accepted, and its TLS handshake done, or a datagram came from an address that is not
  * remembered: the `transport` of its address tells which.
  */
 export interface OpenEvent {
@@ -32,6 +33,8 @@ export interface OpenEvent {
   type: "open";
   /** The client's address. */
   remote: Deno.NetAddr;
+  /** How long the TLS handshake took, in milliseconds, if there was one. */
+  handshakeMs?: number;
 }
 
 /**
@@ -87,6 +90,15 @@ export interface AcceptFailedEvent {
   type: "error";
   /** What could not be done, on which address, and why. */
   error: NetworkError;
+}
+
+/**
+ * A client was accepted, and its TLS handshake failed: it spoke no TLS, or stopped in
+ * the midst. There was no {@linkcode OpenEvent} of it.
+ */
+export interface HandshakeFailedEvent extends HandshakeFailure {
+  /** The kind of event. */
+  type: "handshake_failed";
 }
 
 /**
@@ -170,6 +182,7 @@ export type ServeEvent =
   | DataEvent
   | CloseEvent
   | AcceptFailedEvent
+  | HandshakeFailedEvent
   | ResetEvent
   | FullEvent
   | DropEvent

@@ -4,9 +4,9 @@
  * @module
  */
 
-import type { TcpAddress } from "../net/address.ts";
+import type { TcpAddress, TlsAddress } from "../net/address.ts";
 import { isNetworkError } from "../net/errors.ts";
-import { listen } from "./accepting.ts";
+import { listen, type ServerListener } from "./accepting.ts";
 import type { ServeOptions } from "./api.ts";
 import { listenUdp } from "./datagrams.ts";
 
@@ -16,7 +16,7 @@ const ATTEMPTS = 100;
 /** The sockets of a server. */
 export interface Sockets {
   /** Where connections come in. */
-  readonly listener: Deno.TcpListener;
+  readonly listener: ServerListener;
   /** Where datagrams come in, if the server takes any. */
   readonly socket: Deno.DatagramConn | undefined;
 }
@@ -25,16 +25,20 @@ export interface Sockets {
  * Listens on an address, for datagrams on the same port if they are asked for.
  *
  * @param address The address; port 0 takes one that is free for both.
- * @param options Whether it is for datagrams, too, and whether others share the port.
+ * @param options Whether it is for datagrams, too, whether others share the port, and
+ * the certificate for TLS.
  * @returns The sockets.
  * @throws {NetworkError} If it cannot listen there.
  */
 export function listenOn(
-  address: TcpAddress,
-  { udp = false, reusePort = false }: Pick<ServeOptions, "udp" | "reusePort">,
+  address: TcpAddress | TlsAddress,
+  { udp = false, reusePort = false, tls }: Pick<
+    ServeOptions,
+    "udp" | "reusePort" | "tls"
+  >,
 ): Sockets {
   for (let attempt = 1;; attempt++) {
-    const listener = listen(address, reusePort);
+    const listener = listen(address, reusePort, tls);
     try {
       // A name may have several addresses: both sockets have the same one.
       const { hostname, port } = listener.addr;

@@ -162,6 +162,38 @@ function startIn(script: string, first: string, ...args: string[]): Process {
 }
 
 /**
+ * Runs a script of the shell, which gets the executable's name as `"$0"`.
+ *
+ * @param script The script; what it runs last should be `exec`.
+ * @param args Its arguments.
+ * @returns The process; disposing of it kills it.
+ */
+export function startScript(script: string, ...args: string[]): Process {
+  const command = new Deno.Command("sh", {
+    args: ["-c", script, EXECUTABLE.pathname, ...args],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  });
+  return watch(command.spawn());
+}
+
+/**
+ * Declares a test that needs a program: it shows as ignored where that is not
+ * installed, or where Deno may not look.
+ *
+ * @param program The program's name.
+ * @returns Declares the test.
+ */
+export function itWith(program: string): typeof it.skip {
+  if (itRuns !== it) return it.skip;
+  const found = new Deno.Command("sh", {
+    args: ["-c", 'command -v "$1"', "sh", program],
+  }).outputSync();
+  return found.success ? it : it.skip;
+}
+
+/**
  * Starts `echo serve` on a free port of 127.0.0.1.
  *
  * @param args Further arguments.

@@ -21,6 +21,8 @@ export interface Session {
   readonly listening: Promise<void>;
   /** Settles when the command listens for Ctrl-\\. */
   readonly listeningForStatus: Promise<void>;
+  /** Whether the command may still read files. */
+  readonly mayRead: boolean;
   /** Acts as Ctrl-C. */
   interrupt(): void;
   /** Acts as Ctrl-\\. */
@@ -41,6 +43,8 @@ export interface RunOptions {
   columns?: number;
   /** Where stdout goes besides the record. */
   stdout?: Writer;
+  /** The files that the command may read, and what they hold. */
+  files?: Record<string, string>;
   /** The time of day, by default always the same. */
   now?: () => Date;
 }
@@ -63,6 +67,7 @@ export function run(args: string[], options: RunOptions = {}): Session {
   const stop = new Listeners();
   const ask = new Listeners();
   const { stdin = new Uint8Array() } = options;
+  let mayRead = true;
   const terminal: Terminal = {
     stdin: stdin instanceof Uint8Array ? readerOf(stdin) : stdin,
     stdout,
@@ -71,6 +76,18 @@ export function run(args: string[], options: RunOptions = {}): Session {
     isStderrTerminal: Boolean(options.isTerminal),
     columns: options.columns ?? 80,
     now: options.now ?? (() => new Date("2001-02-03T04:05:06.789Z")),
+    readFile(path) {
+      const text = options.files?.[path];
+      if (mayRead && text !== undefined) {
+        return Promise.resolve(new TextEncoder().encode(text));
+      }
+      const { NotCapable, NotFound } = Deno.errors;
+      return Promise.reject(new (mayRead ? NotFound : NotCapable)(path));
+    },
+    endReading() {
+      mayRead = false;
+      return Promise.resolve();
+    },
     onStopSignal: (listener) => stop.add(listener),
     onStatusSignal: (listener) => ask.add(listener),
   };
@@ -93,6 +110,9 @@ export function run(args: string[], options: RunOptions = {}): Session {
     listeningForStatus: ask.added,
     interrupt: () => stop.call(),
     askStatus: () => ask.call(),
+    get mayRead() {
+      return mayRead;
+    },
     untilStderr: (pattern) => stderr.written.untilMatch(pattern),
     untilStdout: (pattern) => stdout.written.untilMatch(pattern),
   };

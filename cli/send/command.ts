@@ -21,8 +21,21 @@ export const sendCommand: Command = makeCommand({
   notes: NOTES,
   flags: FLAGS,
   options: sendOptions,
+  read,
   run,
 });
+
+/** Reads the certificates that are to be trusted besides. */
+async function read(
+  options: SendOptions,
+  terminal: Terminal,
+): Promise<SendOptions> {
+  const { target, caFile } = options;
+  if (caFile === undefined) return options;
+  const { readCertificates } = await import("../tls_files.ts");
+  const caCerts = await readCertificates("--tls-ca", caFile, terminal);
+  return { ...options, target: { ...target, tls: { ...target.tls, caCerts } } };
+}
 
 async function run(
   { task, ...options }: SendOptions,

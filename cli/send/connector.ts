@@ -25,6 +25,7 @@ export function connectorTo(
   const { transport, ...where } = target;
   switch (transport) {
     case "tcp":
+    case "tls":
       return ({ retryMs, signal }) => connect({ ...where, retryMs, signal });
     case "udp":
       return async ({ retryMs, signal, onIrregular }) => {

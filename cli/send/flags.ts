@@ -17,6 +17,7 @@ import { formatTime } from "../format.ts";
 import { metricsFlag } from "../metrics/flag.ts";
 import { type Moment, parseMoment } from "../moments.ts";
 import {
+  parseFile,
   parseHost,
   parseRate,
   parseSize,
@@ -45,6 +46,20 @@ export const FLAGS = {
     parse: (text: string) => parseWhole(text, 1, 65535),
   },
   udp: switchFlag("send datagrams, over UDP"),
+  tls: switchFlag("TLS; the server's certificate must be good for its name"),
+  "tls-ca": {
+    value: "FILE",
+    help: "trust this certificate (PEM) too",
+    default: "",
+    parse: parseFile,
+  },
+  "tls-name": {
+    value: "NAME",
+    help: "the name that the certificate must have",
+    default: "",
+    defaultText: "HOST",
+    parse: parseHost,
+  },
   timeout: timeFlag({
     short: "t",
     help: "wait this long for the connection, and for each reply",

@@ -20,7 +20,12 @@ import {
   renderLimits,
   type ReportContext,
 } from "./load_report.ts";
-import { jsonDatagrams, jsonLatency, jsonWhere } from "./report.ts";
+import {
+  jsonConnectTimes,
+  jsonDatagrams,
+  jsonLatency,
+  jsonWhere,
+} from "./report.ts";
 
 /** The name of the field by which the result of a load is known. */
 export const VERSION_FIELD = "echo_load";
@@ -55,6 +60,7 @@ export function jsonLoad(
     after_end: messages - messagesInTime,
     last_after_end_ms: roundMs(summary.lastAfterMs),
     connections,
+    ...jsonConnectTimes(summary),
     latency_ms: jsonLatency(summary.latencyMs),
     histogram: summary.histogram.map(({ uptoMs, count }) => ({
       upto_ms: uptoMs,

@@ -21,6 +21,7 @@ import {
   type DatagramCounts,
   exactMs,
   knownMs,
+  renderConnectTimes,
   renderDatagrams,
   renderLate,
 } from "./report.ts";
@@ -143,6 +144,7 @@ export function renderLoad(
   if (context.target.transport === "udp") {
     lines.push(...renderDatagrams(datagramCounts(summary)));
   }
+  lines.push(...renderConnectTimes(summary));
   if (latencyMs) {
     const { p50, p90, p99, p99_9, max } = latencyMs;
     const times = [...[p50, p90, p99, p99_9].map(knownMs), exactMs(max)];

@@ -231,6 +231,7 @@ class Exchange {
     return {
       bytes,
       connect_ms: roundMs(this.#client!.connectMs),
+      ...handshakeField(this.#client!),
       duration_ms: roundMs(durationMs),
       bytes_per_second: Math.round(bytesPerSecond(this.#result!)),
     };
@@ -245,6 +246,13 @@ class Exchange {
     };
     await printLine(this.#terminal.stdout, JSON.stringify(object));
   }
+}
+
+function handshakeField(
+  client: EchoClient | UdpClient,
+): { handshake_ms?: number } {
+  if (!("handshakeMs" in client) || client.handshakeMs === undefined) return {};
+  return { handshake_ms: roundMs(client.handshakeMs) };
 }
 
 function bytesPerSecond({ bytes, durationMs }: EchoResult): number {

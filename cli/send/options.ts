@@ -4,7 +4,7 @@
  * @module
  */
 
-import { MAX_DATAGRAM_BYTES } from "../../client.ts";
+import { type ClientTls, MAX_DATAGRAM_BYTES } from "../../client.ts";
 import type { Transport } from "../../net/address.ts";
 import { type CommandLine, UsageError } from "../flags.ts";
 import { encode } from "../command.ts";
@@ -50,6 +50,8 @@ export interface Target {
   readonly hostname: string;
   /** The server's port. */
   readonly port: number;
+  /** What TLS needs to know, if that is spoken. */
+  readonly tls?: ClientTls;
   /** The longest wait for the connection and for each next byte. */
   readonly timeoutMs: number;
   /** For how long the first connection is tried again. */
@@ -79,6 +81,8 @@ export interface SendOptions {
   readonly conditions: readonly Condition[];
   /** Where metrics of the run are served, if anywhere. */
   readonly metrics: MetricsAddress | undefined;
+  /** The file with certificates to trust besides, if one is named. */
+  readonly caFile?: string;
 }
 
 /** A command line of `echo send`. */
@@ -110,15 +114,20 @@ const MAX_MESSAGES_BYTES = 1024 * 1024 * 1024;
  * @throws {UsageError} If flags and operands exclude each other.
  */
 export function sendOptions(line: SendLine): SendOptions {
-  const { values } = line;
+  const { values, given } = line;
+  checkTls(line);
   return {
     target: {
-      transport: values.udp ? "udp" : "tcp",
+      transport: values.udp ? "udp" : values.tls ? "tls" : "tcp",
       hostname: values.host,
       port: values.port,
       timeoutMs: values.timeout,
       retryMs: values.retry,
+      ...(values.tls && {
+        tls: given.has("tls-name") ? { name: values["tls-name"] } : {},
+      }),
     },
+    ...(given.has("tls-ca") && { caFile: values["tls-ca"] }),
     task: taskOf(line),
     style: {
       json: values.json,
@@ -130,6 +139,18 @@ export function sendOptions(line: SendLine): SendOptions {
     conditions: values["fail-if"],
     metrics: values.metrics,
   };
+}
+
+/** TLS is for TCP, and its flags are for TLS. */
+function checkTls({ values, given }: SendLine): void {
+  if (values.tls && values.udp) {
+    throw new UsageError("--tls and --udp exclude each other: TLS is for TCP");
+  }
+  for (const flag of ["tls-ca", "tls-name"] as const) {
+    if (given.has(flag) && !values.tls) {
+      throw new UsageError(`--${flag} goes with --tls`);
+    }
+  }
 }
 
 function taskOf(line: SendLine): Task {

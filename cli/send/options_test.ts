@@ -294,6 +294,7 @@ describe("the flags of echo send", () => {
     assertEquals(Array.from(rows, ([, name, shown]) => [name, shown]), [
       ["host", "127.0.0.1"],
       ["port", "12345"],
+      ["tls-name", "HOST"],
       ["timeout", "5s"],
       ["retry", "0"],
       ["interval", "1s"],

@@ -205,14 +205,20 @@ export function renderEvent(
       if (event.ends.remote.transport === "udp") {
         return `Datagrams to ${address} from port ${event.ends.local.port}`;
       }
-      return `Connected to ${address} in ${formatDuration(event.connectMs)}`;
+      return `Connected to ${address} in ${formatDuration(event.connectMs)}` +
+        (event.handshakeMs === undefined
+          ? ""
+          : `, TLS handshake in ${formatDuration(event.handshakeMs)}`);
     case "reply": {
-      const { seq, bytes, rttMs, connectMs } = event;
+      const { seq, bytes, rttMs, connectMs, handshakeMs } = event;
       const connected = connectMs === undefined
         ? ""
         : ` connect=${connectMs.toFixed(3)} ms`;
       return `${formatBytes(bytes)} from ${address}: seq=${seq} ` +
-        `time=${rttMs.toFixed(3)} ms${connected}`;
+        `time=${rttMs.toFixed(3)} ms${connected}` +
+        (handshakeMs === undefined
+          ? ""
+          : ` handshake=${handshakeMs.toFixed(3)} ms`);
     }
     case "lost": {
       const what = event.reason === "mismatch" ? "wrong" : "no";

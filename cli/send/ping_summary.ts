@@ -21,10 +21,12 @@ import {
 } from "../format.ts";
 import {
   exactMs,
+  jsonConnectTimes,
   jsonDatagrams,
   jsonLatency,
   jsonWhere,
   knownMs,
+  renderConnectTimes,
   renderDatagrams,
   renderLate,
 } from "./report.ts";
@@ -57,6 +59,7 @@ export function renderSummary(
   if (context.target.transport === "udp") {
     lines.push(...renderDatagrams(summary));
   }
+  lines.push(...renderConnectTimes(summary));
   if (rttMs) {
     const { min, mean, p50, p90, p99, max, stddev } = rttMs;
     const times = [
@@ -124,13 +127,16 @@ export function jsonEvent(
   const where = jsonWhere(target, event.ends);
   switch (event.type) {
     case "reply": {
-      const { seq, bytes, rttMs, connectMs } = event;
+      const { seq, bytes, rttMs, connectMs, handshakeMs } = event;
       return {
         ...where,
         seq,
         bytes,
         rtt_ms: roundMs(rttMs),
         ...(connectMs !== undefined && { connect_ms: roundMs(connectMs) }),
+        ...(handshakeMs !== undefined && {
+          handshake_ms: roundMs(handshakeMs),
+        }),
       };
     }
     case "lost": {
@@ -179,6 +185,7 @@ export function jsonSummary(
     longest_outage_ms: roundMs(outages.longestMs),
     latest_outages: outages.latest.map((outage) => jsonOutage(outage, timeOf)),
     duration_ms: roundMs(durationMs),
+    ...jsonConnectTimes(summary),
     rtt_ms: jsonLatency(rttMs),
     jitter_ms: jitterMs === undefined ? null : roundMs(jitterMs),
     late_ms: jsonLatency(lateMs),

@@ -6,6 +6,7 @@
 
 import { type Address, formatHostPort } from "../../net/address.ts";
 import type { IrregularCounts, LossRun } from "../../probe/irregularities.ts";
+import type { ConnectSummary } from "../../probe/connect_times.ts";
 import type { LatencySummary } from "../../probe/latency.ts";
 import type { Ends } from "../../probe/probe_client.ts";
 import { printLine } from "../command.ts";
@@ -190,6 +191,44 @@ export function renderLate(lateMs: LatencySummary | undefined): string[] {
   if (!lateMs) return [];
   const { p99, max } = lateMs;
   return [`sent late: p99 ${knownMs(p99)} ms, max ${exactMs(max)} ms`];
+}
+
+/** What a summary may say of the making of connections. */
+type WithConnectTimes = { readonly connectTimes?: ConnectSummary };
+
+/**
+ * Renders how long connections with TLS took to make.
+ *
+ * @param summary The summary of a run.
+ * @returns Two lines, none without TLS.
+ */
+export function renderConnectTimes(
+  { connectTimes }: WithConnectTimes,
+): string[] {
+  if (!connectTimes) return [];
+  const { connectMs, handshakeMs } = connectTimes;
+  const times = ({ min, p50, p99, max }: LatencySummary) =>
+    [exactMs(min), knownMs(p50), knownMs(p99), exactMs(max)].join("/");
+  return [
+    `connect min/p50/p99/max = ${times(connectMs)} ms`,
+    `TLS handshake min/p50/p99/max = ${times(handshakeMs)} ms`,
+  ];
+}
+
+/**
+ * Renders how long connections with TLS took to make for JSON.
+ *
+ * @param summary The summary of a run.
+ * @returns The fields, none without TLS.
+ */
+export function jsonConnectTimes(
+  { connectTimes }: WithConnectTimes,
+): Record<string, unknown> {
+  if (!connectTimes) return {};
+  return {
+    connect_ms: jsonLatency(connectTimes.connectMs),
+    handshake_ms: jsonLatency(connectTimes.handshakeMs),
+  };
 }
 
 /** The statistics of latencies in JSON, and what they are called there. */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { connect } from "../../client.ts";
 import type { Transport } from "../../net/address.ts";
 import type { ConnectProbe } from "../../probe/probe_client.ts";
 import { serve } from "../../server.ts";
@@ -32,9 +33,19 @@ export async function warmUp(
     await using server = serve({ port: 0, drainTimeoutMs: 0, udp });
     const { hostname, port } = server.addr;
     const timeoutMs = TIMEOUT_MS;
-    await measure(connectorTo({ transport, hostname, port, timeoutMs }));
+    const target = { transport: udp ? "udp" : "tcp", hostname, port } as const;
+    await measure(connectorTo({ ...target, timeoutMs }));
+    if (transport === "tls") await warmUpTls(port);
     return server.stats.bytes > 0;
   } catch {
     return false;
   }
+}
+
+/**
+ * Begins a TLS handshake with a server that speaks none: the runtime loads the roots
+ * that it trusts, and all else that the first handshake needs, without a certificate.
+ */
+async function warmUpTls(port: number): Promise<void> {
+  await connect({ port, tls: {}, timeoutMs: TIMEOUT_MS }).catch(() => {});
 }

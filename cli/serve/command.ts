@@ -21,7 +21,9 @@ import {
   UsageError,
 } from "../flags.ts";
 import { metricsFlag } from "../metrics/flag.ts";
-import { parseHost, parseWhole, timeFlag } from "../values.ts";
+import type { Terminal } from "../terminal.ts";
+import { parseFile, parseHost, parseWhole, timeFlag } from "../values.ts";
+import type { TlsSource } from "./certificate.ts";
 import { checkTransport, parseFaults } from "./faults.ts";
 import { runServe, type RunServeOptions } from "./run.ts";
 import { checkWorkers } from "./workers.ts";
@@ -48,6 +50,27 @@ const FLAGS = {
     default: DEFAULT_UDP_RATE,
     defaultText: `${DEFAULT_UDP_RATE}; on loopback no limit`,
     parse: (text: string) => parseWhole(text, 1, 10_000_000),
+  },
+  tls: switchFlag("TLS, with a certificate made at the start, on stderr"),
+  "tls-cert": {
+    value: "FILE",
+    help: "TLS with this certificate chain (PEM), and",
+    default: "",
+    parse: parseFile,
+  },
+  "tls-key": {
+    value: "FILE",
+    help: "its private key (PEM)",
+    default: "",
+    parse: parseFile,
+  },
+  "tls-name": {
+    value: "NAME",
+    help: "a name for the certificate made at the start; may come again",
+    default: [] as readonly string[],
+    defaultText: "",
+    isRepeatable: true,
+    parse: (text: string) => [parseHost(text)],
   },
   once: switchFlag("serve one connection, then exit"),
   "max-connections": {
@@ -119,6 +142,7 @@ export const serveCommand: Command = makeCommand({
   notes: NOTES,
   flags: FLAGS,
   options,
+  read,
   run: runServe,
 });
 
@@ -129,6 +153,12 @@ function options(line: CommandLine<typeof FLAGS>): RunServeOptions {
     throw new UsageError("--udp-rate goes with --udp");
   }
   const faults = faultsOf(line);
+  const tls = tlsSource(line);
+  if (tls && values.udp) {
+    throw new UsageError(
+      "--tls and --udp exclude each other: datagrams would stay plain",
+    );
+  }
   const workers = values.workers || navigator.hardwareConcurrency;
   if (workers > 1) {
     refuseWorkers(line);
@@ -148,6 +178,7 @@ function options(line: CommandLine<typeof FLAGS>): RunServeOptions {
       drainTimeoutMs: values["drain-timeout"],
       ...(faults && { faults }),
     },
+    ...(tls && { tls }),
     workers,
     log: values.quiet ? "none" : values.json ? "json" : "text",
     metrics: values.metrics,
@@ -180,6 +211,38 @@ function refuseWorkers({ values }: CommandLine<typeof FLAGS>): void {
         "a connection comes to is the kernel's choice, so no seed repeats faults",
     );
   }
+}
+
+/** Tells where the certificate comes from, if TLS is asked for. */
+function tlsSource(
+  { values, given }: CommandLine<typeof FLAGS>,
+): TlsSource | undefined {
+  const hasCert = given.has("tls-cert");
+  if (hasCert !== given.has("tls-key")) {
+    throw new UsageError("--tls-cert and --tls-key go together");
+  }
+  if (given.has("tls-name") && (hasCert || !values.tls)) {
+    throw new UsageError(
+      "--tls-name goes with --tls, and a certificate that is made",
+    );
+  }
+  if (hasCert) {
+    const files = { cert: values["tls-cert"], key: values["tls-key"] };
+    return { kind: "files", files };
+  }
+  if (!values.tls) return undefined;
+  return { kind: "made", names: [values.host, ...values["tls-name"]] };
+}
+
+/** Reads the certificate and its key. */
+async function read(
+  options: RunServeOptions,
+  terminal: Terminal,
+): Promise<RunServeOptions> {
+  if (options.tls?.kind !== "files") return options;
+  const { readServerTls } = await import("../tls_files.ts");
+  const tls = await readServerTls(options.tls.files, terminal);
+  return { ...options, tls: { kind: "read", tls } };
 }
 
 function refuseOperands(

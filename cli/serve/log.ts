@@ -27,7 +27,7 @@ const FLUSH_MS = 1000;
 
 /** The events whose lines the server owes, as it owes the number of lines left out. */
 const OWED: ReadonlySet<LogEvent["type"]> = new Set(
-  ["listening", "shutdown", "stopped"] as const,
+  ["listening", "certificate", "shutdown", "stopped"] as const,
 );
 
 /** How the log looks; `none` is no log at all. */

@@ -14,6 +14,7 @@ import type {
   DropReason,
   FaultCounts,
   FaultEvent,
+  OpenEvent,
   ServeEvent,
   ServeStats,
 } from "../../server.ts";
@@ -31,6 +32,12 @@ export type LogEvent =
   | ServeEvent
   | ListeningEvent
   | { type: "metrics"; addr: Deno.NetAddr }
+  | {
+    type: "certificate";
+    names: readonly string[] | undefined;
+    validUntil: Date;
+    sha256: string;
+  }
   | { type: "shutdown"; open: number; drainTimeoutMs: number }
   | { type: "left_out"; lines: number }
   | { type: "worker_died"; worker: number; reason: string }
@@ -44,6 +51,8 @@ export interface ListeningEvent {
   addr: Deno.NetAddr;
   /** Whether it echoes datagrams, too. */
   udp: boolean;
+  /** Whether it speaks TLS. */
+  tls?: boolean;
   /** What it does wrong on purpose, if it does. */
   faults?: {
     /** The faults, as they are given on the command line. */
@@ -63,13 +72,16 @@ export function renderText(event: LogEvent): string {
   switch (event.type) {
     case "listening":
       return `Server listening on ${formatAddress(event.addr)}` +
-        `${event.udp ? ", over TCP and UDP" : ""}${faultsNote(event)}...`;
+        `${transportNote(event)}${faultsNote(event)}...`;
+    case "certificate":
+      return certificateLine(event);
     case "metrics":
       return `Metrics on http://${formatHostPort(event.addr)}/metrics`;
     case "open":
       return event.remote.transport === "udp"
         ? `First datagram from ${formatAddress(event.remote)}`
-        : `Connection established with ${formatAddress(event.remote)}`;
+        : `Connection established with ${formatAddress(event.remote)}` +
+          handshakeNote(event);
     case "data":
       return `Received${
         event.open > 1 ? ` from ${formatAddress(event.remote)}` : ""
@@ -79,6 +91,9 @@ export function renderText(event: LogEvent): string {
       return closeLine(event) + closeNote(event);
     case "error":
       return `${event.error.message}, trying again`;
+    case "handshake_failed":
+      return `TLS handshake failed with ${formatAddress(event.remote)}: ` +
+        `${event.detail}, after ${formatDuration(event.durationMs)}`;
     case "reset":
       return "A client broke its connection before it was accepted";
     case "full":
@@ -102,6 +117,20 @@ export function renderText(event: LogEvent): string {
     case "stopped":
       return stoppedLine(event.stats, event.durationMs);
   }
+}
+
+function handshakeNote({ handshakeMs }: OpenEvent): string {
+  return handshakeMs === undefined
+    ? ""
+    : `, TLS handshake in ${formatDuration(handshakeMs)}`;
+}
+
+function certificateLine(
+  { names, validUntil, sha256 }: Extract<LogEvent, { type: "certificate" }>,
+): string {
+  const good = names ? ` for ${escapeText(names.join(", "), 200)}` : "";
+  return `Certificate${good}, valid until ${validUntil.toISOString()}, ` +
+    `SHA-256 ${sha256}`;
 }
 
 function closeLine(
@@ -130,13 +159,17 @@ function dropWords({ reason, detail }: DropEvent): string {
 }
 
 function stoppedLine(
-  { accepted, bytes, udp, faults }: ServeStats,
+  { accepted, bytes, udp, faults, failedHandshakes }: ServeStats,
   durationMs: number,
 ): string {
   const datagrams = udp ? ` and ${formatCount(udp.datagrams, "datagram")}` : "";
   return `Served ${formatCount(accepted, "connection")}${datagrams}, ` +
     `echoed ${formatBytes(bytes)} in ${formatDuration(durationMs)}` +
-    (udp ? droppedNote(udp) : "") + countsNote(faults);
+    (udp ? droppedNote(udp) : "") +
+    (failedHandshakes
+      ? `, ${formatCount(failedHandshakes, "TLS handshake")} failed`
+      : "") +
+    countsNote(faults);
 }
 
 function droppedNote({ dropped }: DatagramStats): string {
@@ -146,6 +179,10 @@ function droppedNote({ dropped }: DatagramStats): string {
     `${formatNumber(count)} ${reason}`
   );
   return `, not answered: ${counts.join(", ")}`;
+}
+
+function transportNote({ udp, tls }: ListeningEvent): string {
+  return tls ? ", over TLS" : udp ? ", over TCP and UDP" : "";
 }
 
 function faultsNote({ faults }: ListeningEvent): string {
@@ -227,16 +264,34 @@ function jsonFields(event: LogEvent): Record<string, unknown> {
     case "listening":
       return {
         address: formatHostPort(event.addr),
-        transports: event.udp ? ["tcp", "udp"] : ["tcp"],
+        transports: event.tls ? ["tls"] : event.udp ? ["tcp", "udp"] : ["tcp"],
         ...(event.faults && {
           faults: event.faults.text,
           fault_seed: event.faults.seed,
         }),
       };
+    case "certificate":
+      return {
+        names: event.names ?? null,
+        valid_until: event.validUntil,
+        sha256: event.sha256,
+      };
     case "metrics":
       return { address: formatHostPort(event.addr) };
     case "open":
-      return jsonRemote(event);
+      return {
+        ...jsonRemote(event),
+        ...(event.handshakeMs !== undefined && {
+          handshake_ms: roundMs(event.handshakeMs),
+        }),
+      };
+    case "handshake_failed":
+      return {
+        ...jsonRemote(event),
+        reason: event.reason,
+        error: event.detail,
+        duration_ms: roundMs(event.durationMs),
+      };
     case "data":
       return {
         ...jsonRemote(event),
@@ -282,6 +337,9 @@ function jsonFields(event: LogEvent): Record<string, unknown> {
       return {
         connections: event.stats.accepted,
         bytes: event.stats.bytes,
+        ...(event.stats.failedHandshakes !== undefined && {
+          failed_handshakes: event.stats.failedHandshakes,
+        }),
         ...(event.stats.udp && {
           datagrams: event.stats.udp.datagrams,
           dropped: event.stats.udp.dropped,

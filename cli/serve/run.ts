@@ -11,6 +11,7 @@ import { encode, printLine } from "../command.ts";
 import { OutputClosedError, type Terminal } from "../terminal.ts";
 import { formatFaults } from "./faults.ts";
 import type { MetricsAddress } from "../metrics/flag.ts";
+import { certificateOf, type TlsSource } from "./certificate.ts";
 import { EventLog, type LogOutput, type LogStyle } from "./log.ts";
 import type { MetricsServer } from "../metrics/server.ts";
 import type { ServeMetricsOptions } from "./metrics.ts";
@@ -35,6 +36,8 @@ const LINE_END = encode("\n");
 export interface RunServeOptions {
   /** Where to listen, and limits. */
   readonly serve: ServeOptions & { drainTimeoutMs: number };
+  /** Where the certificate comes from, if the server speaks TLS. */
+  readonly tls?: TlsSource;
   /** How many threads serve. */
   readonly workers: number;
   /** How the log looks. */
@@ -67,7 +70,7 @@ export async function runServe(
   const out = logWriter(terminal);
   const log = new EventLog(out, options.log, () => terminal.now());
 
-  const starting = start(options, log, out);
+  const starting = start(options, log, out, terminal);
   const stoppedNow = Promise.withResolvers<void>();
   const stop = async (isFirst: boolean) => {
     // The signal may come while the workers start.
@@ -118,19 +121,27 @@ async function exposeMetrics(
 
 /** Starts the server, and logs that it listens before anything else. */
 async function start(
-  { serve, workers, log: style }: RunServeOptions,
+  { serve: plain, workers, log: style, tls: source }: RunServeOptions,
   log: EventLog,
   out: LogOutput,
+  terminal: Terminal,
 ): Promise<RunningServer> {
+  if (source?.kind === "files") throw new Error("The files are not read");
+  const certificate = source && await certificateOf(source, terminal);
+  const serve = certificate ? { ...plain, tls: certificate.tls } : plain;
+  const tellListening = ({ addr, faultSeed: seed }: RunningServer) => {
+    const { faults, udp = false } = serve;
+    const tls = certificate !== undefined;
+    log.add({
+      ...{ type: "listening", addr, udp, tls },
+      ...(faults && { faults: { text: formatFaults(faults), seed } }),
+    });
+    if (certificate) log.add(certificate.event);
+  };
   if (workers === 1) {
     // Without a log the server has no events to make.
     const server = serveInThisThread(serve, style === "none" ? undefined : log);
-    const { addr, faultSeed: seed } = server;
-    const { faults, udp = false } = serve;
-    log.add({
-      ...{ type: "listening", addr, udp },
-      ...(faults && { faults: { text: formatFaults(faults), seed } }),
-    });
+    tellListening(server);
     return server;
   }
   // A worker may serve before the others listen, but must not log before.
@@ -145,7 +156,7 @@ async function start(
     out: workersOut,
     tell: (event) => void listening.promise.then(() => log.add(event)),
   });
-  log.add({ type: "listening", addr: server.addr, udp: false });
+  tellListening(server);
   await log.flush();
   listening.resolve();
   return server;

@@ -18,8 +18,11 @@ export const NO_STATS: ServeStats = {
  * @returns The sums.
  */
 export function sumStats(all: Iterable<ServeStats>): ServeStats {
-  const total = { ...NO_STATS, closed: { ...NO_STATS.closed } };
-  for (const { accepted, open, closed, bytes } of all) {
+  const total: ServeStats = { ...NO_STATS, closed: { ...NO_STATS.closed } };
+  for (const { accepted, open, closed, bytes, failedHandshakes } of all) {
+    if (failedHandshakes !== undefined) {
+      total.failedHandshakes = (total.failedHandshakes ?? 0) + failedHandshakes;
+    }
     total.accepted += accepted;
     total.open += open;
     total.bytes += bytes;

@@ -55,7 +55,9 @@ function startWorker(scope: WorkerScope): void {
   ) => {
     const log = new EventLog(out, style, () => new Date());
     const onEvent = (event: ServeEvent) => {
-      if (options.once && event.type === "open") {
+      const isTaken = event.type === "open" ||
+        event.type === "handshake_failed";
+      if (options.once && isTaken) {
         scope.postMessage({ type: "taken" });
       }
       log.add(event);
