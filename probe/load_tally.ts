@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type ConnectSummary, ConnectTimes } from "./connect_times.ts";
+import { ConnectTimes } from "./connect_times.ts";
 import type { IrregularKind } from "../client.ts";
 import type { ProbeCounts } from "./counts.ts";
 import { detailOf, type FailureReason, failureReason } from "./failure.ts";
