@@ -23,7 +23,7 @@ async function failure(
 describe("connect() with TLS", () => {
   for (const name of ["127.0.0.1", "localhost", "::1", "[::1]"]) {
     it(`verifies the name ${name}, apart from the address`, async () => {
-      const tls = await selfSigned();
+      const tls = await selfSigned({ names: [name] });
       await using server = serve({ port: 0, tls });
       const { port } = server.addr;
       const caCerts = [tls.cert];

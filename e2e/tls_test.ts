@@ -163,7 +163,11 @@ describe("./echo with TLS", () => {
     const reads = (from: number, to?: number) =>
       calls.slice(from, to).filter((call) => call.includes(files.folder));
     assertEquals(reads(0, first).length, 2);
-    assertEquals(calls.slice(first).filter((call) => /open/.test(call)), []);
+    // The C library counts the processors when a thread first needs memory.
+    const opened = calls.slice(first).filter((call) =>
+      /open/.test(call) && !call.includes('"/sys/devices/system/cpu/')
+    );
+    assertEquals(opened, []);
   });
 });
 
