@@ -115,7 +115,7 @@ describe("ping() over UDP", () => {
       const numbered = seen.filter((it) => !it.endsWith("corrupt"));
       assertEquals(numbered.toSorted(), told.toSorted());
     });
-    await fc.assert(property, { numRuns: 8 });
+    await fc.assert(property, { numRuns: 8, endOnFailure: true });
   });
 });
 
@@ -142,7 +142,7 @@ describe("load() over UDP", () => {
         assertEquals(summary.lossRuns, runsOf([lost]));
       },
     );
-    await fc.assert(property, { numRuns: 6 });
+    await fc.assert(property, { numRuns: 6, endOnFailure: true });
   });
 
   it("counts what happened on the way without a rate, exactly", async () => {
@@ -162,6 +162,6 @@ describe("load() over UDP", () => {
         assertEquals(summary.lossRuns, runsOf(relay.lost));
       },
     );
-    await fc.assert(property, { numRuns: 3 });
+    await fc.assert(property, { numRuns: 3, endOnFailure: true });
   });
 });
