@@ -18,7 +18,8 @@ import { MismatchError } from "./errors.ts";
  * came before, `reordered` if one to a later message came before
  * ({@link https://www.rfc-editor.org/rfc/rfc4737#section-3.3 | RFC 4737}), `late` if
  * it came after its timeout, `corrupt` if it is no message's and most likely not that
- * of one that is waited for, `stray` if it came from another address.
+ * of one that is waited for, `stray` if it came from another address. A second and a
+ * late reply are known by their length and their first 64 bytes.
  */
 export type IrregularKind =
   | "duplicated"

@@ -93,8 +93,8 @@ function check(isGood: boolean, name: string): void {
 function readAddress(fields: Fields, transport: string): Address {
   const text = fields.text("address");
   const [, hostname, port] = text.match(/^(.+):(\d+)$/) ?? [];
-  if (transport !== "tcp" && transport !== "udp") {
-    throw new FormatError("transport is neither tcp nor udp");
+  if (!isTransport(transport)) {
+    throw new FormatError("transport is none of tcp, tls and udp");
   }
   if (hostname === undefined) throw new FormatError("address has no port");
   return {
@@ -149,7 +149,7 @@ function readDatagrams(
   transport: Address["transport"],
 ): Pick<LoadSummary, "irregular" | "lossRuns"> {
   const irregular = noIrregularities();
-  if (transport === "tcp") return { irregular, lossRuns: [] };
+  if (transport !== "udp") return { irregular, lossRuns: [] };
   for (const kind of Object.keys(irregular) as IrregularKind[]) {
     irregular[kind] = fields.count(kind);
   }
