@@ -123,6 +123,12 @@ describe("ObjectFinder", () => {
       '3: {"ours":2}',
       '6: broken {\n  "a": "b',
     ]);
+    assertEquals(told('{\n  "ours": 1,\n  "a": "b\nbye\n  "c": 1\n}'), [
+      '1: broken {\n  "ours": 1,\n  "a": "b',
+      "4: text bye",
+      '5: text   "c": 1',
+      "6: text }",
+    ]);
     assertEquals(told('{"'), ['1: broken {"']);
   });
 

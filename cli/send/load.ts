@@ -63,6 +63,8 @@ export async function runLoad(
     const context = (): ReportContext => ({
       ...task,
       ...{ target, isWarm, startedAt },
+      canHaveMoreThreads: threads <
+        Math.min(navigator.hardwareConcurrency, task.connections),
     });
     using _ = terminal.onStatusSignal(async () => {
       if (!progress) return;

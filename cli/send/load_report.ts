@@ -44,6 +44,8 @@ export interface ReportContext {
    * @default {1}
    */
   readonly threads?: number | undefined;
+  /** Whether it could have more of them, on cores of this machine. */
+  readonly canHaveMoreThreads?: boolean | undefined;
   /** When the clock started, if it did. */
   readonly startedAt?: Date | undefined;
   /** Where the runs of a merged load come from, in the order of its runs. */
@@ -253,12 +255,16 @@ function renderRate(
  */
 export function clientLimit(
   summary: LoadSummary,
-  { connections, threads = 1 }: Pick<ReportContext, "connections" | "threads">,
+  { connections, threads = 1, canHaveMoreThreads = false }: Pick<
+    ReportContext,
+    "connections" | "threads" | "canHaveMoreThreads"
+  >,
 ): string | undefined {
   const { busyShare, processorShare, failed, lateMs, tooLate } = summary;
   if (summary.underWay > 0) return undefined;
   const advice = connections > 1
-    ? "; load from several machines, or with fewer connections"
+    ? "; load " + (canHaveMoreThreads ? "with --workers 0, " : "") +
+      "from several machines, or with fewer connections"
     : "";
   // A connection that failed is idle for a while, which is not the client's doing.
   if (busyShare !== undefined && busyShare < BUSY_SHARE && failed === 0) {

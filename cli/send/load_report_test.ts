@@ -205,6 +205,15 @@ describe("clientLimit()", () => {
     const busy = "it was busy for all of the time";
     assertEquals(limit({ processorShare: 0.95 }), busy + advice);
     assertEquals(limit({ processorShare: 0.95 }, 1), busy);
+    const summary = { ...SUMMARY, ...GOOD, processorShare: 1.8 };
+    const threads = { connections: 2, threads: 2 };
+    assertEquals(clientLimit(summary, threads), undefined);
+    summary.processorShare = 1.9;
+    assertEquals(clientLimit(summary, threads), busy + advice);
+    assertEquals(
+      clientLimit(summary, { connections: 2, canHaveMoreThreads: true }),
+      busy + advice.replace("load", "load with --workers 0,"),
+    );
     // With a rate the client polls, and is busy however little it does.
     assertEquals(limit({ processorShare: 1, busyShare: undefined }), undefined);
   });

@@ -6,9 +6,12 @@ import { recorder } from "../../testing/events.ts";
 import { freePort } from "../../testing/peer.ts";
 import { outcome, run, type RunOptions } from "../../testing/terminal.ts";
 
-const NOW = Date.parse("2026-11-24T14:04:50Z");
+/** Longer before than a test may take. */
+const NOW = Date.parse("2026-11-24T12:05:00Z");
 
 const START_AT = "--start-at=2026-11-24T14:05:00Z";
+
+const START = Date.parse("2026-11-24T14:05:00Z");
 
 /** A clock that a test sets. It may be set back, too. */
 class SetClock {
@@ -42,14 +45,14 @@ describe("echo send --start-at", () => {
         { now: clock.now, isTerminal: "stderr" },
       );
       await session.untilStderr(
-        /ready with 2 connections, the load begins in 10s/,
+        /ready with 2 connections, the load begins in 2h/,
       );
       assertEquals(server.stats.open, udp ? 0 : 2);
       assertEquals(server.stats.bytes, 0);
-      clock.set(NOW + 8500);
+      clock.set(START - 1500);
       await session.untilStderr(/, the load begins in 2s/);
       assertEquals(server.stats.bytes, 0);
-      clock.set(NOW + 10_003);
+      clock.set(START + 3);
       assertEquals(await session.status, 0);
       const { start: began, messages } = JSON.parse(session.stdout);
       // When it began in truth.
@@ -64,7 +67,7 @@ describe("echo send --start-at", () => {
     for (
       const [ms, past] of [[0, "0.00 ms"], [90_000, "1m 30s"]] as const
     ) {
-      const now = () => new Date(NOW + 10_000 + ms);
+      const now = () => new Date(START + ms);
       assertEquals(await outcome(start(server.addr.port, [], { now })), {
         ...{ status: 2, stdout: "" },
         stderr: `echo: --start-at "${
@@ -81,7 +84,7 @@ describe("echo send --start-at", () => {
     const session = start(port, ["--retry=1m", "--json"], { now: clock.now });
     // The first attempt, at least, is refused.
     await delay(50);
-    clock.set(NOW + 12_000);
+    clock.set(START + 2000);
     await using _ = serve({ port });
     assertEquals(await session.status, 0);
     assertEquals(
