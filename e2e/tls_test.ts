@@ -128,6 +128,30 @@ describe("./echo with TLS", () => {
     },
   );
 
+  itRuns(
+    "is loaded from several threads, with faults and metrics",
+    async () => {
+      await using files = await writeFiles();
+      const [server, port] = await startServe(
+        ...["--tls-cert", files.cert, "--tls-key", files.key],
+        ...["--fault", "latency=1ms", "--metrics", "0"],
+      );
+      await using _ = server;
+      const [, metrics] = await server.untilStdout(/Metrics on (\S+)/);
+      await using client = start(
+        ...["send", "--tls", "--tls-ca", files.cert, "-p", port] as const,
+        ...["-C4", "-d300ms", "--workers", "2", "--json"] as const,
+      );
+      assertEquals(await client.status, 0, client.stderr);
+      const { transport, connections, failed } = JSON.parse(client.stdout);
+      assertEquals([transport, connections, failed], ["tls", 4, 0]);
+      const text = await (await fetch(metrics!)).text();
+      assertMatch(text, /^echo_connections_accepted_total 4$/m);
+      server.kill("SIGTERM");
+      assertEquals(await server.status, 0);
+    },
+  );
+
   itRuns("reads its files by links, and drains", async () => {
     await using files = await writeFiles();
     await shell('ln -s cert.pem "$1/link.pem"', files.folder);

@@ -1,5 +1,6 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { describe } from "@std/testing/bdd";
+import { freePortForBoth } from "../testing/datagram_peer.ts";
 import { freeUdpPort, startDatagramPeer } from "../testing/datagrams.ts";
 import {
   itRuns,
@@ -45,7 +46,7 @@ describe("./echo send --udp", () => {
   });
 
   itRuns("waits with --retry for a server that starts late", async () => {
-    const port = `${freeUdpPort()}`;
+    const port = `${await freePortForBoth()}`;
     await using client = start("send", "--udp", "-p", port, "--retry", "50s");
     await using server = start("serve", "--udp", "-p", port, "--once");
     assertEquals(await client.status, 0);

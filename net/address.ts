@@ -40,6 +40,22 @@ export type Address = TcpAddress | TlsAddress | UdpAddress;
 /** What carries bytes from one end to the other. */
 export type Transport = Address["transport"];
 
+const TRANSPORTS: readonly string[] = [
+  "tcp",
+  "tls",
+  "udp",
+] satisfies Transport[];
+
+/**
+ * Tells whether a text names a transport.
+ *
+ * @param text The text.
+ * @returns Whether it is `tcp`, `tls` or `udp`.
+ */
+export function isTransport(text: string): text is Transport {
+  return TRANSPORTS.includes(text);
+}
+
 /**
  * Renders an address for a person: as {@linkcode formatHostPort} does, with `/udp`
  * behind it where datagrams are meant, and `/tls` where TLS is.

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { formatAddress, formatHostPort } from "./address.ts";
+import { formatAddress, formatHostPort, isTransport } from "./address.ts";
 
 describe("formatHostPort()", () => {
   const renderings: [hostname: string, rendered: string][] = [
@@ -26,5 +26,12 @@ describe("formatAddress()", () => {
     const at = { hostname: "::1", port: 7 };
     assertEquals(formatAddress({ transport: "tcp", ...at }), "[::1]:7");
     assertEquals(formatAddress({ transport: "udp", ...at }), "[::1]:7/udp");
+  });
+});
+
+describe("isTransport()", () => {
+  it("knows what there is, and nothing else", () => {
+    assertEquals(["tcp", "tls", "udp"].map(isTransport), [true, true, true]);
+    assertEquals(["", "TCP", "sctp"].map(isTransport), [false, false, false]);
   });
 });

@@ -182,3 +182,13 @@ export async function peerWithFreeTcpPort(): Promise<DatagramPeer> {
     }
   }
 }
+
+/**
+ * Finds a port of 127.0.0.1 on which nothing receives datagrams or listens.
+ *
+ * @returns The port, which was free a moment ago.
+ */
+export async function freePortForBoth(): Promise<number> {
+  await using peer = await peerWithFreeTcpPort();
+  return peer.addr.port;
+}

@@ -5,7 +5,7 @@
  */
 
 import type { IrregularKind } from "../../client.ts";
-import type { Address } from "../../net/address.ts";
+import { type Address, isTransport } from "../../net/address.ts";
 import { describeError } from "../../net/errors.ts";
 import { decodeHistogram, newHistogram } from "../../probe/histogram.ts";
 import { noIrregularities } from "../../probe/irregularities.ts";
