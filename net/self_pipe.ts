@@ -116,6 +116,8 @@ class Loopback {
   }
 
   async close(): Promise<void> {
+    // The process stays alive until the other end has noticed.
+    if (!this.#hasEnded) this.#far.ref();
     this.#near[Symbol.dispose]();
     await this.ended;
   }

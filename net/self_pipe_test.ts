@@ -95,10 +95,14 @@ describe("SelfPipe.untilPolled()", () => {
     assertEquals(asked, [{ hostname: HOSTNAME, port: 0 }]);
   });
 
-  it("lets the process end, and sends at once", async () => {
+  it("lets the process end until it is closed, and sends at once", async () => {
     const calls: string[] = [];
     const spy = (end: string) => (conn: Deno.TcpConn) => {
-      const { unref, setNoDelay } = conn;
+      const { ref, unref, setNoDelay } = conn;
+      conn.ref = () => {
+        calls.push(`${end} ref`);
+        ref.call(conn);
+      };
       conn.unref = () => {
         calls.push(`${end} unref`);
         unref.call(conn);
@@ -112,6 +116,9 @@ describe("SelfPipe.untilPolled()", () => {
     await using pipe = new TestPipe();
     await pipe.untilPolled();
     assertEquals(calls, ["near unref", "near noDelay true", "far unref"]);
+    // To wait for the end of the pipe is to wait for something.
+    await pipe.close();
+    assertEquals(calls.slice(3), ["far ref"]);
   });
 
   it("turns away strangers who connect before it", async () => {

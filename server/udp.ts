@@ -5,7 +5,6 @@
  */
 
 import type { FairnessBarrier } from "../net/fairness.ts";
-import { sleep } from "../net/time.ts";
 import type { DatagramStats, ServeOptions } from "./api.ts";
 import { DatagramEcho, type DatagramOptions } from "./datagrams.ts";
 import { type Peer, Peers } from "./datagram_peers.ts";
@@ -15,9 +14,6 @@ import { News } from "./news.ts";
 
 /** A sender is forgotten after this time by default, in milliseconds. */
 const IDLE_TIMEOUT_MS = 30_000;
-
-/** On shutdown, the longest wait for a look at the socket, in milliseconds. */
-const LOOK_MS = 1000;
 
 /** What {@linkcode UdpServer} needs of its server. */
 export interface UdpServerOptions
@@ -91,11 +87,7 @@ export class UdpServer {
   /** Answers what is in the socket's queue already, then stops. */
   async answerQueue(): Promise<void> {
     // On a busy machine the pauses that follow may pass without a look at the socket.
-    const looked = new AbortController();
-    const looking = this.#options.barrier.untilAllRead();
-    looking.then(() => looked.abort());
-    // The process stays alive for this wait, but not for the barrier.
-    await sleep(LOOK_MS, looked.signal);
+    await this.#options.barrier.untilAllRead();
     await this.#echo.answerQueue();
   }
 
