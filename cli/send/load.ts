@@ -51,7 +51,7 @@ export async function runLoad(
 ): Promise<number> {
   const { target, style, conditions, deadlineMs } = options;
   const { startAt, threads } = task;
-  const start = startAt && startOf(startAt, terminal);
+  const start = startAt && await startOf(startAt, terminal);
   using runner = threads === 1
     ? await loadInThisThread(target, task)
     : await LoadThreads.start({ target, task, threads });

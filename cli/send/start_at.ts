@@ -18,24 +18,35 @@ const LOOK_MS = 1000;
 const LATE_MS = 100;
 
 /**
- * Finds when a load begins.
+ * Finds when a load begins. If a time of day is that of tomorrow, it says so on
+ * stderr: the user may have meant a time that is past.
  *
  * @param moment What `--start-at` says.
  * @param terminal Where the time is looked up.
  * @returns When it begins.
  * @throws {UsageError} If that is past.
  */
-export function startOf(
+export async function startOf(
   moment: Moment,
-  terminal: Pick<Terminal, "now">,
-): Date {
+  terminal: Pick<Terminal, "now" | "stderr">,
+): Promise<Date> {
   const now = terminal.now();
   const start = whenIs(moment, now);
   const pastMs = now.getTime() - start.getTime();
-  if (pastMs < 0) return start;
-  throw new UsageError(
-    `--start-at "${moment.text}" is past for ${formatDuration(pastMs)}`,
-  );
+  if (pastMs >= 0) {
+    throw new UsageError(
+      `--start-at "${moment.text}" is past for ${formatDuration(pastMs)}`,
+    );
+  }
+  const isTomorrow = moment.kind === "time of day" &&
+    start.getDate() !== now.getDate();
+  if (isTomorrow) {
+    await printLine(
+      terminal.stderr,
+      `echo: the load begins tomorrow, ${start.toISOString()}`,
+    );
+  }
+  return start;
 }
 
 /**
