@@ -6,6 +6,20 @@
 
 import { UsageError } from "./flags.ts";
 
+/**
+ * Finds the code of a thread: its source, or what the executable was built of.
+ *
+ * @param path The path of its source below this folder, without its ending.
+ * @returns Where it is.
+ */
+export function threadCode(path: string): URL {
+  const { url } = import.meta;
+  // In a bundle this file is a part of one at the root.
+  return url.endsWith(".ts")
+    ? new URL(`${path}.ts`, url)
+    : new URL(`cli/${path}.js`, url);
+}
+
 /** What holds all code of this project. */
 const PROJECT = new URL("..", import.meta.url);
 

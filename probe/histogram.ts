@@ -5,12 +5,9 @@
  * @module
  */
 
-import {
-  build,
-  decodeFromCompressedBase64,
-  encodeIntoCompressedBase64,
-  type Histogram,
-} from "hdr-histogram-js";
+import type { Histogram } from "hdr-histogram-js";
+// The package's index loads WebAssembly and zlib, too, which takes 15 ms.
+import { constructorFromBucketSize } from "hdr-histogram-js/factory";
 
 export type { Histogram };
 
@@ -20,6 +17,12 @@ export const NS_PER_MS = 1e6;
 /** How many significant digits of a time a histogram tells apart. */
 export type Digits = 2 | 3;
 
+/** A counter of 32 bits would be full after half a day of a fast load. */
+const CountingHistogram = constructorFromBucketSize(64);
+
+/** The least value, and the greatest one at first. */
+const RANGE = [1, 2] as const;
+
 /**
  * Makes a histogram of nothing, which grows with its values.
  *
@@ -27,8 +30,9 @@ export type Digits = 2 | 3;
  * @returns The histogram.
  */
 export function newHistogram(digits: Digits): Histogram {
-  // A counter of 32 bits would be full after half a day of a fast load.
-  return build({ numberOfSignificantValueDigits: digits, bitBucketSize: 64 });
+  const histogram = new CountingHistogram(...RANGE, digits);
+  histogram.autoResize = true;
+  return histogram;
 }
 
 /**
@@ -39,42 +43,4 @@ export function newHistogram(digits: Digits): Histogram {
  */
 export function recordMs(histogram: Histogram, ms: number): void {
   histogram.recordValue(Math.max(1, Math.round(ms * NS_PER_MS)));
-}
-
-/**
- * Writes a histogram as other tools read it: in HdrHistogram's V2 encoding,
- * compressed, as base64.
- *
- * @param histogram The histogram.
- * @returns The text, which begins with `HISTFAAA`.
- */
-export function encodeHistogram(histogram: Histogram): string {
-  return encodeIntoCompressedBase64(histogram);
-}
-
-/**
- * Reads a histogram that {@linkcode encodeHistogram} wrote.
- *
- * @param text The text.
- * @param digits How many significant digits it tells apart.
- * @param count How many values it has.
- * @returns The histogram, which grows with its values.
- * @throws {Error} If the text is no such histogram.
- */
-export function decodeHistogram(
-  text: string,
-  digits: Digits,
-  count: number,
-): Histogram {
-  const decoded = decodeFromCompressedBase64(text, 64);
-  if (decoded.numberOfSignificantValueDigits !== digits) {
-    throw new Error(`a histogram of other than ${digits} digits`);
-  }
-  if (decoded.totalCount !== count) {
-    throw new Error(`a histogram of other than ${count} values`);
-  }
-  // A decoded one does not grow.
-  const histogram = newHistogram(digits);
-  if (count > 0) histogram.add(decoded);
-  return histogram;
 }

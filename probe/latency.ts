@@ -7,8 +7,6 @@
 import type { JsHistogram } from "hdr-histogram-js";
 import type { Spread } from "./counts.ts";
 import {
-  decodeHistogram,
-  encodeHistogram,
   type Histogram,
   newHistogram,
   NS_PER_MS,
@@ -16,7 +14,7 @@ import {
 } from "./histogram.ts";
 
 /** The significant digits of a percentile, which are those of the histogram. */
-const DIGITS = 3;
+export const DIGITS = 3;
 
 /**
  * Statistics of latencies, in milliseconds. The percentiles have three significant
@@ -41,7 +39,7 @@ export interface LatencySummary {
   stddev: number;
 }
 
-/** All that was recorded of latencies, as plain data. Times are in milliseconds. */
+/** All that was recorded of latencies. Times are in milliseconds. */
 export interface LatencyRecord {
   /** How many there are, at least one. */
   readonly count: number;
@@ -53,8 +51,8 @@ export interface LatencyRecord {
   readonly mean: number;
   /** The sum of the squares of the distances from the mean. */
   readonly squares: number;
-  /** The histogram, in nanoseconds: see {@linkcode encodeHistogram}. */
-  readonly histogram: string;
+  /** The histogram, in nanoseconds, to three digits. */
+  readonly histogram: Histogram;
 }
 
 /** How many latencies lie in a range, which begins where the one before ends. */
@@ -70,7 +68,7 @@ export interface Bucket {
  * its digits do not tell apart, so what is exact stands beside it.
  */
 export class Latencies {
-  #histogram: Histogram = newHistogram(DIGITS);
+  readonly #histogram: Histogram = newHistogram(DIGITS);
   #count = 0;
   #min = Infinity;
   #max = -Infinity;
@@ -133,7 +131,7 @@ export class Latencies {
     return {
       ...{ count: this.#count, min: this.#min, max: this.#max },
       ...{ mean: this.#mean, squares: this.#squares },
-      histogram: encodeHistogram(this.#histogram),
+      histogram: this.#histogram,
     };
   }
 
@@ -142,14 +140,12 @@ export class Latencies {
    *
    * @param record What {@linkcode Latencies.toRecord} returned.
    * @returns The latencies, to which more may be added.
-   * @throws {Error} If the record has no histogram of its count.
    */
   static fromRecord(record: LatencyRecord | undefined): Latencies {
     const latencies = new Latencies();
     if (!record) return latencies;
-    const { histogram, count } = record;
-    latencies.#histogram = decodeHistogram(histogram, DIGITS, count);
-    latencies.#count = count;
+    latencies.#histogram.add(record.histogram);
+    latencies.#count = record.count;
     latencies.#min = record.min;
     latencies.#max = record.max;
     latencies.#mean = record.mean;

@@ -12,8 +12,12 @@ import type { Terminal } from "../terminal.ts";
 import type { Moment } from "../moments.ts";
 import { renderLoad, type ReportContext } from "./load_report.ts";
 import { printLoad } from "./load_result.ts";
-import { loadInThisThread, type LoadTask } from "./load_runner.ts";
-import { LoadThreads, ThreadDiedError } from "./load_threads.ts";
+import {
+  loadInThisThread,
+  type LoadRunner,
+  type LoadTask,
+  ThreadDiedError,
+} from "./load_runner.ts";
 import type { SendMetrics } from "./metrics.ts";
 import type { SendOptions } from "./options.ts";
 import { printApart } from "./report.ts";
@@ -54,7 +58,7 @@ export async function runLoad(
   const start = startAt && await startOf(startAt, terminal);
   using runner = threads === 1
     ? await loadInThisThread(target, task)
-    : await LoadThreads.start({ target, task, threads });
+    : await loadInThreads(target, task);
   const { isWarm } = runner;
   return await untilStopped(terminal, deadlineMs, async (signal) => {
     signal.addEventListener("abort", () => metrics?.drain());
@@ -102,6 +106,15 @@ export async function runLoad(
     const report = { summary, context: context() };
     return await printLoad(report, { json, conditions, isStopped }, terminal);
   });
+}
+
+async function loadInThreads(
+  target: SendOptions["target"],
+  task: LoadCommandTask,
+): Promise<LoadRunner> {
+  // One thread needs nothing of this, which takes long to load.
+  const { LoadThreads } = await import("./load_threads.ts");
+  return await LoadThreads.start({ target, task, threads: task.threads });
 }
 
 /** Runs work that shows its progress on a line. */

@@ -6,7 +6,7 @@
  */
 
 import { formatHostPort } from "../../net/address.ts";
-import { encodeHistogram } from "../../probe/histogram.ts";
+import { encodeHistogram } from "../../probe/histogram_text.ts";
 import type { LatencyRecord } from "../../probe/latency.ts";
 import type { LoadSummary } from "../../probe/load.ts";
 import type { RecordedRow, TimelineRow } from "../../probe/timeline.ts";
@@ -99,9 +99,9 @@ function jsonRecord(
   prefix: "" | "late_",
   record: LatencyRecord | undefined,
 ): Record<string, unknown> {
-  const { histogram = null, ...exact } = record ?? {};
+  const { histogram, ...exact } = record ?? {};
   return {
-    [`${prefix}histogram_hdr`]: histogram,
+    [`${prefix}histogram_hdr`]: histogram ? encodeHistogram(histogram) : null,
     [`${prefix || "latency_"}exact`]: record ? exact : null,
   };
 }

@@ -7,9 +7,10 @@
 import type { IrregularKind } from "../../client.ts";
 import { type Address, isTransport } from "../../net/address.ts";
 import { describeError } from "../../net/errors.ts";
-import { decodeHistogram, newHistogram } from "../../probe/histogram.ts";
+import { newHistogram } from "../../probe/histogram.ts";
+import { decodeHistogram } from "../../probe/histogram_text.ts";
 import { noIrregularities } from "../../probe/irregularities.ts";
-import { Latencies } from "../../probe/latency.ts";
+import { DIGITS as LATENCY_DIGITS, Latencies } from "../../probe/latency.ts";
 import type { LoadSummary } from "../../probe/load.ts";
 import type { LoadRun } from "../../probe/load_runs.ts";
 import { statisticsOf } from "../../probe/load_summary.ts";
@@ -111,15 +112,20 @@ function readLatencies(
   if (prefix === undefined || !fields.has(name)) return new Latencies();
   const exact = fields.fields(name);
   const histogramName = `${prefix}histogram_hdr`;
+  const count = exact.count("count");
+  const text = fields.text(histogramName);
   const record = {
-    count: exact.count("count"),
+    count,
     min: exact.number("min"),
     max: exact.number("max"),
     mean: exact.number("mean"),
     squares: exact.number("squares", 0),
-    histogram: fields.text(histogramName),
+    histogram: readHistogram(
+      histogramName,
+      () => decodeHistogram(text, LATENCY_DIGITS, count),
+    ),
   };
-  return readHistogram(histogramName, () => Latencies.fromRecord(record));
+  return Latencies.fromRecord(record);
 }
 
 function readRow(fields: Fields): RecordedRow {

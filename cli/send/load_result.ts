@@ -8,7 +8,6 @@ import type { LoadSummary } from "../../probe/load.ts";
 import { printLine } from "../command.ts";
 import { OutputClosedError, type Terminal } from "../terminal.ts";
 import type { Condition } from "./conditions.ts";
-import { jsonLoad } from "./load_json.ts";
 import { type LoadReport, rateOf, renderLoad } from "./load_report.ts";
 import { areLossesGood, judge, type Verdict } from "./report.ts";
 
@@ -44,6 +43,8 @@ export async function printLoad(
       if (!(error instanceof OutputClosedError)) throw error;
     });
   if (json) {
+    // What it encodes histograms with takes long to load.
+    const { jsonLoad } = await import("./load_json.ts");
     const verdict = await judgeLoad(summary, conditions, terminal);
     const time = terminal.now().toISOString();
     const fields = { ...jsonLoad(report), ...verdict.json };

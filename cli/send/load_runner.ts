@@ -38,6 +38,12 @@ export interface LoadHooks {
   readonly onCounting?: LoadOptions["onCounting"];
 }
 
+/** A thread of a load died: what it counted is lost. */
+export class ThreadDiedError extends Error {
+  /** The error's name, `ThreadDiedError`. */
+  override readonly name = "ThreadDiedError";
+}
+
 /** A load that is ready to run. */
 export interface LoadRunner extends Disposable {
   /** Whether the client's first calls are not in the numbers. */

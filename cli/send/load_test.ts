@@ -6,7 +6,7 @@ import {
 } from "@std/assert";
 import { delay } from "@std/async/delay";
 import { describe, it } from "@std/testing/bdd";
-import { decodeHistogram } from "../../probe/histogram.ts";
+import { decodeHistogram } from "../../probe/histogram_text.ts";
 import { serve } from "../../server.ts";
 import { freePort, startPeer } from "../../testing/peer.ts";
 import { replace } from "../../testing/replace.ts";

@@ -6,7 +6,8 @@
 
 import process from "node:process";
 import { describeError } from "../../net/errors.ts";
-import { decodeHistogram, newHistogram } from "../../probe/histogram.ts";
+import { newHistogram } from "../../probe/histogram.ts";
+import { decodeHistogram } from "../../probe/histogram_text.ts";
 import type { LoadProgress, LoadSummary } from "../../probe/load.ts";
 import { asOneRun, mergeLoads } from "../../probe/load_merge.ts";
 import { drawRun } from "../../probe/messages.ts";
@@ -15,21 +16,20 @@ import {
   summaryOf,
   type TimelineRow,
 } from "../../probe/timeline.ts";
-import { checkWorkerCode } from "../thread_code.ts";
+import { checkWorkerCode, threadCode } from "../thread_code.ts";
 import { fromSent } from "../thread_errors.ts";
 import { parseLoad } from "./load_parse.ts";
-import type { LoadHooks, LoadRunner, LoadTask } from "./load_runner.ts";
+import {
+  type LoadHooks,
+  type LoadRunner,
+  type LoadTask,
+  ThreadDiedError,
+} from "./load_runner.ts";
 import { LoadThread } from "./load_thread.ts";
 import type { LoadShare, SentSummary } from "./load_worker_messages.ts";
 import type { Target } from "./options.ts";
 
-const WORKER = new URL("./load_worker.ts", import.meta.url);
-
-/** A thread of a load died: what it counted is lost. */
-export class ThreadDiedError extends Error {
-  /** The error's name, `ThreadDiedError`. */
-  override readonly name = "ThreadDiedError";
-}
+const WORKER = threadCode("send/load_worker");
 
 /** What threads are to load. */
 export interface LoadThreadsOptions {

@@ -8,7 +8,8 @@ import { Watched } from "../../testing/waiting.ts";
 import { UsageError } from "../flags.ts";
 import { jsonLoad } from "./load_json.ts";
 import type { LoadHooks } from "./load_runner.ts";
-import { LoadThreads, shareLoad, ThreadDiedError } from "./load_threads.ts";
+import { ThreadDiedError } from "./load_runner.ts";
+import { LoadThreads, shareLoad } from "./load_threads.ts";
 import type {
   FromLoadWorker,
   LoadShare,

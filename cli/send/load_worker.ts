@@ -5,7 +5,7 @@
  * @module
  */
 
-import { encodeHistogram } from "../../probe/histogram.ts";
+import { encodeHistogram } from "../../probe/histogram_text.ts";
 import { load, type LoadSummary, type RunningLoad } from "../../probe/load.ts";
 import { reportErrors, toSent } from "../thread_errors.ts";
 import { connectorTo } from "./connector.ts";

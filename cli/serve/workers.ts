@@ -14,7 +14,7 @@ import {
   type ServeStats,
 } from "../../server.ts";
 import { UsageError } from "../flags.ts";
-import { checkWorkerCode } from "../thread_code.ts";
+import { checkWorkerCode, threadCode } from "../thread_code.ts";
 import type { LogOutput, LogStyle } from "./log.ts";
 import type { LogEvent } from "./log_lines.ts";
 import type { RunningServer } from "./running_server.ts";
@@ -33,7 +33,7 @@ const RESTART_PAUSE_MS = 1000;
 /** How often, and how many times, a start waits for another one on the same port. */
 const STARTING = { intervalMs: 50, attempts: 20 };
 
-const WORKER = new URL("./worker.ts", import.meta.url);
+const WORKER = threadCode("serve/worker");
 
 /**
  * Checks that workers can run here.
