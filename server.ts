@@ -161,6 +161,7 @@ class Server implements EchoServer {
     const { udp = false } = options;
     this.#faults = options.faults && checkFaults(options.faults, udp);
     this.#loop = this.#faults ? this.#faultLoop(this.#faults) : echoLoop;
+    this.#slots = new Slots(once ? 1 : maxConnections, options.shared);
     const address: TcpAddress = { transport: "tcp", hostname, port };
     const { listener, socket } = listenOn(address, options);
     this.#listener = listener;
@@ -183,7 +184,6 @@ class Server implements EchoServer {
       },
       emit: options.onEvent && ((event) => this.#emit(event)),
     });
-    this.#slots = new Slots(once ? 1 : maxConnections, options.shared);
     this.#acceptor = new Acceptor(this.#listener, {
       address: {
         transport: "tcp",
