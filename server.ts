@@ -185,6 +185,7 @@ class Server implements EchoServer {
     const { udp = false } = options;
     this.#faults = options.faults && checkFaults(options.faults, udp);
     this.#loop = this.#faults ? this.#faultLoop(this.#faults) : echoLoop;
+    this.#slots = new Slots(once ? 1 : maxConnections, options.shared);
     const transport = options.tls ? "tls" : "tcp";
     const address: TcpAddress | TlsAddress = { transport, hostname, port };
     const { listener, socket } = listenOn(address, options);
@@ -209,7 +210,6 @@ class Server implements EchoServer {
       },
       emit: options.onEvent && ((event) => this.#emit(event)),
     });
-    this.#slots = new Slots(once ? 1 : maxConnections, options.shared);
     this.#acceptor = new Acceptor(this.#listener, {
       address: {
         transport,

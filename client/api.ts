@@ -241,6 +241,7 @@ export interface UdpClient extends Disposable {
    * the end of that time, and waited for.
    * @returns How many bytes came back, and how long that took from the first sending
    * on whose wait was not over.
+   * @throws {RangeError} If the time is none; nothing is sent.
    * @throws What {@linkcode UdpClient.echo} throws for the last one.
    */
   echoUntilReply(message: Uint8Array, retryMs: number): Promise<EchoResult>;

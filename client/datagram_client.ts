@@ -7,6 +7,7 @@
 
 import { type Address, formatAddress } from "../net/address.ts";
 import { isReset, networkError, withFields } from "../net/errors.ts";
+import { checkTime } from "../net/options.ts";
 import { sleep } from "../net/time.ts";
 import type { EchoResult, UdpClient } from "./api.ts";
 import { EXCERPT_BYTES } from "./comparison.ts";
@@ -112,6 +113,7 @@ export class DatagramClient implements UdpClient {
   ): Promise<EchoResult> {
     const refusal = this.#refusal(message);
     if (refusal !== undefined) throw refusal;
+    checkTime("retryMs", retryMs);
     const lastAt = performance.now() + retryMs;
     const answered = new AbortController();
     const enough = AbortSignal.any([answered.signal, this.#closing.signal]);

@@ -449,6 +449,20 @@ describe("DatagramClient.echoUntilReply()", () => {
     assertEquals(peer.got.length, 2);
   });
 
+  it("refuses what is no time, and sends nothing", async () => {
+    using peer = startDatagramPeer(echo);
+    using client = await connectUdp({ port: peer.port });
+    for (const retryMs of [NaN, -1, "5" as never]) {
+      await assertRejects(
+        () => client.echoUntilReply(encode("no"), retryMs),
+        RangeError,
+        "retryMs must be a time",
+      );
+    }
+    await client.echo(encode("hello"));
+    assertEquals(peer.got.length, 1);
+  });
+
   it("is over when the client is closed", async () => {
     using peer = startDatagramPeer();
     const stop = new AbortController();

@@ -181,14 +181,17 @@ async function within<T>(
   cancel: AbortSignal | undefined,
   run: (signal: AbortSignal, orAborted: OrAborted) => Promise<T>,
 ): Promise<T> {
-  const timeout = new AbortController();
+  const abort = new AbortController();
+  const { signal } = abort;
   using _timer = startTimer(timeoutMs, () => {
     const why = `timed out after ${timeoutMs / 1000} s`;
-    timeout.abort(new Deno.errors.TimedOut(why));
+    abort.abort(new Deno.errors.TimedOut(why));
   });
-  const signal = cancel
-    ? AbortSignal.any([cancel, timeout.signal])
-    : timeout.signal;
+  // In Deno 2.6 each call of `AbortSignal.any()` costs memory for as long as `cancel`
+  // lives, and a run makes a connection again and again.
+  const onCancel = () => abort.abort(cancel?.reason);
+  cancel?.addEventListener("abort", onCancel);
+  if (cancel?.aborted) onCancel();
   // A signal does not interrupt the look-up of a name.
   const aborted = Promise.withResolvers<never>();
   const onAbort = () => aborted.reject(signal.reason);
@@ -200,5 +203,6 @@ async function within<T>(
     );
   } finally {
     signal.removeEventListener("abort", onAbort);
+    cancel?.removeEventListener("abort", onCancel);
   }
 }

@@ -36,13 +36,14 @@ async function lookUp(name: string): Promise<string> {
   // Deno 2.6 warns on stderr of a module that it uses itself there. Deno's types
   // leave the switch out.
   const switches = process as { noDeprecation?: boolean };
-  const { noDeprecation = false } = switches;
-  switches.noDeprecation = true;
+  // Of several look-ups at once, the first one turns it off and on again.
+  const isOurs = !switches.noDeprecation;
+  if (isOurs) switches.noDeprecation = true;
   try {
     const { lookup } = await import("node:dns/promises");
     return (await lookup(name)).address;
   } finally {
-    switches.noDeprecation = noDeprecation;
+    if (isOurs) switches.noDeprecation = false;
   }
 }
 

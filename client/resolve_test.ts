@@ -1,5 +1,6 @@
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import process from "node:process";
 import fc from "../testing/properties.ts";
 import { resolveHost } from "./resolve.ts";
 
@@ -49,6 +50,16 @@ describe("resolveHost()", () => {
 
   it("looks a name up", async () => {
     assertMatch(await resolveHost("localhost"), /^127\.|^::1$/);
+  });
+
+  it("leaves the warnings of the process as they were", async () => {
+    const switches = process as { noDeprecation?: boolean };
+    for (const before of [false, true]) {
+      switches.noDeprecation = before;
+      await Promise.all(["localhost", "localhost"].map(resolveHost));
+      assertEquals(switches.noDeprecation, before);
+    }
+    switches.noDeprecation = false;
   });
 
   it("fails in the words of a name that does not resolve", async () => {

@@ -141,14 +141,18 @@ describe("./echo send --metrics", () => {
   itRuns("tells on stderr where, and counts", async () => {
     const [server, port] = await startServe();
     await using _server = server;
-    for (const flag of ["-c0", "-d1h"]) {
-      await using client = start("send", "-p", port, "--metrics=0", flag);
+    for (const flags of [["-c0"], ["-d1h"], ["-C3", "-d1h", "--workers=2"]]) {
+      await using client = start("send", "-p", port, "--metrics=0", ...flags);
       const url = await urlOf(client, "Stderr");
       let verified: number | undefined = 0;
       while (!verified) {
         verified = await read(url, "echo_messages_verified_total");
       }
       assertEquals(await statusOf(url), 200);
+      if (flags.length > 1) {
+        assertEquals(await read(url, "echo_connections"), 3);
+        assertEquals(await read(url, "echo_connections_made_total"), 3);
+      }
       client.kill("SIGINT");
       assertEquals(await client.status, 0);
       assertMatch(client.stderr, /^Metrics on .*\n$/);

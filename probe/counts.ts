@@ -5,7 +5,7 @@
  */
 
 import type { FailureReason } from "./failure.ts";
-import type { IrregularCounts } from "./irregularities.ts";
+import { type IrregularCounts, noIrregularities } from "./irregularities.ts";
 
 /** How latencies are spread over some bounds. */
 export interface Spread {
@@ -48,3 +48,66 @@ export interface ProbeCounts {
  * @returns The counts.
  */
 export type ReadCounts = (boundsMs: readonly number[]) => ProbeCounts;
+
+/**
+ * Adds up what several probes counted.
+ *
+ * @param all What each of them counted, over the same bounds.
+ * @param boundsMs These bounds, in milliseconds.
+ * @returns The sums.
+ */
+export function sumCounts(
+  all: readonly ProbeCounts[],
+  boundsMs: readonly number[],
+): ProbeCounts {
+  const sum = (countOf: (counts: ProbeCounts) => number) =>
+    all.reduce((total, counts) => total + countOf(counts), 0);
+  const failures: ProbeCounts["failures"] = {};
+  const irregular = noIrregularities();
+  for (const counts of all) {
+    addCounts(failures, counts.failures);
+    addCounts(irregular, counts.irregular);
+  }
+  const late = all.map((counts) => counts.late)
+    .filter((it) => it !== undefined);
+  return {
+    sent: sum((counts) => counts.sent),
+    verified: sum((counts) => counts.verified),
+    failures,
+    unsent: sum((counts) => counts.unsent),
+    tooLate: sum((counts) => counts.tooLate),
+    irregular,
+    connected: sum((counts) => counts.connected),
+    open: sum((counts) => counts.open),
+    latencies: sumSpreads(all.map(({ latencies }) => latencies), boundsMs),
+    late: late.length > 0 ? sumSpreads(late, boundsMs) : undefined,
+  };
+}
+
+/**
+ * Adds counts to others, name by name.
+ *
+ * @param counts What grows.
+ * @param more What is added.
+ */
+export function addCounts<K extends string>(
+  counts: Partial<Record<K, number>>,
+  more: Partial<Record<K, number>>,
+): void {
+  for (const name of Object.keys(more) as K[]) {
+    counts[name] = (counts[name] ?? 0) + more[name]!;
+  }
+}
+
+function sumSpreads(
+  all: readonly Spread[],
+  boundsMs: readonly number[],
+): Spread {
+  return {
+    count: all.reduce((sum, { count }) => sum + count, 0),
+    sumMs: all.reduce((sum, { sumMs }) => sum + sumMs, 0),
+    upTo: boundsMs.map((_, at) =>
+      all.reduce((sum, { upTo }) => sum + upTo[at]!, 0)
+    ),
+  };
+}

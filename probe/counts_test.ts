@@ -7,7 +7,7 @@ import { delay } from "@std/async/delay";
 import { describe, it } from "@std/testing/bdd";
 import { type Answer, failure, playLoad, playPing } from "../testing/probe.ts";
 import fc from "../testing/properties.ts";
-import type { ProbeCounts, ReadCounts } from "./counts.ts";
+import { type ProbeCounts, type ReadCounts, sumCounts } from "./counts.ts";
 import { noIrregularities } from "./irregularities.ts";
 import { Latencies } from "./latency.ts";
 
@@ -67,6 +67,44 @@ describe("Latencies.spread()", () => {
     assertEquals(latencies.spread(BOUNDS_MS).upTo, [1, 3, 4]);
     assertEquals(latencies.spread([1e9]).upTo, [5]);
     assertEquals(latencies.spread([]).upTo, []);
+  });
+});
+
+describe("sumCounts()", () => {
+  const ONE: ProbeCounts = {
+    ...{ sent: 10, verified: 8, failures: { reset: 1, timeout: 1 } },
+    ...{ unsent: 3, tooLate: 4, connected: 5, open: 2 },
+    irregular: { duplicated: 1, reordered: 2, late: 3, corrupt: 4, stray: 5 },
+    latencies: { count: 8, sumMs: 70, upTo: [1, 6, 7] },
+    late: { count: 10, sumMs: 6, upTo: [9, 9, 10] },
+  };
+  const OTHER: ProbeCounts = {
+    ...{ sent: 100, verified: 90, failures: { timeout: 10 } },
+    ...{ unsent: 30, tooLate: 40, connected: 50, open: 20 },
+    irregular: { ...noIrregularities(), late: 30 },
+    latencies: { count: 90, sumMs: 700, upTo: [10, 60, 90] },
+    late: { count: 100, sumMs: 60, upTo: [80, 90, 100] },
+  };
+
+  it("adds up each number", () => {
+    assertEquals(sumCounts([ONE, OTHER], BOUNDS_MS), {
+      ...{ sent: 110, verified: 98, failures: { reset: 1, timeout: 11 } },
+      ...{ unsent: 33, tooLate: 44, connected: 55, open: 22 },
+      irregular: { ...ONE.irregular, late: 33 },
+      latencies: { count: 98, sumMs: 770, upTo: [11, 66, 97] },
+      late: { count: 110, sumMs: 66, upTo: [89, 99, 110] },
+    });
+    assertEquals(ONE.failures, { reset: 1, timeout: 1 });
+    assertEquals(ONE.irregular.late, 3);
+  });
+
+  it("has a number for each bound, whatever there is", () => {
+    const { sent, latencies, late } = sumCounts([], BOUNDS_MS);
+    assertEquals([sent, late], [0, undefined]);
+    assertEquals(latencies, { count: 0, sumMs: 0, upTo: [0, 0, 0] });
+    const unpaced = { ...OTHER, late: undefined };
+    assertEquals(sumCounts([unpaced, unpaced], BOUNDS_MS).late, undefined);
+    assertEquals(sumCounts([ONE, unpaced], BOUNDS_MS).late, ONE.late);
   });
 });
 

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { addCounts } from "./counts.ts";
 import type { FailureReason } from "./failure.ts";
 import { type LossRun, noIrregularities } from "./irregularities.ts";
 import { Latencies } from "./latency.ts";
@@ -104,15 +105,6 @@ function total(all: readonly Latencies[]): Latencies {
   const sum = new Latencies();
   for (const latencies of all) sum.add(latencies);
   return sum;
-}
-
-function addCounts<K extends string>(
-  counts: Partial<Record<K, number>>,
-  more: Partial<Record<K, number>>,
-): void {
-  for (const name of Object.keys(more) as K[]) {
-    counts[name] = (counts[name] ?? 0) + more[name]!;
-  }
 }
 
 function totalRuns(all: readonly LossRun[]): LossRun[] {

@@ -120,6 +120,8 @@ export class DatagramEcho {
   /** Replies with faults leave one after another. */
   #leaving: Promise<unknown> = Promise.resolve();
   readonly #stopped = new AbortController();
+  /** Settles when it has stopped, once it receives no more. */
+  #finishing: Promise<void> | undefined;
   readonly #dropped: Partial<Record<DropReason, number>> = {};
   #received = 0;
   #datagrams = 0;
@@ -170,7 +172,7 @@ export class DatagramEcho {
     const socket = this.#socket;
     const faults = this.#faults;
     const buffer = new Uint8Array(BUFFER_BYTES);
-    while (!signal.aborted) {
+    while (!signal.aborted && !this.#finishing) {
       let bytes: Uint8Array<ArrayBuffer>;
       let remote: Deno.NetAddr;
       try {
@@ -190,18 +192,22 @@ export class DatagramEcho {
       else {
         const peer = onDatagram(remote, bytes);
         try {
-          if (faults) faults.reply(bytes, remote);
-          else {
+          if (faults) {
+            faults.reply(bytes, remote);
+            // A flood would leave more and more replies in memory.
+            await this.#leaving;
+          } else {
             await socket.send(bytes, remote);
             this.#addSent(bytes.length, peer);
           }
-          if (once) return await this.#finish();
+          if (once) await this.#finish();
         } catch (error) {
           this.#sendFailed(remote, error);
         }
       }
       if (barrier.addRead(bytes.length)) await barrier.pass();
     }
+    await this.#finishing;
   }
 
   /** Answers what is in the socket's queue already, then stops. */
@@ -228,8 +234,12 @@ export class DatagramEcho {
     this.#socket.unref();
   }
 
-  /** Stops when the replies that wait for their time have left. */
-  async #finish(): Promise<void> {
+  /** Stops when the replies that wait for their time have left. No others come. */
+  #finish(): Promise<void> {
+    return this.#finishing ??= this.#stopWhenLeft();
+  }
+
+  async #stopWhenLeft(): Promise<void> {
     const { signal } = this.#stopped;
     while (this.#faults?.isWaiting && !signal.aborted) {
       await sleep(WAITING_PAUSE_MS, signal);

@@ -21,6 +21,7 @@ import {
   type Drop,
   listenUdp,
 } from "./datagrams.ts";
+import { checkFaults, type FaultOptions } from "./faults/options.ts";
 
 /** Runs an echo on a socket that the test plays. */
 function start(
@@ -39,6 +40,12 @@ function start(
     ...options,
   });
   return { socket, barrier, drops, failures, echo, running: echo.run() };
+}
+
+/** Makes faults of which nobody is told. */
+function faultsOf(options: FaultOptions): DatagramOptions["faults"] {
+  const faults = checkFaults(options, true);
+  return { faults, isRef: () => true, onFault() {} };
 }
 
 /** Lets the same datagram arrive so many times, and waits until all were received. */
@@ -363,6 +370,42 @@ describe("DatagramEcho", () => {
     assert(ms >= 1000 && ms <= 1003, `${ms} ms`);
     await answering;
     await stopWholly(run, clock);
+  });
+
+  it("answers no more while replies wait that it owes", async () => {
+    using clock = stopClock();
+    const run = start({ faults: faultsOf({ latencyMs: 20 }) });
+    run.socket.arrive(HELLO);
+    await run.socket.untilDrained();
+    const answering = run.echo.answerQueue();
+    // Three pauses, and the reply's time.
+    let ms = 0;
+    for (; run.socket.closed === 0 && ms < 200; ms++) {
+      if (ms >= 4) run.socket.arrive(HELLO);
+      await clock.pass(1);
+    }
+    // One was about to be received.
+    assertEquals([run.socket.sent.length, run.socket.closed], [2, 1]);
+    assert(ms < 50, `${ms} ms`);
+    await answering;
+    await stopWholly(run, clock);
+  });
+
+  it("with faults receives no faster than it sends", async () => {
+    const sending = Promise.withResolvers<void>();
+    let taken = 0;
+    const run = start({
+      faults: faultsOf({ duplicatePercent: 100 }),
+      onDatagram: () => void taken++,
+    });
+    run.socket.sending = sending.promise;
+    for (let n = 0; n < 10; n++) run.socket.arrive(numbered(n));
+    for (let turn = 0; turn < 10; turn++) await nextTurn();
+    assertEquals(taken, 1);
+    sending.resolve();
+    await run.socket.untilDrained();
+    assertEquals([taken, run.socket.sent.length], [10, 20]);
+    await stopWholly(run);
   });
 
   it("tells its socket whether the process waits for it", async () => {

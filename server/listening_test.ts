@@ -3,7 +3,7 @@ import { describe, it } from "@std/testing/bdd";
 import type { TcpAddress } from "../net/address.ts";
 import type { NetworkError } from "../net/errors.ts";
 import { serve } from "../server.ts";
-import { DatagramPeer } from "../testing/datagram_peer.ts";
+import { DatagramPeer, peerWithFreeTcpPort } from "../testing/datagram_peer.ts";
 import { replace } from "../testing/replace.ts";
 import { listenOn } from "./listening.ts";
 
@@ -87,7 +87,7 @@ describe("listenOn()", () => {
   });
 
   it("tries a port once that was asked for, and leaves TCP's free", async () => {
-    await using taken = new DatagramPeer();
+    await using taken = await peerWithFreeTcpPort();
     const { port } = taken.addr;
     assertThrows(
       () => listenOn({ ...ANYWHERE, port }, { udp: true }),
@@ -144,6 +144,19 @@ describe("serve() with udp", () => {
       })
     );
     assertStrictEquals(thrown, error);
+    assertEquals(isFree(port), [true, true]);
+  });
+
+  it("refuses shared counters without its own before it listens", () => {
+    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const { port } = listener.addr;
+    listener.close();
+    const counts = new Int32Array(new SharedArrayBuffer(8));
+    assertThrows(
+      () => serve({ port, udp: true, shared: { counts, index: 2 } }),
+      RangeError,
+      "shared.index",
+    );
     assertEquals(isFree(port), [true, true]);
   });
 

@@ -9,9 +9,6 @@ import type { ConnectProbe } from "../../probe/probe_client.ts";
 import { encode } from "../command.ts";
 import type { Target } from "./options.ts";
 
-/** What is sent over UDP again and again until a server answers. */
-const HELLO = encode("Is an echo server there?");
-
 /**
  * Makes the connector of a probe.
  *
@@ -29,14 +26,15 @@ export function connectorTo(
       return ({ retryMs, signal }) => connect({ ...where, retryMs, signal });
     case "udp":
       return async ({ retryMs, signal, onIrregular }) => {
+        const hello = makeHello();
         const client = await connectUdp({
           ...{ ...where, signal },
           // Of several that were sent, several may be answered, and late.
-          onIrregular: (it) => isHello(it.reply) || onIrregular(it),
+          onIrregular: (it) => isSame(it.reply, hello) || onIrregular(it),
         });
         if (retryMs === 0) return client;
         try {
-          await client.echoUntilReply(HELLO, retryMs);
+          await client.echoUntilReply(hello, retryMs);
         } catch (error) {
           client.close();
           throw error;
@@ -46,7 +44,12 @@ export function connectorTo(
   }
 }
 
-function isHello(reply: Uint8Array): boolean {
-  return reply.length === HELLO.length &&
-    reply.every((byte, at) => byte === HELLO[at]);
+/** Makes what is sent over UDP until a server answers: like no message of the user. */
+function makeHello(): Uint8Array {
+  return encode(`Is a server there? ${crypto.randomUUID()}`);
+}
+
+function isSame(reply: Uint8Array, hello: Uint8Array): boolean {
+  return reply.length === hello.length &&
+    reply.every((byte, at) => byte === hello[at]);
 }

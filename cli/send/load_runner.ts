@@ -12,6 +12,7 @@ import {
 } from "../../probe/load.ts";
 import { connectorTo } from "./connector.ts";
 import { warmUpLoad } from "./load_warm_up.ts";
+import type { ReadRun } from "./metrics.ts";
 import type { Target } from "./options.ts";
 
 /** What is sent, over how many connections and for how long. */
@@ -34,8 +35,8 @@ export interface LoadHooks {
   readonly untilStart: () => Promise<unknown>;
   /** Called before the clock starts, with what goes on counting. */
   readonly onStart: (progress: LoadProgress) => void;
-  /** Called at the beginning, with what reads the counts; not by several threads. */
-  readonly onCounting?: LoadOptions["onCounting"];
+  /** Called at the beginning, with what reads the counts. */
+  readonly onCounting?: ((read: ReadRun) => void) | undefined;
 }
 
 /** A thread of a load died: what it counted is lost. */

@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { ProbeCounts } from "../../probe/counts.ts";
+import { LastAnswer } from "../last_answer.ts";
 import { fromSent, type SentError } from "../thread_errors.ts";
 import type {
   FromLoadWorker,
@@ -21,6 +23,8 @@ export class LoadThread {
   readonly #finished = Promise.withResolvers<SentSummary>();
   #asked: PromiseWithResolvers<SentSummary | undefined> | undefined;
   #onOpening = () => {};
+  #isOpening = false;
+  readonly #counts = new LastAnswer<ProbeCounts | undefined>(undefined);
 
   /** How many of its connections were opened or could not be. */
   opened = 0;
@@ -46,6 +50,11 @@ export class LoadThread {
       const { message } = event;
       this.#died({ name: "Error", message });
     };
+  }
+
+  /** What it counted when it was asked last; nothing before the first answer. */
+  get counts(): ProbeCounts | undefined {
+    return this.#counts.value;
   }
 
   /** What it found, once it is finished; rejects if it dies. */
@@ -79,6 +88,7 @@ export class LoadThread {
     onOpening: () => void,
   ): { begun: Promise<void>; opened: Promise<void> } {
     this.#onOpening = onOpening;
+    this.#isOpening = true;
     this.tell({ type: "open" });
     return { begun: this.#begun.promise, opened: this.#opened.promise };
   }
@@ -96,6 +106,19 @@ export class LoadThread {
   }
 
   /**
+   * Brings {@linkcode LoadThread.counts} up to date, if the thread answers.
+   *
+   * @param boundsMs The bounds of the distributions, in milliseconds.
+   */
+  async updateCounts(boundsMs: readonly number[]): Promise<void> {
+    // Before that it counts nothing.
+    if (!this.#isOpening) return;
+    await this.#counts.update(() =>
+      this.tell({ type: "ask counts", boundsMs })
+    );
+  }
+
+  /**
    * Sends a message to the worker.
    *
    * @param message The message.
@@ -107,6 +130,13 @@ export class LoadThread {
   /** Ends the thread at once. */
   terminate(): void {
     this.#worker.terminate();
+    this.#endOpening();
+    const { value } = this.#counts;
+    if (value) this.#counts.take({ ...value, open: 0 });
+    this.#counts.end();
+  }
+
+  #endOpening(): void {
     this.#begun.resolve();
     this.#opened.resolve();
   }
@@ -129,9 +159,12 @@ export class LoadThread {
         this.#asked?.resolve(message.summary);
         this.#asked = undefined;
         return;
+      case "counts":
+        return this.#counts.take(message.counts);
       case "finished":
         this.#finished.resolve(message.summary);
-        return this.terminate();
+        // It lives on, to tell what it counted until the command ends.
+        return this.#endOpening();
       case "failed":
         return this.#died(message.error);
     }

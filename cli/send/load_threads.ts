@@ -6,6 +6,7 @@
 
 import process from "node:process";
 import { describeError } from "../../net/errors.ts";
+import { type ProbeCounts, sumCounts } from "../../probe/counts.ts";
 import { newHistogram } from "../../probe/histogram.ts";
 import { decodeHistogram } from "../../probe/histogram_text.ts";
 import type { LoadProgress, LoadSummary } from "../../probe/load.ts";
@@ -133,7 +134,8 @@ export class LoadThreads implements LoadRunner {
    * @throws {ThreadDiedError} If nothing is left of the load.
    */
   async run(hooks: LoadHooks): Promise<LoadSummary> {
-    const { signal, onOpening, untilStart, onStart } = hooks;
+    const { signal, onCounting, onOpening, untilStart, onStart } = hooks;
+    onCounting?.((boundsMs) => this.#counts(boundsMs));
     const stop = () => this.#stop();
     signal.addEventListener("abort", stop);
     const counted = () =>
@@ -194,6 +196,14 @@ export class LoadThreads implements LoadRunner {
       return undefined;
     });
     return { ...thread.open(onOpening), finished };
+  }
+
+  /** Of a thread that is dead, or does not answer, what it told last counts. */
+  async #counts(boundsMs: readonly number[]): Promise<ProbeCounts> {
+    await Promise.all(this.#threads.map((it) => it.updateCounts(boundsMs)));
+    // All are read at once: no later answer has less of any of them.
+    const counts = this.#threads.map(({ counts }) => counts);
+    return sumCounts(counts.filter((it) => it !== undefined), boundsMs);
   }
 
   #progress(startedAt: number, signal: AbortSignal): LoadProgress {

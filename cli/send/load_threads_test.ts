@@ -1,8 +1,11 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import type { ProbeCounts } from "../../probe/counts.ts";
+import { noIrregularities } from "../../probe/irregularities.ts";
 import type { LoadProgress, LoadSummary } from "../../probe/load.ts";
 import { LoadTally } from "../../probe/load_tally.ts";
 import { failure } from "../../testing/probe.ts";
+import { stopClock } from "../../testing/clock.ts";
 import { replace } from "../../testing/replace.ts";
 import { Watched } from "../../testing/waiting.ts";
 import { UsageError } from "../flags.ts";
@@ -16,6 +19,7 @@ import type {
   SentSummary,
   ToLoadWorker,
 } from "./load_worker_messages.ts";
+import type { ReadRun } from "./metrics.ts";
 import type { Target } from "./options.ts";
 
 const TARGET: Target = {
@@ -27,6 +31,18 @@ const TASK = {
   ...{ message: 64, connections: 5, durationMs: 1000 },
   ratePerSecond: undefined,
 };
+
+const BOUNDS_MS = [5, 10];
+
+/** Makes what a thread counted that sent so many messages, one of them in vain. */
+function counted(sent: number): ProbeCounts {
+  return {
+    ...{ sent, verified: sent - 1, failures: { timeout: 1 } },
+    ...{ unsent: 0, tooLate: 0, irregular: noIrregularities() },
+    ...{ connected: 3, open: 2, late: undefined },
+    latencies: { count: sent - 1, sumMs: 6 * (sent - 1), upTo: [0, sent - 1] },
+  };
+}
 
 /** A worker that a test plays. */
 class PlayedWorker {
@@ -118,8 +134,10 @@ function start(threads: number, areWarm: (boolean | Error)[] = []) {
     const told: string[] = [];
     const begin = Promise.withResolvers<void>();
     let progress: LoadProgress | undefined;
+    let read: ReadRun | undefined;
     const hooks: LoadHooks = {
       signal: stop.signal,
+      onCounting: (given) => void (read = given),
       onOpening: (opened) => told.push(`opening ${opened}`),
       untilStart() {
         told.push("ready");
@@ -133,6 +151,7 @@ function start(threads: number, areWarm: (boolean | Error)[] = []) {
     };
     return {
       ...{ loading, told, stop: () => stop.abort(), begin: begin.resolve },
+      counts: () => Promise.resolve(read!(BOUNDS_MS)),
       get progress() {
         return progress!;
       },
@@ -220,7 +239,10 @@ describe("LoadThreads", () => {
       5,
       1000,
     ]]);
-    assert(first.isTerminated && second.isTerminated);
+    // They tell what they counted until the command has printed it.
+    assertEquals([first.isTerminated, second.isTerminated], [false, false]);
+    loading[Symbol.dispose]();
+    assertEquals([first.isTerminated, second.isTerminated], [true, true]);
   });
 
   it("is warm when all threads are", async () => {
@@ -352,6 +374,75 @@ describe("LoadThreads", () => {
     });
     const { messages, underWay, oldestMs }: LoadSummary = await asking;
     assertEquals([messages, underWay, oldestMs], [21, 4, 9]);
+  });
+
+  it("adds what its threads counted, before they begin and after the end", async () => {
+    const { workers, running, shareOf } = start(2);
+    const { loading, run, counts, begin } = await running;
+    const summary = run();
+    const [first, second] = workers as [PlayedWorker, PlayedWorker];
+    const ask = async (...sent: number[]) => {
+      const before = workers.map(({ told }) => told.length);
+      const asking = counts();
+      for (const [at, worker] of workers.entries()) {
+        // One that was not told to open has counted nothing.
+        const isAsked = at < sent.length;
+        const question = { type: "ask counts", boundsMs: BOUNDS_MS } as const;
+        const told = worker.told.slice(before[at]);
+        assertEquals(told, isAsked ? [question] : []);
+        if (!isAsked) continue;
+        worker.say({ type: "counts", counts: counted(sent[at]!) });
+      }
+      return await asking;
+    };
+    assertEquals(await ask(10), counted(10));
+    first.say({ type: "opening", opened: 1 });
+    await second.until("open");
+    const expected = {
+      ...{ ...counted(31), verified: 29, failures: { timeout: 2 } },
+      ...{ connected: 6, open: 4 },
+      latencies: { count: 29, sumMs: 174, upTo: [0, 29] },
+    };
+    assertEquals(await ask(11, 20), expected);
+    begin();
+    for (const [at, worker] of workers.entries()) {
+      worker.say({ type: "opened" });
+      worker.say({ type: "finished", summary: found(shareOf(at), 1) });
+    }
+    await summary;
+    assertEquals((await ask(12, 22)).sent, 34);
+    // Later nobody answers, and nothing is open.
+    loading[Symbol.dispose]();
+    const { sent, open } = await counts();
+    assertEquals([sent, open], [34, 0]);
+  });
+
+  it("keeps what a thread counted that died or does not answer", async () => {
+    using clock = stopClock();
+    const { workers, counts, summary } = await begin(3);
+    const [first, second, third] = workers as PlayedWorker[];
+    const early = counts();
+    for (const worker of workers) {
+      worker.say({ type: "counts", counts: counted(10) });
+    }
+    const { sent, open } = await early;
+    assertEquals([sent, open], [30, 6]);
+    const late = counts();
+    first!.say({ type: "counts", counts: counted(15) });
+    second!.say({ type: "failed", error: new Error("boom") });
+    await clock.pass(1000);
+    const { sent: sentLate, open: openLate } = await late;
+    assertEquals([sentLate, openLate, clock.timers], [35, 4, 0]);
+    // What comes too late counts the next time.
+    third!.say({ type: "counts", counts: counted(17) });
+    const next = counts();
+    first!.say({ type: "counts", counts: counted(15) });
+    third!.say({ type: "failed", error: new Error("boom") });
+    assertEquals((await next).sent, 42);
+    first!.say({ type: "failed", error: new Error("boom") });
+    await assertRejects(() => summary, ThreadDiedError);
+    const { sent: sentInTheEnd, open: openInTheEnd } = await counts();
+    assertEquals([sentInTheEnd, openInTheEnd], [42, 0]);
   });
 
   it("needs to read its code", async () => {

@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { ReadCounts } from "../../probe/counts.ts";
 import { encodeHistogram } from "../../probe/histogram_text.ts";
 import { load, type LoadSummary, type RunningLoad } from "../../probe/load.ts";
 import { reportErrors, toSent } from "../thread_errors.ts";
@@ -34,6 +35,7 @@ function startWorker(scope: WorkerScope): void {
   const start = Promise.withResolvers<void>();
   let task: Prepare | undefined;
   let running: RunningLoad | undefined;
+  let readCounts: ReadCounts | undefined;
   stop.signal.addEventListener("abort", () => start.resolve());
 
   const prepare = async ({ target, share }: Prepare) => {
@@ -48,6 +50,7 @@ function startWorker(scope: WorkerScope): void {
       retryMs: target.retryMs,
       signal: stop.signal,
       connect: connectorTo(target),
+      onCounting: (read) => readCounts = read,
       onOpening: (opened) => scope.postMessage({ type: "opening", opened }),
       untilStart() {
         scope.postMessage({ type: "opened" });
@@ -91,6 +94,12 @@ function startWorker(scope: WorkerScope): void {
         break;
       case "ask summary":
         if (running) tellSummary("summary", running.summary());
+        break;
+      case "ask counts":
+        if (readCounts) {
+          const counts = readCounts(message.boundsMs);
+          scope.postMessage({ type: "counts", counts });
+        }
         break;
     }
   };

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { ProbeCounts } from "../../probe/counts.ts";
 import type { Ends } from "../../probe/probe_client.ts";
 import type { MessagesPart, ProbeMessage } from "../../probe/messages.ts";
 import type { SentError } from "../thread_errors.ts";
@@ -36,7 +37,9 @@ export type ToLoadWorker =
   /** Tell what the load does at the moment. */
   | { type: "ask progress" }
   /** Tell what the load found so far. */
-  | { type: "ask summary" };
+  | { type: "ask summary" }
+  /** Tell what the load counted so far, over bounds in milliseconds. */
+  | { type: "ask counts"; boundsMs: readonly number[] };
 
 /** What a thread does at the moment. */
 export interface SentProgress {
@@ -80,6 +83,7 @@ export type FromLoadWorker =
   | { type: "opened" }
   | { type: "progress"; progress: SentProgress }
   | { type: "summary"; summary: SentSummary }
-  /** The load is over. */
+  | { type: "counts"; counts: ProbeCounts }
+  /** The load is over; what it counted may still be asked. */
   | { type: "finished"; summary: SentSummary }
   | { type: "failed"; error: SentError };

@@ -138,6 +138,35 @@ describe("A thread of a load", () => {
     assertEquals(server.stats.bytes, 0);
   });
 
+  it("tells what it counted, also when it is over", async () => {
+    const asked = Promise.withResolvers<void>();
+    using silent = startPeer(async (conn) => {
+      await readOnce(conn);
+      asked.resolve();
+    });
+    const thread = await start(() => import("./load_worker.ts?counts"));
+    const boundsMs = [1, 10];
+    thread.tell(prepareFor(silent.port, { connections: 1, durationMs: 1e6 }));
+    await thread.next("prepared");
+    thread.tell({ type: "open" });
+    thread.tell({ type: "ask counts", boundsMs });
+    const { counts: early } = await thread.next("counts");
+    assertEquals([early.sent, early.connected, early.open], [0, 0, 0]);
+    await thread.next("opened");
+    thread.tell({ type: "start" });
+    await asked.promise;
+    thread.tell({ type: "ask counts", boundsMs });
+    const { counts } = await thread.next("counts");
+    assertEquals([counts.sent, counts.connected, counts.open], [1, 1, 1]);
+    assertEquals(counts.latencies.upTo, [0, 0]);
+    thread.tell({ type: "stop" });
+    await thread.next("finished");
+    thread.tell({ type: "ask counts", boundsMs });
+    const { counts: late } = await thread.next("counts");
+    assertEquals([late.sent, late.failures], [1, { unanswered: 1 }]);
+    assertEquals([late.connected, late.open], [1, 0]);
+  });
+
   it("tells what makes its first connection impossible", async () => {
     const thread = await start(() => import("./load_worker.ts?refused"));
     thread.tell(prepareFor(freePort()));

@@ -5,7 +5,7 @@
  */
 
 import { formatHostPort } from "../../net/address.ts";
-import type { ProbeCounts, ReadCounts, Spread } from "../../probe/counts.ts";
+import type { ProbeCounts, Spread } from "../../probe/counts.ts";
 import { ALL_FAILURE_REASONS } from "../../probe/failure.ts";
 import type { ProbeMessage } from "../../probe/messages.ts";
 import { printLine } from "../command.ts";
@@ -42,10 +42,20 @@ const NO_FAILURES = Object.fromEntries(
   ALL_FAILURE_REASONS.map((reason) => [reason, 0]),
 );
 
+/**
+ * Reads what a run counted so far, in one thread or several.
+ *
+ * @param boundsMs The bounds of its distributions, in milliseconds, in ascending order.
+ * @returns The counts.
+ */
+export type ReadRun = (
+  boundsMs: readonly number[],
+) => ProbeCounts | Promise<ProbeCounts>;
+
 /** The metrics of a run, which are served until they are disposed of. */
 export interface SendMetrics extends AsyncDisposable {
   /** Tells where to read what the run counted: it has begun. */
-  begin(read: ReadCounts): void;
+  begin(read: ReadRun): void;
   /** Tells that the run is about to end. */
   drain(): void;
 }
@@ -74,15 +84,18 @@ export async function startSendMetrics(
 ): Promise<SendMetrics> {
   const startedAt = terminal.now();
   const messageBytes = typeof message === "number" ? message : message.length;
-  let read: ReadCounts | undefined;
+  let read: ReadRun | undefined;
   let isDraining = false;
   const server = startMetrics({
     address,
     health: () => isDraining ? "draining" : read ? "up" : "starting",
-    collect: () => [
-      ...processMetrics(startedAt),
-      ...(read ? sendMetrics(read(BOUNDS_MS), messageBytes) : []),
-    ],
+    async collect() {
+      const counts = await read?.(BOUNDS_MS);
+      return [
+        ...processMetrics(startedAt),
+        ...(counts ? sendMetrics(counts, messageBytes) : []),
+      ];
+    },
   });
   const where = formatHostPort(server.addr);
   if (!quiet) {

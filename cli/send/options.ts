@@ -168,12 +168,6 @@ function taskOf(line: SendLine): Task {
       throw new UsageError(`--${flag} goes with ${load}`);
     }
   }
-  if (values.metrics && given.has("workers") && values.workers !== 1) {
-    throw new UsageError(
-      "--metrics and --workers exclude each other: " +
-        "metrics are those of one thread",
-    );
-  }
   for (const flag of REPEAT_FLAGS) {
     if (given.has(flag) && repeat === undefined) {
       throw new UsageError(`--${flag} goes with --count, ${load}`);

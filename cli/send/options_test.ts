@@ -104,6 +104,7 @@ describe("sendOptions()", () => {
       const [args, threads] of [
         [["-C9", "--workers=9"], 9],
         [["-C9", "--workers=1"], 1],
+        [["-C9", "--workers=2", "--metrics=0"], 2],
         [["-C1", "--workers=0"], 1],
         [["-r9", "--workers=0"], 1],
         [["-C300", "--workers=0"], cores],

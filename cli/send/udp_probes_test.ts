@@ -41,6 +41,22 @@ describe("echo send --udp --count", () => {
     );
   });
 
+  it("counts second replies also to the words it asks for a server with", async () => {
+    using asking = startDatagramPeer(echo);
+    await sendUdp(asking.port, ["-c1", "--retry=50s"]);
+    const words = new TextDecoder().decode(asking.got[0]!.bytes);
+    using peer = startDatagramPeer(async (datagram, peer) => {
+      await echo(datagram, peer);
+      if (datagram.bytes.length === words.length) await echo(datagram, peer);
+    });
+    for (const retry of [[], ["--retry=50s"]]) {
+      const args = ["-c2", "-i0", "--json", ...retry, words];
+      const { stdout } = await sendUdp(peer.port, args);
+      const { duplicated } = JSON.parse(stdout.trimEnd().split("\n").at(-1)!);
+      assertEquals(duplicated, 2);
+    }
+  });
+
   it("tells what is irregular, line by line and in sum", async () => {
     using peer = startIrregular();
     const args = ["-c4", "-i0", "-t1s"];

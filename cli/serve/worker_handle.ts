@@ -5,7 +5,7 @@
  */
 
 import type { ServeOptions, ServeStats } from "../../server.ts";
-import { startTimer } from "../../net/time.ts";
+import { LastAnswer } from "../last_answer.ts";
 import { fromSent, type SentError } from "../thread_errors.ts";
 import type { LogOutput, LogStyle } from "./log.ts";
 import { NO_STATS } from "./stats.ts";
@@ -19,22 +19,17 @@ export interface WorkerHooks {
   onTaken(): void;
 }
 
-/** The longest wait for what a worker counted, in milliseconds. */
-const STATS_TIMEOUT_MS = 1000;
-
 /** A worker that serves, as the command sees it. */
 export class ServeWorker {
   /** The totals of its server, once that is finished; rejects if it dies. */
   readonly finished: Promise<ServeStats>;
   /** The totals of its server, as they were told last. */
-  lastStats: ServeStats = NO_STATS;
+  readonly stats: LastAnswer<ServeStats> = new LastAnswer(NO_STATS);
   readonly #worker: Worker;
   readonly #hooks: WorkerHooks;
   readonly #listening = Promise.withResolvers<Deno.NetAddr>();
   readonly #finished = Promise.withResolvers<ServeStats>();
   #open = Promise.withResolvers<number>();
-  /** Settles with the next answer to how much was counted, if one is due. */
-  #counted: PromiseWithResolvers<void> | undefined;
   #isDead = false;
 
   /**
@@ -79,19 +74,9 @@ export class ServeWorker {
     return this.#open.promise;
   }
 
-  /**
-   * Brings {@linkcode ServeWorker.lastStats} up to date. Those who ask while an answer
-   * is due share it. A worker that does not answer within a second is left as it was.
-   */
+  /** Brings {@linkcode ServeWorker.stats} up to date, if the worker answers. */
   async updateStats(): Promise<void> {
-    if (this.#isDead) return;
-    if (!this.#counted) {
-      this.#counted = Promise.withResolvers();
-      this.tell({ type: "count all" });
-    }
-    const { promise, resolve } = this.#counted;
-    using _ = startTimer(STATS_TIMEOUT_MS, resolve);
-    await promise;
+    await this.stats.update(() => this.tell({ type: "count all" }));
   }
 
   /**
@@ -107,7 +92,7 @@ export class ServeWorker {
   terminate(): void {
     this.#isDead = true;
     this.#open.resolve(0);
-    this.#counted?.resolve();
+    this.stats.end();
     this.#worker.terminate();
   }
 
@@ -122,12 +107,9 @@ export class ServeWorker {
       case "open":
         return this.#open.resolve(message.count);
       case "stats":
-        this.lastStats = message.stats;
-        this.#counted?.resolve();
-        this.#counted = undefined;
-        return;
+        return this.stats.take(message.stats);
       case "finished":
-        this.lastStats = message.stats;
+        this.stats.take(message.stats);
         this.#finished.resolve(message.stats);
         return this.terminate();
       case "failed":

@@ -144,7 +144,7 @@ class Workers implements RunningServer {
   async stats(): Promise<ServeStats> {
     await Promise.all(this.#workers.map((worker) => worker.updateStats()));
     // One that dies meanwhile is in one of the two.
-    const living = this.#workers.map(({ lastStats }) => lastStats);
+    const living = this.#workers.map(({ stats }) => stats.value);
     return sumStats([this.#statsOfDead, ...living]);
   }
 
@@ -185,9 +185,9 @@ class Workers implements RunningServer {
         return await worker.finished;
       } catch (error) {
         releaseSlots({ counts: this.#counts, index });
-        const dead = [this.#statsOfDead, closedByDeath(worker.lastStats)];
+        const dead = [this.#statsOfDead, closedByDeath(worker.stats.value)];
         this.#statsOfDead = sumStats(dead);
-        worker.lastStats = NO_STATS;
+        worker.stats.take(NO_STATS);
         const reason = describeError(error);
         this.#options.tell({ type: "worker_died", worker: index, reason });
       }
