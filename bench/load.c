@@ -31,6 +31,9 @@
 // sends a buffer of its own twice or not at all is noticed.
 enum { ASKS_A_SECOND = 33, STREAM_BYTES = 256 * 1024, PERIOD = 251 };
 
+// A server's queue of connections that it has not accepted has room for so many.
+enum { OPENED_AT_ONCE = 50 };
+
 typedef struct {
   Channel channel;
   size_t sent, received;
@@ -100,6 +103,16 @@ static int receive_message(Connection *connection) {
   return end == bytes;
 }
 
+// Waits until as many messages as WAITING are back: their connections are accepted.
+static void await_replies(int *waiting) {
+  while (*waiting > 0) {
+    struct epoll_event event;
+    if (epoll_wait(poller, &event, 1, PATIENCE_SECONDS * 1000) < 1)
+      fail("no reply");
+    if (receive_message(event.data.ptr)) --*waiting;
+  }
+}
+
 static void send_stream(Connection *connection) {
   const char *from = message + connection->sent % PERIOD;
   connection->sent += send_some(&connection->channel, from, STREAM_BYTES);
@@ -147,19 +160,15 @@ int main(int count, char **values) {
   make_room_for_latencies();
   prepare_channels();
 
+  int waiting = 0;
   for (int i = 0; i < connections; i++) {
     open_connection(&all[i]);
     watch(&all[i], EPOLL_CTL_ADD, is_streams ? EPOLLIN | EPOLLOUT : EPOLLIN);
     if (is_streams) continue;
-    // A reply shows that the server has accepted this connection. So its queue
-    // does not overflow.
     send_message(&all[i]);
-    while (!receive_message(&all[i])) {
-      struct epoll_event event;
-      if (epoll_wait(poller, &event, 1, PATIENCE_SECONDS * 1000) < 1)
-        fail("no reply");
-    }
+    if (++waiting == OPENED_AT_ONCE) await_replies(&waiting);
   }
+  await_replies(&waiting);
   if (is_idle) {
     printf("{\"rate\":%d}\n", connections);
     fflush(stdout);
