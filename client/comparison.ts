@@ -117,8 +117,8 @@ export class Comparison {
         outstanding,
         this.#window.length - at,
       );
-      const came = received.subarray(checked, checked + run);
-      const sent = this.#window.subarray(at, at + run);
+      const came = part(received, checked, run);
+      const sent = part(this.#window, at, run);
       // memcmp first: a loop over the bytes is ten times as slow.
       const same = Buffer.compare(came, sent) === 0
         ? run
@@ -153,4 +153,9 @@ export class Comparison {
       expected: begin.slice(),
     };
   }
+}
+
+/** Returns a part of some bytes, without a view of its own if it is all of them. */
+function part(bytes: Uint8Array, at: number, length: number): Uint8Array {
+  return length === bytes.length ? bytes : bytes.subarray(at, at + length);
 }
