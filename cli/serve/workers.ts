@@ -31,7 +31,7 @@ const DESCRIPTORS_PER_WORKER = 12;
 const RESTART_PAUSE_MS = 1000;
 
 /** How often, and how many times, a start waits for another one on the same port. */
-const STARTING = { intervalMs: 50, attempts: 20 };
+const STARTING = { intervalMs: 50, attempts: 100 };
 
 const WORKER = threadCode("serve/worker");
 
