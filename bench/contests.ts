@@ -18,6 +18,7 @@ import type { Plan, RunnableContest } from "./measure.ts";
 import type { Contest, Target } from "./report.ts";
 import type { Transport } from "./running_server.ts";
 import { type AddedServer, NAMES } from "./servers.ts";
+import { TLS_NAMES } from "./tls_servers.ts";
 
 /** How our servers and clients should do beside others. */
 export const TARGETS: readonly Target[] = [
@@ -38,6 +39,11 @@ export const TARGETS: readonly Target[] = [
   ...ratios(NAMES.logging, NAMES.loop, {
     "50 × 64 B": 0.9,
     "500 × 512 B": 0.9,
+  }),
+  ...ratios(TLS_NAMES.ours, TLS_NAMES.node, {
+    "TLS 50 × 64 B": 1.1,
+    "TLS 4 streams": 0.8,
+    "TLS new connections": 1.3,
   }),
   ...ratios(DATAGRAM_NAMES.ours, DATAGRAM_NAMES.loop, {
     "UDP 1 × 64 B": 0.95,
@@ -72,6 +78,7 @@ function ratios(
 /** Our server, by what it echoes. */
 const OURS: Record<Transport, string> = {
   tcp: NAMES.ours,
+  tls: TLS_NAMES.ours,
   udp: DATAGRAM_NAMES.ours,
 };
 

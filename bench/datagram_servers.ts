@@ -38,7 +38,7 @@ const serveQuietly = (port: number) => [...serve(port), "-q"];
  * @param programs The programs of this machine.
  * @param built The executables that were built.
  * @param folder Where a server's log goes.
- * @param added One more server, if any: one of connections is left out.
+ * @param added One more server, if any: one of other contests is left out.
  * @returns The servers, in the order of the tables.
  */
 export function listDatagramServers(

@@ -24,6 +24,7 @@ import {
 } from "./programs.ts";
 import type { Transport } from "./running_server.ts";
 import { type AddedServer, listServers, type Server } from "./servers.ts";
+import { listTlsServers, makeCertificate } from "./tls_servers.ts";
 
 /** Everything on this machine that the contests use. */
 export interface Equipment {
@@ -74,6 +75,7 @@ export async function findEquipment(
     programs,
     servers: [
       ...listServers(programs, built, folder, added),
+      ...listTlsServers(programs, built, await makeCertificate(folder), added),
       ...listDatagramServers(programs, built, folder, added),
     ],
     added,
@@ -81,7 +83,9 @@ export async function findEquipment(
   };
 }
 
-function pickGenerators({ load, loadUdp }: Built): Equipment["generators"] {
+function pickGenerators(
+  { load, loadTls, loadUdp }: Built,
+): Equipment["generators"] {
   const native = (path: string, name: string) => ({
     line: [path],
     name: `bench/${name} (native)`,
@@ -93,6 +97,7 @@ function pickGenerators({ load, loadUdp }: Built): Equipment["generators"] {
         name: "bench/load.ts (load.c takes Linux and a C compiler)",
       }
       : native(load, "load.c"),
+    ...(loadTls !== undefined && { tls: native(loadTls, "load.c with TLS") }),
     ...(loadUdp !== undefined && { udp: native(loadUdp, "load_udp.c") }),
   };
 }

@@ -4,8 +4,8 @@
 //
 // roundtrips   each connection sends BYTES, waits until they are back, compares
 //              them, and sends again: messages a second, latencies in milliseconds
-// streams      each connection sends all the time, and reads the bytes that come
-//              back without comparing them: MiB a second
+// streams      each connection sends all the time, reads the bytes that come back,
+//              and compares them: MiB a second
 // asker        CONNECTIONS streams, and one more connection that sends BYTES every 30
 //              ms, if those before are back: MiB a second of the streams, latencies
 //              of the one
@@ -15,16 +15,28 @@
 //              printed after all round trips; the connections stay open until
 //              stdin ends
 //
+// Built with -DTLS it does the same in TLS.
+//
 // Linux alone: this uses epoll(7) and the addresses 127.0.0.0/8 of loopback.
 
 #include "load_common.h"
 #include <netinet/tcp.h>
+#ifdef TLS
+#include "channel_tls.h"
+#else
+#include "channel_tcp.h"
+#endif
 
-enum { ASKS_A_SECOND = 33, STREAM_BYTES = 256 * 1024 };
+// A stream repeats itself after PERIOD bytes: no power of two, so that a server that
+// sends a buffer of its own twice or not at all is noticed.
+enum { ASKS_A_SECOND = 33, STREAM_BYTES = 256 * 1024, PERIOD = 251 };
+
+// A server's queue of connections that it has not accepted has room for so many.
+enum { OPENED_AT_ONCE = 50 };
 
 typedef struct {
-  int fd;
-  size_t received;
+  Channel channel;
+  size_t sent, received;
   double sent_at;
 } Connection;
 
@@ -36,7 +48,7 @@ static char *message, *inbox;
 
 static void watch(Connection *connection, int operation, unsigned events) {
   struct epoll_event event = {.events = events, .data.ptr = connection};
-  if (epoll_ctl(poller, operation, connection->fd, &event) < 0)
+  if (epoll_ctl(poller, operation, connection->channel.fd, &event) < 0)
     fail("epoll_ctl: %s", strerror(errno));
 }
 
@@ -54,33 +66,64 @@ static void open_connection(Connection *connection) {
     fail("bind: %s", strerror(errno));
   if (connect(fd, (void *)&server, sizeof server) < 0)
     fail("connect: %s", strerror(errno));
-  connection->fd = fd;
-  connection->received = 0;
+  open_channel(&connection->channel, fd);
+  connection->sent = connection->received = 0;
+}
+
+// Sends what is left of the message, if the handshake is done.
+static void go_on_sending(Connection *connection) {
+  size_t left = bytes - connection->sent;
+  size_t sent =
+      send_some(&connection->channel, message + connection->sent, left);
+  if (sent > 0 && sent < left) fail("a message is larger than the buffers");
+  connection->sent += sent;
 }
 
 static void send_message(Connection *connection) {
   connection->sent_at = seconds_now();
-  connection->received = 0;
-  ssize_t sent = send(connection->fd, message, bytes, MSG_NOSIGNAL);
-  if (sent != (ssize_t)bytes) fail("send: %s", strerror(errno));
+  connection->sent = connection->received = 0;
+  go_on_sending(connection);
 }
 
-static ssize_t receive(Connection *connection, size_t most) {
-  ssize_t length = recv(connection->fd, inbox, most, MSG_DONTWAIT);
-  if (length > 0) return length;
-  if (length < 0 && errno == EAGAIN) return 0;
-  fail(length ? "recv: %s" : "recv: the server closed", strerror(errno));
-  return 0;
+static void check_bytes(const char *sent, size_t length) {
+  if (memcmp(inbox, sent, length)) fail("other bytes came back than were sent");
 }
 
 // Returns whether all of the message is back. Ends the program if other bytes came.
 static int receive_message(Connection *connection) {
-  ssize_t length = receive(connection, bytes + 1);
+  if (connection->sent < bytes) {
+    go_on_sending(connection);
+    return 0;
+  }
+  size_t length = receive_some(&connection->channel, inbox, bytes + 1);
   size_t end = connection->received + length;
-  if (end > bytes || memcmp(inbox, message + connection->received, length))
-    fail("other bytes came back than were sent");
+  if (end > bytes) fail("more bytes came back than were sent");
+  check_bytes(message + connection->received, length);
   connection->received = end;
   return end == bytes;
+}
+
+// Waits until as many messages as WAITING are back: their connections are accepted.
+static void await_replies(int *waiting) {
+  while (*waiting > 0) {
+    struct epoll_event event;
+    if (epoll_wait(poller, &event, 1, PATIENCE_SECONDS * 1000) < 1)
+      fail("no reply");
+    if (receive_message(event.data.ptr)) --*waiting;
+  }
+}
+
+static void send_stream(Connection *connection) {
+  const char *from = message + connection->sent % PERIOD;
+  connection->sent += send_some(&connection->channel, from, STREAM_BYTES);
+}
+
+// Returns how many bytes came. Ends the program if they are not those that were sent.
+static size_t receive_stream(Connection *connection) {
+  size_t length = receive_some(&connection->channel, inbox, STREAM_BYTES);
+  check_bytes(message + connection->received % PERIOD, length);
+  connection->received += length;
+  return length;
 }
 
 // Takes the reply as soon as it is there, and asks again when it is time.
@@ -108,26 +151,24 @@ int main(int count, char **values) {
   if (bytes > STREAM_BYTES) fail("BYTES is more than %d", STREAM_BYTES);
 
   poller = epoll_create1(0);
-  message = malloc(STREAM_BYTES);
+  message = malloc(STREAM_BYTES + PERIOD);
   inbox = malloc(STREAM_BYTES + 1);
-  for (size_t i = 0; i < STREAM_BYTES; i++) message[i] = i * 31 + 7;
+  for (size_t i = 0; i < STREAM_BYTES + PERIOD; i++)
+    message[i] = i % PERIOD * 31 + 7;
   Connection *all = calloc(connections, sizeof *all);
   if (!all) fail("out of memory");
   make_room_for_latencies();
+  prepare_channels();
 
+  int waiting = 0;
   for (int i = 0; i < connections; i++) {
     open_connection(&all[i]);
     watch(&all[i], EPOLL_CTL_ADD, is_streams ? EPOLLIN | EPOLLOUT : EPOLLIN);
     if (is_streams) continue;
-    // A reply shows that the server has accepted this connection. So its queue
-    // does not overflow.
     send_message(&all[i]);
-    while (!receive_message(&all[i])) {
-      struct epoll_event event;
-      if (epoll_wait(poller, &event, 1, PATIENCE_SECONDS * 1000) < 1)
-        fail("no reply");
-    }
+    if (++waiting == OPENED_AT_ONCE) await_replies(&waiting);
   }
+  await_replies(&waiting);
   if (is_idle) {
     printf("{\"rate\":%d}\n", connections);
     fflush(stdout);
@@ -136,7 +177,7 @@ int main(int count, char **values) {
   }
 
   for (int i = 0; i < connections && !is_streams; i++) send_message(&all[i]);
-  Connection asker = {.fd = -1};
+  Connection asker = {0};
   if (is_asker) {
     open_connection(&asker);
     send_message(&asker);
@@ -164,17 +205,16 @@ int main(int count, char **values) {
     for (int i = 0; i < ready; i++) {
       Connection *connection = events[i].data.ptr;
       if (is_streams) {
-        if (events[i].events & EPOLLOUT)
-          send(connection->fd, message, STREAM_BYTES, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (events[i].events & EPOLLOUT) send_stream(connection);
         if (events[i].events & ~EPOLLOUT)
-          done += receive(connection, STREAM_BYTES) / 1048576.0;
+          done += receive_stream(connection) / 1048576.0;
         if (is_asker) ask(&asker, now);
       } else if (receive_message(connection)) {
         done++;
         if (is_roundtrips) {
           add_latency(seconds_now() - connection->sent_at);
         } else {
-          close(connection->fd);
+          close_channel(&connection->channel);
           open_connection(connection);
           watch(connection, EPOLL_CTL_ADD, EPOLLIN);
         }

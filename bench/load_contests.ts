@@ -45,6 +45,13 @@ const DATAGRAMS = {
   bytes: 64,
 } as const;
 
+const TLS = {
+  transport: "tls",
+  table: "tls",
+  bytes: 64,
+  isQuick: true,
+} as const;
+
 const LOADS: readonly Load[] = [
   { ...SERVERS, ...ROUND_TRIPS, name: "1 × 64 B", connections: 1 },
   {
@@ -98,6 +105,21 @@ const LOADS: readonly Load[] = [
     kind: "asker" as const,
     connections,
   })),
+  { ...TLS, ...ROUND_TRIPS, name: "TLS 50 × 64 B", connections: 50 },
+  {
+    ...TLS,
+    name: "TLS 4 streams",
+    unit: "MiB/s",
+    kind: "streams",
+    connections: 4,
+  },
+  {
+    ...TLS,
+    name: "TLS new connections",
+    unit: "connections/s",
+    kind: "connections",
+    connections: 50,
+  },
   { ...DATAGRAMS, name: "UDP 1 × 64 B", connections: 1 },
   { ...DATAGRAMS, name: "UDP 50 × 64 B", connections: 50, isQuick: true },
   {

@@ -9,6 +9,7 @@ import { switchFlag, UsageError, type Values } from "../cli/flags.ts";
 import { parseWhole, timeFlag } from "../cli/values.ts";
 import type { Plan } from "./measure.ts";
 import { TABLES } from "./report.ts";
+import type { Transport } from "./running_server.ts";
 import type { AddedServer } from "./servers.ts";
 
 /** The plan of a whole run. */
@@ -58,9 +59,10 @@ export const FLAGS = {
   },
   server: {
     short: "s",
-    value: "[NAME[/udp]=]COMMAND",
+    value: "[NAME[/udp|/tls]=]COMMAND",
     help: "add a server: a command line, split at spaces, with PORT in it; " +
-      "with /udp to the contests of datagrams",
+      "with /udp to the contests of datagrams, with /tls to those of TLS, and " +
+      "with CERT and KEY in it",
     default: undefined as AddedServer | undefined,
     defaultText: "none",
     parse: parseServer,
@@ -102,23 +104,31 @@ function parseList(text: string): string[] {
   return text.split(",").map((word) => word.trim()).filter((word) => word);
 }
 
+/** What must stand in the command line of an added server. */
+const WORDS: Record<Transport, readonly string[]> = {
+  tcp: ["PORT"],
+  tls: ["PORT", "CERT", "KEY"],
+  udp: ["PORT"],
+};
+
 /** The name of an added server that was given none. */
 const ADDED = "added server";
 
 /**
  * Reads the command line of a server, before which its name may stand.
  *
- * @param text For example `python3 echo.py PORT`, `mine=./serve -p PORT` or
- * `mine/udp=./serve -u -p PORT`.
+ * @param text For example `python3 echo.py PORT`, `mine=./serve -p PORT`,
+ * `mine/udp=./serve -u -p PORT` or `mine/tls=./serve PORT CERT KEY`.
  * @returns The server.
- * @throws {UsageError} If it has no `PORT`.
+ * @throws {UsageError} If it has no `PORT`, or not all that TLS needs.
  */
 export function parseServer(text: string): AddedServer {
-  const [, name = ADDED, udp, command = text] =
-    text.match(/^\s*([\w.-]+)(\/udp)?=(.*)$/s) ?? [];
-  if (!/\bPORT\b/.test(command)) {
-    throw new UsageError("expected a PORT in it");
+  const [, name = ADDED, kind = "tcp", command = text] =
+    text.match(/^\s*([\w.-]+)(?:\/(udp|tls))?=(.*)$/s) ?? [];
+  const transport = kind as Transport;
+  for (const word of WORDS[transport]) {
+    if (new RegExp(`\\b${word}\\b`).test(command)) continue;
+    throw new UsageError(`expected a ${word} in it`);
   }
-  const transport = udp ? "udp" : "tcp";
   return { name, transport, command: command.trim() };
 }

@@ -43,6 +43,19 @@ describe("parseServer()", () => {
     });
   });
 
+  it("takes a server that speaks TLS", () => {
+    assertEquals(parseServer("mine/tls=./serve PORT CERT KEY"), {
+      name: "mine",
+      transport: "tls",
+      command: "./serve PORT CERT KEY",
+    });
+  });
+
+  it("refuses a server that speaks TLS without a key", () => {
+    const text = "mine/tls=./serve PORT CERT";
+    assertThrows(() => parseServer(text), UsageError, "KEY");
+  });
+
   it("refuses a command line without a port", () => {
     assertThrows(() => parseServer("PORT=./echo serve"), UsageError, "PORT");
     assertThrows(() => parseServer("echo -p IMPORT"), UsageError, "PORT");

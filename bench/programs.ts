@@ -39,11 +39,17 @@ export function fromSource(...args: string[]): CommandLine {
  *
  * @param name The name of its file.
  * @param port The port that it is to listen on.
+ * @param files The files that it reads.
  * @returns The command line.
  */
-export function denoServer(name: string, port: number): CommandLine {
+export function denoServer(
+  name: string,
+  port: number,
+  ...files: string[]
+): CommandLine {
   const script = file(`servers/${name}`);
-  return [DENO, "run", "--allow-net", script, `${port}`];
+  const read = files.length > 0 ? [`--allow-read=${files.join(",")}`] : [];
+  return [DENO, "run", "--allow-net", ...read, script, `${port}`, ...files];
 }
 
 /** How to ask each program for its version, and where its answer has it. */
@@ -55,6 +61,14 @@ const PROGRAMS: Record<string, { version: CommandLine; pattern: RegExp }> = {
   socat: { version: ["socat", "-V"], pattern: /socat version (\S+)/ },
   ncat: { version: ["ncat", "--version"], pattern: /Version (\S+)/ },
   cc: { version: ["cc", "--version"], pattern: /(\S+)$/m },
+  // The headers, which the compiler needs (Debian: libssl-dev), not the program.
+  libssl: {
+    version: [
+      ...["sh", "-c", "echo OPENSSL_VERSION_STR | cc -E -include $0 -"],
+      "openssl/opensslv.h",
+    ],
+    pattern: /^"(\d\S+)"$/m,
+  },
   // The Deno in the executable, which may not be the one that runs this.
   "./echo": {
     version: ["grep", "-aom1", "Deno/[0-9.]*", EXECUTABLE],
@@ -92,6 +106,8 @@ export async function findPrograms(processes: Processes): Promise<Programs> {
 export interface Built {
   /** The load generator in C for connections. */
   readonly load?: string;
+  /** The load generator in C for connections with TLS. */
+  readonly loadTls?: string;
   /** The load generator in C for datagrams. */
   readonly loadUdp?: string;
   /** The server of connections in C. */
@@ -100,6 +116,8 @@ export interface Built {
   readonly recvfrom?: string;
   /** The server of connections in Go. */
   readonly goroutines?: string;
+  /** The server of connections with TLS in Go. */
+  readonly goroutinesTls?: string;
   /** The server of datagrams in Go. */
   readonly datagrams?: string;
 }
@@ -118,10 +136,12 @@ export async function build(
   { versions }: Programs,
   folder: string,
 ): Promise<Built> {
-  const buildC = async (name: string, source: string) => {
+  const buildC = async (name: string, source: string, ...more: string[]) => {
     const flags = ["-O2", "-D_GNU_SOURCE"];
     const path = `${folder}/${name}`;
-    await processes.outputOf(["cc", ...flags, "-o", path, file(source)]);
+    await processes.outputOf(
+      ["cc", ...flags, "-o", path, file(source), ...more],
+    );
     return path;
   };
   const buildGo = async (name: string, source: string) => {
@@ -138,8 +158,17 @@ export async function build(
       epoll: await buildC("epoll", "servers/epoll.c"),
       recvfrom: await buildC("recvfrom", "servers/recvfrom.c"),
     }),
+    ...(canBuildC && "libssl" in versions && {
+      loadTls: await buildC(
+        ...["load_tls", "load.c", "-DTLS", "-lssl", "-lcrypto"] as const,
+      ),
+    }),
     ...("go" in versions && {
       goroutines: await buildGo("goroutines", "servers/goroutines.go"),
+      goroutinesTls: await buildGo(
+        "goroutines_tls",
+        "servers/goroutines_tls.go",
+      ),
       datagrams: await buildGo("datagrams", "servers/datagrams.go"),
     }),
   };

@@ -31,6 +31,7 @@ export type Latency = Readonly<Record<"p50" | "p99" | "p99_9" | "max", number>>;
 export const TABLES = [
   "servers",
   "latency",
+  "tls",
   "datagrams",
   "clients",
   "startup",

@@ -32,6 +32,7 @@ export interface Comparison {
 const HEADINGS: Record<TableName, string> = {
   servers: "Servers",
   latency: "Latencies",
+  tls: "TLS",
   datagrams: "Datagrams",
   clients: "Clients",
   startup: "Startup",
@@ -41,6 +42,7 @@ const HEADINGS: Record<TableName, string> = {
 const SECTIONS: Record<TableName, readonly typeof valueTable[]> = {
   servers: [valueTable],
   latency: [latencyTable],
+  tls: [valueTable],
   datagrams: [valueTable, latencyTable],
   clients: [valueTable],
   startup: [valueTable],

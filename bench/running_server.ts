@@ -8,8 +8,8 @@ import { abortable } from "@std/async/abortable";
 import { connect } from "../client.ts";
 import { type CommandLine, PATIENCE_MS, type Processes } from "./process.ts";
 
-/** What a server echoes: connections or datagrams. */
-export type Transport = "tcp" | "udp";
+/** What a server echoes: connections, connections with TLS, or datagrams. */
+export type Transport = "tcp" | "tls" | "udp";
 
 /** A server that runs. Disposing of it kills it. */
 export interface RunningServer extends AsyncDisposable {
@@ -32,9 +32,9 @@ const WAITS: Record<
   Transport,
   (port: number, signal: AbortSignal) => Promise<void>
 > = {
-  async tcp(port, signal) {
-    (await connect({ port, retryMs: PATIENCE_MS, signal })).close();
-  },
+  tcp: waitForConnection,
+  // It accepts without a handshake, too.
+  tls: waitForConnection,
   udp: waitForDatagram,
 };
 
@@ -79,6 +79,14 @@ export async function startServer(
     },
     [Symbol.asyncDispose]: () => processes.stop(child),
   };
+}
+
+/** Connects to a port of 127.0.0.1 until a server is there. */
+async function waitForConnection(
+  port: number,
+  signal: AbortSignal,
+): Promise<void> {
+  (await connect({ port, retryMs: PATIENCE_MS, signal })).close();
 }
 
 /** How often a datagram is sent to a server that may not be there yet. */

@@ -35,7 +35,10 @@ export interface Server {
 export interface AddedServer {
   /** Its name in the tables. */
   readonly name: string;
-  /** Its command line, with `PORT` where the port goes. */
+  /**
+   * Its command line, with `PORT` where the port goes, and with TLS `CERT` and `KEY`
+   * where the files of the certificate and its key go.
+   */
   readonly command: string;
   /** The contests that it is in. */
   readonly transport: Transport;
@@ -79,7 +82,7 @@ export type Candidate = Server & { readonly isHere?: boolean };
  * @param programs The programs of this machine.
  * @param built The executables that were built.
  * @param folder Where a server's log goes.
- * @param added One more server, if any: one of datagrams is left out.
+ * @param added One more server, if any: one of other contests is left out.
  * @returns The servers, in the order of the tables.
  */
 export function listServers(
@@ -154,11 +157,13 @@ function namedServers(
  *
  * @param added The added server, if any.
  * @param transport The contests that the server is wanted for.
+ * @param words What goes where some words stand in its command line, beside the port.
  * @returns The server, or none if it is in other contests.
  */
 export function addedServer(
   added: AddedServer | undefined,
   transport: Transport,
+  words: Readonly<Record<string, string>> = {},
 ): Server[] {
   if (added?.transport !== transport) return [];
   const { name, command } = added;
@@ -166,8 +171,12 @@ export function addedServer(
     name,
     transport,
     hasLatency: true,
-    command: (port) =>
-      command.trim().replaceAll("PORT", `${port}`).split(/\s+/),
+    command(port) {
+      const values: Record<string, string> = { ...words, PORT: `${port}` };
+      const word = new RegExp(Object.keys(values).join("|"), "g");
+      return command.trim().split(/\s+/)
+        .map((part) => part.replace(word, (it) => values[it]!));
+    },
   }];
 }
 
