@@ -159,6 +159,7 @@ class Server implements EchoServer {
       ...options,
       ...{ barrier: this.#connections.barrier, emit },
       countOpen: () => this.#slots.taken,
+      onOnce: () => this.#acceptor.stop(),
       faults: this.#faults && {
         faults: this.#faults,
         isRef: () => this.#connections.isRef,
@@ -245,7 +246,7 @@ class Server implements EchoServer {
       end: (connection) => this.#connections.close(connection, "idle"),
     });
 
-    await Promise.all([this.#runAcceptor(), this.#runUdp()]);
+    await Promise.all([this.#runAcceptor(), this.#udp?.run()]);
     this.#state = "draining";
     await this.#connections.untilNone();
     this.#state = "finished";
@@ -258,13 +259,8 @@ class Server implements EchoServer {
 
   async #runAcceptor(): Promise<void> {
     await this.#acceptor.run();
-    // The one that it served was a connection.
-    if (this.#options.once) this.#udp?.stop();
-  }
-
-  async #runUdp(): Promise<void> {
-    await this.#udp?.run();
-    if (this.#udp && this.#options.once) this.#acceptor.stop();
+    // The one that it serves is a connection: a datagram takes no slot.
+    if (this.#options.once && !this.#slots.hasFree) this.#udp?.stop();
   }
 
   #freeSlot(): void {

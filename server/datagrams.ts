@@ -88,6 +88,8 @@ export interface DatagramOptions {
    * @param remote Where it goes.
    */
   peerOf(remote: Deno.NetAddr): Peer | undefined;
+  /** Learns, with `once`, that the one datagram came: its reply may have to wait. */
+  onOnce?(): void;
   /** What goes wrong with replies on purpose, and who is told of it. */
   readonly faults?: Omit<DatagramFaultOptions, "send"> | undefined;
   /** Takes note of a datagram that is not answered. */
@@ -168,7 +170,7 @@ export class DatagramEcho {
    */
   async run(): Promise<void> {
     const { signal } = this.#stopped;
-    const { barrier, once, onDatagram } = this.#options;
+    const { barrier, once, onDatagram, onOnce } = this.#options;
     const socket = this.#socket;
     const faults = this.#faults;
     const buffer = new Uint8Array(BUFFER_BYTES);
@@ -193,12 +195,14 @@ export class DatagramEcho {
         const peer = onDatagram(remote, bytes);
         try {
           if (faults) {
+            if (once) onOnce?.();
             faults.reply(bytes, remote);
             // A flood would leave more and more replies in memory.
             await this.#leaving;
           } else {
             await socket.send(bytes, remote);
             this.#addSent(bytes.length, peer);
+            if (once) onOnce?.();
           }
           if (once) await this.#finish();
         } catch (error) {

@@ -24,6 +24,8 @@ export interface UdpServerOptions
   countOpen(): number;
   /** What goes wrong with replies on purpose. */
   readonly faults: DatagramOptions["faults"];
+  /** Learns, with `once`, that the one datagram came. */
+  onOnce?(): void;
   /** Takes an event; without it senders are not remembered. */
   readonly emit: ((event: ServeEvent) => void) | undefined;
 }
@@ -46,6 +48,7 @@ export class UdpServer {
     this.#options = options;
     this.#echo = new DatagramEcho(socket, {
       ...{ ratePerSecond: udpRatePerSecond, once, barrier },
+      onOnce: () => options.onOnce?.(),
       // Nobody asks who sent what: a flood costs no memory, not even for a moment.
       onDatagram: emit
         ? (remote, bytes) => this.#peerOf(remote, bytes)
