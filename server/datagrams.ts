@@ -21,7 +21,7 @@ import {
   refusal,
 } from "./datagram_limits.ts";
 import type { DatagramStats } from "./api.ts";
-import type { Peer } from "./datagram_peers.ts";
+import { holdPeer, type Peer, releasePeer } from "./datagram_peers.ts";
 import {
   type DatagramFaultOptions,
   DatagramFaults,
@@ -39,9 +39,6 @@ const LOOPBACK = /^127\.|^::1$/;
 
 /** The pause after a receive that failed, in milliseconds: it must not spin. */
 const FAILURE_PAUSE_MS = 20;
-
-/** How often it looks on shutdown whether replies wait for their time, in milliseconds. */
-const WAITING_PAUSE_MS = 5;
 
 /**
  * Opens a socket for datagrams.
@@ -82,12 +79,6 @@ export interface DatagramOptions {
     remote: Deno.NetAddr,
     bytes: Uint8Array<ArrayBuffer>,
   ): Peer | undefined;
-  /**
-   * Tells where a reply is counted besides, if anywhere.
-   *
-   * @param remote Where it goes.
-   */
-  peerOf(remote: Deno.NetAddr): Peer | undefined;
   /** Learns, with `once`, that the one datagram came: its reply may have to wait. */
   onOnce?(): void;
   /** What goes wrong with replies on purpose, and who is told of it. */
@@ -149,7 +140,7 @@ export class DatagramEcho {
     const { faults } = options;
     this.#faults = faults && new DatagramFaults({
       ...faults,
-      send: (bytes, to) => this.#sendLater(bytes.slice(), to),
+      send: (bytes, to, peer) => this.#sendLater(bytes.slice(), to, peer),
     });
   }
 
@@ -196,7 +187,7 @@ export class DatagramEcho {
         try {
           if (faults) {
             if (once) onOnce?.();
-            faults.reply(bytes, remote);
+            faults.reply(bytes, remote, peer);
             // A flood would leave more and more replies in memory.
             await this.#leaving;
           } else {
@@ -244,17 +235,18 @@ export class DatagramEcho {
   }
 
   async #stopWhenLeft(): Promise<void> {
-    const { signal } = this.#stopped;
-    while (this.#faults?.isWaiting && !signal.aborted) {
-      await sleep(WAITING_PAUSE_MS, signal);
-    }
+    await this.#faults?.untilNoneWaits();
     await this.#leaving;
     this.stop();
   }
 
   /** Sends a reply that has faults behind those before it. */
-  #sendLater(bytes: Uint8Array<ArrayBuffer>, to: Deno.NetAddr): void {
-    const peer = this.#options.peerOf(to);
+  #sendLater(
+    bytes: Uint8Array<ArrayBuffer>,
+    to: Deno.NetAddr,
+    peer: Peer | undefined,
+  ): void {
+    if (peer) holdPeer(peer);
     this.#leaving = this.#leaving.then(async () => {
       try {
         await this.#socket.send(bytes, to);
@@ -262,6 +254,7 @@ export class DatagramEcho {
       } catch (error) {
         this.#sendFailed(to, error);
       }
+      if (peer) releasePeer(peer);
     });
   }
 

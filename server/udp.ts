@@ -53,7 +53,6 @@ export class UdpServer {
       onDatagram: emit
         ? (remote, bytes) => this.#peerOf(remote, bytes)
         : () => undefined,
-      peerOf: (remote) => this.#peers.find(remote),
       faults,
       onDrop: (drop) => {
         if (this.#news.has(drop.reason)) emit?.({ type: "drop", ...drop });
@@ -115,7 +114,7 @@ export class UdpServer {
   ): Peer | undefined {
     const peer = this.#peers.find(remote);
     if (peer) {
-      peer.idleSweeps = 0;
+      if (peer.waiting === 0) peer.idleSweeps = 0;
       return peer;
     }
     const emit = this.#options.emit!;

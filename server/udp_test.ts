@@ -11,6 +11,7 @@ import {
 import { patternOf } from "../testing/peer.ts";
 import { HELLO } from "../testing/visitor.ts";
 import { PREVIEW_BYTES, type ServeEvent } from "./events.ts";
+import { checkFaults, type FaultOptions } from "./faults/options.ts";
 import { UdpServer, type UdpServerOptions } from "./udp.ts";
 
 /** How many senders are remembered. */
@@ -42,6 +43,12 @@ function start(options: Partial<UdpServerOptions> = {}) {
       await socket.untilDrained();
     },
   };
+}
+
+/** Makes faults of which nobody is told. */
+function faultsOf(options: FaultOptions): UdpServerOptions["faults"] {
+  const faults = checkFaults(options, true);
+  return { faults, isRef: () => true, onFault() {} };
 }
 
 /** Stops a server, and checks that nothing of it is left. */
@@ -155,6 +162,28 @@ describe("UdpServer", () => {
       await run.arrive(sender(), HELLO);
     }
     assertEquals(run.take(), []);
+    await stopWholly(run, clock);
+  });
+
+  it("does not forget a sender while a reply to it waits", async () => {
+    using clock = stopClock();
+    const run = start({
+      idleTimeoutMs: 400,
+      faults: faultsOf({ latencyMs: 5000, duplicatePercent: 100 }),
+    });
+    await run.arrive(sender(), HELLO);
+    await clock.pass(1000);
+    await run.arrive(sender(), HELLO);
+    run.take();
+    await clock.pass(4999);
+    assertEquals([run.take(), run.socket.sent.length], [[], 2]);
+    await clock.pass(400);
+    assertEquals([run.take(), run.socket.sent.length], [[], 4]);
+    await clock.pass(101);
+    assertEquals(run.take(), [{
+      ...{ type: "close", remote: sender(), reason: "idle" },
+      ...{ bytes: 20, datagrams: 4, durationMs: 6000 },
+    }]);
     await stopWholly(run, clock);
   });
 
