@@ -12,8 +12,8 @@ import type { Faults } from "./options.ts";
 import { flipBit } from "./stream_plan.ts";
 
 /**
- * How long a reply waits for the next one to its address, in milliseconds. It then
- * leaves late, but in order.
+ * How long a reply waits for the next one to its address, in milliseconds. Then it
+ * leaves in order: what it had is a latency.
  */
 export const MAX_HELD_MS = 2000;
 
@@ -169,6 +169,7 @@ export class DatagramFaults implements Disposable {
     if (this.#held.has(key)) return this.#leave(reply);
     const waiting = this.#wait(reply, MAX_HELD_MS, () => {
       this.#held.delete(key);
+      this.#tell(reply.to, { kind: "latency", delayMs: MAX_HELD_MS });
       this.#send(reply);
     });
     this.#held.set(key, waiting);
