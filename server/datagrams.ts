@@ -82,7 +82,9 @@ export interface DatagramOptions {
   /** Learns, with `once`, that the one datagram came: its reply may have to wait. */
   onOnce?(): void;
   /** What goes wrong with replies on purpose, and who is told of it. */
-  readonly faults?: Omit<DatagramFaultOptions, "send"> | undefined;
+  readonly faults?:
+    | Omit<DatagramFaultOptions, "send" | "onDiscard">
+    | undefined;
   /** Takes note of a datagram that is not answered. */
   onDrop(drop: Drop): void;
   /** Takes note that the socket could not receive. */
@@ -141,6 +143,7 @@ export class DatagramEcho {
     this.#faults = faults && new DatagramFaults({
       ...faults,
       send: (bytes, to, peer) => this.#sendLater(bytes.slice(), to, peer),
+      onDiscard: (remote) => this.#drop({ remote, reason: "shutdown" }),
     });
   }
 
@@ -150,6 +153,7 @@ export class DatagramEcho {
       datagrams: this.#datagrams,
       bytes: this.#bytes,
       dropped: { ...this.#dropped },
+      ...(this.#faults && { waiting: this.#faults.waiting }),
     };
   }
 

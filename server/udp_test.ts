@@ -224,6 +224,27 @@ describe("UdpServer", () => {
     ]);
   });
 
+  it("counts replies that wait, and those that it stops before", async () => {
+    using clock = stopClock();
+    const run = start({ faults: faultsOf({ latencyMs: 5000 }) });
+    await run.arrive(sender(), HELLO, HELLO);
+    await clock.pass(4000);
+    await run.arrive(sender(), HELLO, HELLO, HELLO);
+    assertEquals(run.server.stats.waiting, 5);
+    await clock.pass(1000);
+    assertEquals(run.server.stats, {
+      ...{ datagrams: 2, bytes: 10, dropped: {}, waiting: 3 },
+    });
+    const told = await stopWholly(run, clock);
+    assertEquals(told.map((it) => [it.type, "reason" in it && it.reason]), [
+      ["drop", "shutdown"],
+      ["close", "shutdown"],
+    ]);
+    assertEquals(run.server.stats, {
+      ...{ datagrams: 2, bytes: 10, dropped: { shutdown: 3 }, waiting: 0 },
+    });
+  });
+
   it("serves one datagram with once", async () => {
     using clock = stopClock();
     const run = start({ once: true });

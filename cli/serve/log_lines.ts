@@ -38,10 +38,22 @@ export type LogEvent =
     validUntil: Date;
     sha256: string;
   }
-  | { type: "shutdown"; open: number; drainTimeoutMs: number }
+  | ShutdownEvent
   | { type: "left_out"; lines: number }
   | { type: "worker_died"; worker: number; reason: string }
   | { type: "stopped"; stats: ServeStats; durationMs: number };
+
+/** The server was told to stop. */
+export interface ShutdownEvent {
+  /** The kind of event. */
+  type: "shutdown";
+  /** How many connections are open. */
+  open: number;
+  /** How many replies to datagrams wait for their time, because of a fault. */
+  waiting?: number;
+  /** How long the server waits for them, in milliseconds. */
+  drainTimeoutMs: number;
+}
 
 /** The server listens. */
 export interface ListeningEvent {
@@ -152,6 +164,7 @@ const DROP_WORDS: Record<Exclude<DropReason, "failed">, string> = {
   rate: "it sends more a second than --udp-rate allows",
   loop: "it sends back what it was sent, as another echo server does, " +
     "more than 1,000 times a second; set --udp-rate if it does not",
+  shutdown: "the server stopped before the reply was due",
 };
 
 function dropWords({ reason, detail }: DropEvent): string {
@@ -231,11 +244,18 @@ function countsNote(counts: FaultCounts | undefined): string {
 }
 
 function shutdownNote(
-  { open, drainTimeoutMs }: Extract<LogEvent, { type: "shutdown" }>,
+  { open, waiting = 0, drainTimeoutMs }: ShutdownEvent,
 ): string {
-  if (open === 0) return "";
-  const connections = `: ${formatCount(open, "connection")} open, `;
-  return connections +
+  if (open + waiting === 0) return "";
+  const connections = open > 0
+    ? `${formatCount(open, "connection")} open, `
+    : "";
+  const replies = waiting > 0
+    ? `${formatNumber(waiting)} datagram ${
+      waiting === 1 ? "reply" : "replies"
+    } held back, `
+    : "";
+  return `: ${connections}${replies}` +
     (drainTimeoutMs === 0
       ? "closing now"
       : `waiting up to ${
@@ -328,7 +348,10 @@ function jsonFields(event: LogEvent): Record<string, unknown> {
         delay_ms: event.delayMs && roundMs(event.delayMs),
       };
     case "shutdown":
-      return { connections: event.open };
+      return {
+        connections: event.open,
+        ...(event.waiting && { replies: event.waiting }),
+      };
     case "worker_died":
       return { worker: event.worker, reason: event.reason };
     case "left_out":

@@ -207,6 +207,18 @@ const EVENTS: Case[] = [
     { event: "shutdown", connections: 2 },
   ],
   [
+    { type: "shutdown", open: 0, waiting: 1, drainTimeoutMs: 3000 },
+    "Shutting down: 1 datagram reply held back, waiting up to 3s " +
+    "(Ctrl-C again to stop now)",
+    { event: "shutdown", connections: 0, replies: 1 },
+  ],
+  [
+    { type: "shutdown", open: 2, waiting: 1234, drainTimeoutMs: 0 },
+    "Shutting down: 2 connections open, 1,234 datagram replies held back, " +
+    "closing now",
+    { event: "shutdown", connections: 2, replies: 1234 },
+  ],
+  [
     { type: "shutdown", open: 1, drainTimeoutMs: 90_000 },
     "Shutting down: 1 connection open, waiting up to 1m 30s " +
     "(Ctrl-C again to stop now)",
@@ -331,6 +343,7 @@ const EVENTS: Case[] = [
     "it sends back what it was sent, as another echo server does, " +
       "more than 1,000 times a second; set --udp-rate if it does not",
   ),
+  dropCase("shutdown", "the server stopped before the reply was due"),
   dropCase("failed", "network unreachable", "network unreachable"),
   [
     { type: "crowd", addresses: 10_000 },

@@ -22,7 +22,7 @@ const CLOSED: Record<CloseReason, number> = {
 
 /** So is every reason for not answering a datagram. */
 const DROPPED: Record<DropReason, number> = {
-  ...{ port: 0, address: 0, rate: 0, loop: 0, failed: 0 },
+  ...{ port: 0, address: 0, rate: 0, loop: 0, failed: 0, shutdown: 0 },
 };
 
 /** What {@linkcode startServeMetrics} needs of the command. */

@@ -81,7 +81,8 @@ export async function runServe(
     }
     const open = await server.countOpen();
     const { drainTimeoutMs } = options.serve;
-    log.add({ type: "shutdown", open, drainTimeoutMs });
+    const waiting = server.countWaiting();
+    log.add({ type: "shutdown", open, waiting, drainTimeoutMs });
     server.shutdown();
   };
   using _ = terminal.onStopSignal(() => {

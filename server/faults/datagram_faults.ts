@@ -45,6 +45,13 @@ export interface DatagramFaultOptions {
   isRef(): boolean;
 
   /**
+   * Takes note of a reply that waited, and never leaves.
+   *
+   * @param to The address that it would have gone to.
+   */
+  onDiscard(to: Deno.NetAddr): void;
+
+  /**
    * Takes note of a fault, before its client can notice it.
    *
    * @param to The address that the reply goes to.
@@ -147,7 +154,10 @@ export class DatagramFaults implements Disposable {
   /** Forgets all replies that wait. */
   [Symbol.dispose](): void {
     this.#held.clear();
-    for (const waiting of this.#waiting) this.#remove(waiting);
+    for (const waiting of this.#waiting) {
+      this.#remove(waiting);
+      this.#options.onDiscard(waiting.reply.to);
+    }
   }
 
   /** Sends a reply, and behind it the one that waited for it. */

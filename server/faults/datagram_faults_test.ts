@@ -23,6 +23,7 @@ function play(options: FaultOptions, isRef = true) {
   const sent: [first: number | undefined, at: number, port: number][] = [];
   const told: (ToldFault & { sent: number; port: number })[] = [];
   const replies: Uint8Array[] = [];
+  const discarded: number[] = [];
   const start = performance.now();
   const faults = new DatagramFaults({
     faults: checkFaults({ seed: 1, ...options }, true),
@@ -31,6 +32,7 @@ function play(options: FaultOptions, isRef = true) {
       replies.push(bytes.slice());
       sent.push([bytes[0], performance.now() - start, port]);
     },
+    onDiscard: ({ port }) => discarded.push(port),
     onFault: ({ port }, fault) =>
       told.push({ ...fault, sent: sent.length, port }),
   });
@@ -40,7 +42,7 @@ function play(options: FaultOptions, isRef = true) {
     memory[0] = first;
     faults.reply(memory, from);
   };
-  return { faults, sent, told, replies, receive };
+  return { faults, sent, told, replies, discarded, receive };
 }
 
 const { port } = ONE;
@@ -214,13 +216,19 @@ describe("DatagramFaults", () => {
     assertEquals(clock.timers, 0);
   });
 
-  it("forget what waits when they are disposed of", async () => {
+  it("forget what waits when they are disposed of, and tell it", async () => {
     using clock = stopClock();
     const late = play({ latencyMs: 50 });
     const held = play({ reorderPercent: 100 });
     for (const { receive } of [late, held]) receive(1);
-    assertEquals(clock.timers, 2);
+    late.receive(2, OTHER);
+    assertEquals(clock.timers, 3);
+    assertEquals([late.faults.waiting, held.faults.waiting], [2, 1]);
     for (const { faults } of [late, held]) faults[Symbol.dispose]();
+    assertEquals([late.discarded, held.discarded], [[port, OTHER.port], [
+      port,
+    ]]);
+    assertEquals([late.faults.waiting, held.faults.waiting], [0, 0]);
     assertEquals(clock.timers, 0);
     await clock.pass(10_000);
     assertEquals([late.sent, held.sent], [[], []]);
