@@ -133,7 +133,7 @@ export class Connections implements Iterable<Connection>, AsyncDisposable {
     const { conn, openedAt, bytes } = connection;
     const remote = remoteOf(connection);
     conn[Symbol.dispose]();
-    connection.onClose?.();
+    connection.waiter?.stop();
     this.#bytes += bytes;
     this.#closed[reason] = (this.#closed[reason] ?? 0) + 1;
     this.#options.emit?.({
@@ -161,7 +161,10 @@ export class Connections implements Iterable<Connection>, AsyncDisposable {
   setRef(isRef: boolean): void {
     this.#isRef = isRef;
     const method = isRef ? "ref" : "unref";
-    for (const { conn } of this.#open) conn[method]();
+    for (const { conn, waiter } of this.#open) {
+      conn[method]();
+      waiter?.updateRef();
+    }
   }
 
   /** Waits until there is no connection. */
@@ -184,7 +187,7 @@ export class Connections implements Iterable<Connection>, AsyncDisposable {
       openedAt: performance.now(),
       bytes: 0,
       idleSweeps: 0,
-      onClose: undefined,
+      waiter: undefined,
     };
     this.#open.add(connection);
     this.#options.emit?.({

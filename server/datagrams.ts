@@ -226,11 +226,13 @@ export class DatagramEcho {
   /** Keeps the process alive while the socket is open. */
   ref(): void {
     this.#socket.ref();
+    this.#faults?.updateRef();
   }
 
   /** Lets the process end while the socket is open. */
   unref(): void {
     this.#socket.unref();
+    this.#faults?.updateRef();
   }
 
   /** Stops when the replies that wait for their time have left. No others come. */

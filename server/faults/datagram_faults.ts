@@ -143,6 +143,14 @@ export class DatagramFaults implements Disposable {
     else leave();
   }
 
+  /** Asks anew whether the process should stay alive for the replies that wait. */
+  updateRef(): void {
+    for (const waiting of this.#waiting) {
+      waiting.timer?.[Symbol.dispose]();
+      this.#startTimer(waiting);
+    }
+  }
+
   /** Waits until no reply waits for its time. */
   async untilNoneWaits(): Promise<void> {
     if (this.#waiting.size === 0) return;

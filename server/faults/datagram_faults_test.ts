@@ -19,7 +19,7 @@ const ONE: Deno.NetAddr = {
 const OTHER: Deno.NetAddr = { ...ONE, port: 50_713 };
 
 /** Makes faults, and keeps what they send and tell, in order. */
-function play(options: FaultOptions, isRef = true) {
+function play(options: FaultOptions, process = { isRef: true }) {
   const sent: [first: number | undefined, at: number, port: number][] = [];
   const told: (ToldFault & { sent: number; port: number })[] = [];
   const replies: Uint8Array[] = [];
@@ -27,7 +27,7 @@ function play(options: FaultOptions, isRef = true) {
   const start = performance.now();
   const faults = new DatagramFaults({
     faults: checkFaults({ seed: 1, ...options }, true),
-    isRef: () => isRef,
+    isRef: () => process.isRef,
     send(bytes, { port }) {
       replies.push(bytes.slice());
       sent.push([bytes[0], performance.now() - start, port]);
@@ -234,10 +234,24 @@ describe("DatagramFaults", () => {
     assertEquals([late.sent, held.sent], [[], []]);
   });
 
+  it("let the process end when their server does while replies wait", async () => {
+    using clock = stopClock();
+    const process = { isRef: true };
+    const { faults, receive, sent } = play({ latencyMs: 50 }, process);
+    receive(1);
+    await clock.pass(20);
+    receive(2);
+    process.isRef = false;
+    faults.updateRef();
+    assertEquals([clock.timers, clock.unrefTimers], [2, 2]);
+    await clock.pass(50);
+    assertEquals(sent, [[1, 50, port], [2, 70, port]]);
+  });
+
   it("keep the process alive only if their server does", () => {
     for (const isRef of [true, false]) {
       using clock = stopClock();
-      const { receive } = play({ latencyMs: 50 }, isRef);
+      const { receive } = play({ latencyMs: 50 }, { isRef });
       receive(1);
       assertEquals([clock.timers, clock.unrefTimers], [1, isRef ? 0 : 1]);
     }
