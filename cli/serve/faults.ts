@@ -10,7 +10,7 @@ import { nearestName, UsageError } from "../flags.ts";
 import { formatTime } from "../format.ts";
 import { parseSize, parseTime } from "../values.ts";
 
-/** What there is, for an error. */
+/** What there is, for an error of a name. */
 const FAULTS = "latency=TIME[~TIME], rate=SIZE, slice=SIZE, corrupt, stall, " +
   "cut[=SIZE]; with --udp loss, duplicate, reorder; each may have :PERCENT";
 
@@ -121,7 +121,8 @@ function renderSized(
 /**
  * Reads faults.
  *
- * @param text The faults, for example `latency=50ms~10ms:10,cut=10k:50%`.
+ * @param text The faults, for example `latency=50ms~10ms:10,cut=10k:50%`. Spaces
+ * around each of them are left out.
  * @returns The faults, as options of `serve()`.
  * @throws {UsageError} If one of them is unknown, is given twice, or has a value or a
  * percentage that it cannot have.
@@ -130,15 +131,10 @@ export function parseFaults(text: string): FaultOptions {
   const seen = new Set<string>();
   let options: FaultOptions = {};
   for (const fault of text.split(",")) {
-    try {
-      const [kind, read] = parseFault(fault);
-      if (seen.has(kind)) throw new UsageError(`${kind} is given twice`);
-      seen.add(kind);
-      options = { ...options, ...read };
-    } catch (error) {
-      if (!(error instanceof UsageError)) throw error;
-      throw new UsageError(`${error.message} (faults: ${FAULTS})`);
-    }
+    const [kind, read] = parseFault(fault.trim());
+    if (seen.has(kind)) throw new UsageError(`${kind} is given twice`);
+    seen.add(kind);
+    options = { ...options, ...read };
   }
   return options;
 }
@@ -165,10 +161,11 @@ function parseFault(fault: string): [kind: string, options: FaultOptions] {
 }
 
 function unknownFault(kind: string): UsageError {
-  if (kind === "") return new UsageError("a fault is missing");
+  const there = ` (faults: ${FAULTS})`;
+  if (kind === "") return new UsageError(`a fault is missing${there}`);
   const nearest = nearestName(kind, Object.keys(SYNTAX));
   const hint = nearest ? `, did you mean ${nearest}?` : "";
-  return new UsageError(`unknown fault ${escapeText(kind)}${hint}`);
+  return new UsageError(`unknown fault ${escapeText(kind)}${hint}${there}`);
 }
 
 function parsePercent(text = "100"): number {
