@@ -207,7 +207,7 @@ function faultWords({ kind, offset, delayMs }: FaultEvent): string {
   // A datagram has no place in a stream.
   const reply = offset === undefined
     ? "a reply"
-    : `the reply at byte ${offset}`;
+    : `the reply at byte ${formatNumber(offset)}`;
   switch (kind) {
     case "latency":
       // A fault that all replies have is told once.
@@ -221,7 +221,7 @@ function faultWords({ kind, offset, delayMs }: FaultEvent): string {
         ? "sends all replies in pieces to"
         : `sent ${reply} in pieces to`;
     case "corrupt":
-      return `corrupted byte ${offset} of`;
+      return `corrupted byte ${formatNumber(offset ?? 0)} of`;
     case "stall":
       return "never answers";
     case "cut":

@@ -82,6 +82,11 @@ type Case = [event: LogEvent, text: string, json: Record<string, unknown>];
 /** Faults, and what is said of each. */
 const FAULTS: [fields: Omit<FaultEvent, "type" | "remote">, words: string][] = [
   [{ kind: "corrupt", offset: 17 }, "corrupted byte 17 of"],
+  [{ kind: "corrupt", offset: 128_534 }, "corrupted byte 128,534 of"],
+  [
+    { kind: "slice", offset: 16_384 },
+    "sent the reply at byte 16,384 in pieces to",
+  ],
   [{ kind: "corrupt", offset: 0 }, "corrupted byte 0 of"],
   [
     { kind: "latency", offset: 0, delayMs: 52.34567 },
