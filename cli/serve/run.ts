@@ -6,7 +6,7 @@
 
 import { writeAll } from "../../net/streams.ts";
 import { sleep } from "../../net/time.ts";
-import type { ServeOptions } from "../../server.ts";
+import { isNetworkError, type ServeOptions } from "../../server.ts";
 import { encode, printLine } from "../command.ts";
 import { OutputClosedError, type Terminal } from "../terminal.ts";
 import { formatFaults } from "./faults.ts";
@@ -70,7 +70,9 @@ export async function runServe(
   const out = logWriter(terminal);
   const log = new EventLog(out, options.log, () => terminal.now());
 
-  const starting = start(options, log, out, terminal);
+  const starting = start(options, log, out, terminal).catch((error) => {
+    throw metrics && isTakenBy(metrics, error) ? onMetricsPort(error) : error;
+  });
   const stoppedNow = Promise.withResolvers<void>();
   const stop = async (isFirst: boolean) => {
     // The signal may come while the workers start.
@@ -105,6 +107,20 @@ export async function runServe(
   }
   ended.abort();
   return signals > 1 ? 130 : 0;
+}
+
+/** Tells whether the server cannot listen where its own metrics are served. */
+function isTakenBy({ addr }: MetricsServer, error: unknown): boolean {
+  return isNetworkError(error) && error.operation === "listen" &&
+    error.reason === "address_in_use" && error.address.port === addr.port;
+}
+
+/** Makes an error that does not send the user to `--port`. */
+function onMetricsPort(cause: Error): Error {
+  return new Error(
+    `${cause.message} by --metrics, choose another port for it`,
+    { cause },
+  );
 }
 
 /** Serves metrics, before anything else is opened. */
