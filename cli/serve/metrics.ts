@@ -58,7 +58,8 @@ export function startServeMetrics(
       if (!running) return "starting";
       if (!once) return "up";
       const { accepted, udp } = await running.stats();
-      return accepted + (udp?.datagrams ?? 0) > 0 ? "draining" : "up";
+      const { datagrams = 0, waiting = 0 } = udp ?? {};
+      return accepted + datagrams + waiting > 0 ? "draining" : "up";
     },
     async collect() {
       const stats = await server()?.stats();

@@ -198,9 +198,13 @@ describe("echo serve --metrics", () => {
 
 describe("startServeMetrics()", () => {
   it("tells the health by what the server did", async () => {
-    const stats = (accepted: number, datagrams: number): ServeStats => ({
+    const stats = (
+      accepted: number,
+      datagrams: number,
+      waiting = 0,
+    ): ServeStats => ({
       ...{ accepted, open: 0, closed: {}, bytes: 0 },
-      udp: { datagrams, bytes: 0, dropped: {} },
+      udp: { datagrams, bytes: 0, dropped: {}, waiting },
     });
     const starting = undefined;
     const healths: [
@@ -217,6 +221,7 @@ describe("startServeMetrics()", () => {
       [stats(1, 0), { once: true, isEnding: false }, "draining"],
       [stats(0, 1), { once: true, isEnding: false }, "draining"],
       [stats(1, 1), { once: true, isEnding: false }, "draining"],
+      [stats(0, 0, 1), { once: true, isEnding: false }, "draining"],
       [stats(0, 0), { once: true, isEnding: true }, "draining"],
     ];
     for (const [stats, { once, isEnding }, health] of healths) {
