@@ -21,8 +21,8 @@ const MIN_LATENCY_MS = 1;
 interface Syntax {
   /** Whether it takes a value. */
   readonly value: "needed" | "optional" | "none";
-  /** Whether only datagrams have it. */
-  readonly isDatagrams?: boolean;
+  /** What alone has it, if not both connections and datagrams do. */
+  readonly only?: "connections" | "datagrams";
   /** Makes options of its value and its percentage. */
   read(value: string | undefined, percent: number): FaultOptions;
   /** Renders its options; `undefined` if there is no such fault among them. */
@@ -57,6 +57,7 @@ const SYNTAX: Record<FaultKind, Syntax> = {
   },
   rate: {
     value: "needed",
+    only: "connections",
     read: (value = "", ratePercent) => ({
       rateBytesPerSecond: parseSize(value),
       ratePercent,
@@ -66,6 +67,7 @@ const SYNTAX: Record<FaultKind, Syntax> = {
   },
   slice: {
     value: "needed",
+    only: "connections",
     read: (value = "", slicePercent) => ({
       sliceBytes: parseSize(value),
       slicePercent,
@@ -74,9 +76,10 @@ const SYNTAX: Record<FaultKind, Syntax> = {
       renderSized(sliceBytes, slicePercent),
   },
   corrupt: withoutValue("corruptPercent"),
-  stall: withoutValue("stallPercent"),
+  stall: { ...withoutValue("stallPercent"), only: "connections" },
   cut: {
     value: "optional",
+    only: "connections",
     read: (value, cutPercent) =>
       value === undefined
         ? { cutPercent }
@@ -86,9 +89,9 @@ const SYNTAX: Record<FaultKind, Syntax> = {
         ? renderPercent(cutPercent)
         : renderSized(cutBytes, cutPercent),
   },
-  loss: { ...withoutValue("lossPercent"), isDatagrams: true },
-  duplicate: { ...withoutValue("duplicatePercent"), isDatagrams: true },
-  reorder: { ...withoutValue("reorderPercent"), isDatagrams: true },
+  loss: { ...withoutValue("lossPercent"), only: "datagrams" },
+  duplicate: { ...withoutValue("duplicatePercent"), only: "datagrams" },
+  reorder: { ...withoutValue("reorderPercent"), only: "datagrams" },
 };
 
 function withoutValue(
@@ -187,13 +190,28 @@ function parsePercent(text = "100"): number {
  */
 export function checkTransport(faults: FaultOptions, isUdp: boolean): void {
   if (isUdp) return;
-  for (const [kind, { isDatagrams, render }] of Object.entries(SYNTAX)) {
-    if (isDatagrams && render(faults)) {
-      throw new UsageError(
-        `--fault ${kind} goes with --udp, a stream has none`,
-      );
-    }
-  }
+  const [kind] = kindsOfOnly("datagrams", faults);
+  if (kind === undefined) return;
+  throw new UsageError(`--fault ${kind} goes with --udp, a stream has none`);
+}
+
+/**
+ * Tells which faults datagrams do not have.
+ *
+ * @param faults The faults.
+ * @returns The names of those that only connections have.
+ */
+export function faultsOfConnections(faults: FaultOptions): FaultKind[] {
+  return kindsOfOnly("connections", faults);
+}
+
+function kindsOfOnly(
+  of: "connections" | "datagrams",
+  faults: FaultOptions,
+): FaultKind[] {
+  return Object.entries(SYNTAX)
+    .filter(([, { only, render }]) => only === of && render(faults))
+    .map(([kind]) => kind as FaultKind);
 }
 
 /**

@@ -3,7 +3,12 @@ import { describe, it } from "@std/testing/bdd";
 import type { FaultOptions } from "../../server.ts";
 import fc from "../../testing/properties.ts";
 import { UsageError } from "../flags.ts";
-import { checkTransport, formatFaults, parseFaults } from "./faults.ts";
+import {
+  checkTransport,
+  faultsOfConnections,
+  formatFaults,
+  parseFaults,
+} from "./faults.ts";
 
 describe("parseFaults()", () => {
   const taken: [text: string, options: FaultOptions][] = [
@@ -130,6 +135,17 @@ describe("formatFaults()", () => {
         assertEquals(compact === "" ? {} : parseFaults(compact), options);
       },
     ));
+  });
+});
+
+describe("faultsOfConnections()", () => {
+  it("tells which faults datagrams do not have", () => {
+    const all = "latency=5ms,rate=5,slice=5,corrupt,stall,cut,loss,reorder";
+    assertEquals(
+      faultsOfConnections(parseFaults(all)),
+      ["rate", "slice", "stall", "cut"],
+    );
+    assertEquals(faultsOfConnections(parseFaults("latency=5ms,loss:5")), []);
   });
 });
 

@@ -14,6 +14,7 @@ import type {
   DropReason,
   FaultCounts,
   FaultEvent,
+  FaultKind,
   OpenEvent,
   ServeEvent,
   ServeStats,
@@ -71,6 +72,8 @@ export interface ListeningEvent {
     text: string;
     /** The seed that repeats them. */
     seed: number | undefined;
+    /** Those of them that datagrams do not have, where it echoes datagrams, too. */
+    ofConnections?: readonly FaultKind[];
   };
 }
 
@@ -199,7 +202,16 @@ function transportNote({ udp, tls }: ListeningEvent): string {
 }
 
 function faultsNote({ faults }: ListeningEvent): string {
-  return faults ? `, with faults: ${faults.text}, seed ${faults.seed}` : "";
+  if (!faults) return "";
+  const { text, seed, ofConnections = [] } = faults;
+  const [are, them] = ofConnections.length === 1
+    ? ["is", "it"]
+    : ["are", "them"];
+  const limits = ofConnections.length === 0
+    ? ""
+    : ` (${ofConnections.join(", ")} ${are} for connections: ` +
+      `datagrams are echoed without ${them})`;
+  return `, with faults: ${text}, seed ${seed}${limits}`;
 }
 
 /** Says what the server did to a client, whose address follows. */
@@ -288,6 +300,9 @@ function jsonFields(event: LogEvent): Record<string, unknown> {
         ...(event.faults && {
           faults: event.faults.text,
           fault_seed: event.faults.seed,
+          ...(event.faults.ofConnections?.length && {
+            faults_of_connections: event.faults.ofConnections,
+          }),
         }),
       };
     case "certificate":

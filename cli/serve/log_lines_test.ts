@@ -124,6 +124,38 @@ const EVENTS: Case[] = [
     },
   ],
   [
+    {
+      ...{ type: "listening", addr: { ...REMOTE, port: 7 }, udp: true },
+      faults: {
+        text: "latency=5ms, stall",
+        seed: 17,
+        ofConnections: ["stall"],
+      },
+    },
+    "Server listening on [::1]:7, over TCP and UDP, " +
+    "with faults: latency=5ms, stall, seed 17 " +
+    "(stall is for connections: datagrams are echoed without it)...",
+    {
+      ...{ event: "listening", address: "[::1]:7", transports: ["tcp", "udp"] },
+      ...{ faults: "latency=5ms, stall", fault_seed: 17 },
+      faults_of_connections: ["stall"],
+    },
+  ],
+  [
+    {
+      ...{ type: "listening", addr: { ...REMOTE, port: 7 }, udp: true },
+      faults: { text: "rate=5, cut", seed: 1, ofConnections: ["rate", "cut"] },
+    },
+    "Server listening on [::1]:7, over TCP and UDP, " +
+    "with faults: rate=5, cut, seed 1 " +
+    "(rate, cut are for connections: datagrams are echoed without them)...",
+    {
+      ...{ event: "listening", address: "[::1]:7", transports: ["tcp", "udp"] },
+      ...{ faults: "rate=5, cut", fault_seed: 1 },
+      faults_of_connections: ["rate", "cut"],
+    },
+  ],
+  [
     { type: "open", remote: REMOTE },
     "Connection established with [::1]:50712",
     { event: "open", remote: "[::1]:50712", transport: "tcp" },

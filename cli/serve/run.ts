@@ -9,7 +9,7 @@ import { sleep } from "../../net/time.ts";
 import { isNetworkError, type ServeOptions } from "../../server.ts";
 import { encode, printLine } from "../command.ts";
 import { OutputClosedError, type Terminal } from "../terminal.ts";
-import { formatFaults } from "./faults.ts";
+import { faultsOfConnections, formatFaults } from "./faults.ts";
 import type { MetricsAddress } from "../metrics/flag.ts";
 import { certificateOf, type TlsSource } from "./certificate.ts";
 import { EventLog, type LogOutput, type LogStyle } from "./log.ts";
@@ -151,7 +151,12 @@ async function start(
     const tls = certificate !== undefined;
     log.add({
       ...{ type: "listening", addr, udp, tls },
-      ...(faults && { faults: { text: formatFaults(faults), seed } }),
+      ...(faults && {
+        faults: {
+          ...{ text: formatFaults(faults), seed },
+          ...(udp && { ofConnections: faultsOfConnections(faults) }),
+        },
+      }),
     });
     if (certificate) log.add(certificate.event);
   };

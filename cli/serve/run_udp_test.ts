@@ -136,6 +136,15 @@ describe("echo serve --udp", () => {
     assertEquals((await end(session)).status, 0);
   });
 
+  it("says which faults datagrams do not have", async () => {
+    const { session } = await startServe("--fault", "stall,loss:5");
+    const { stdout } = await end(session);
+    assertMatch(
+      stdout,
+      /^Server listening .*\(stall is for connections: datagrams are .*\n/,
+    );
+  });
+
   it("with --quiet logs nothing, and answers all the same", async () => {
     const port = freePort();
     const session = run(["serve", "-q", "--udp", `--port=${port}`]);
