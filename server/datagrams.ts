@@ -21,7 +21,7 @@ import {
   refusal,
 } from "./datagram_limits.ts";
 import type { DatagramStats } from "./api.ts";
-import type { Peer } from "./datagram_peers.ts";
+import { holdPeer, type Peer, releasePeer } from "./datagram_peers.ts";
 import {
   type DatagramFaultOptions,
   DatagramFaults,
@@ -39,9 +39,6 @@ const LOOPBACK = /^127\.|^::1$/;
 
 /** The pause after a receive that failed, in milliseconds: it must not spin. */
 const FAILURE_PAUSE_MS = 20;
-
-/** How often it looks on shutdown whether replies wait for their time, in milliseconds. */
-const WAITING_PAUSE_MS = 5;
 
 /**
  * Opens a socket for datagrams.
@@ -82,14 +79,12 @@ export interface DatagramOptions {
     remote: Deno.NetAddr,
     bytes: Uint8Array<ArrayBuffer>,
   ): Peer | undefined;
-  /**
-   * Tells where a reply is counted besides, if anywhere.
-   *
-   * @param remote Where it goes.
-   */
-  peerOf(remote: Deno.NetAddr): Peer | undefined;
+  /** Learns, with `once`, that the one datagram came: its reply may have to wait. */
+  onOnce?(): void;
   /** What goes wrong with replies on purpose, and who is told of it. */
-  readonly faults?: Omit<DatagramFaultOptions, "send"> | undefined;
+  readonly faults?:
+    | Omit<DatagramFaultOptions, "send" | "onDiscard">
+    | undefined;
   /** Takes note of a datagram that is not answered. */
   onDrop(drop: Drop): void;
   /** Takes note that the socket could not receive. */
@@ -147,7 +142,8 @@ export class DatagramEcho {
     const { faults } = options;
     this.#faults = faults && new DatagramFaults({
       ...faults,
-      send: (bytes, to) => this.#sendLater(bytes.slice(), to),
+      send: (bytes, to, peer) => this.#sendLater(bytes.slice(), to, peer),
+      onDiscard: (remote) => this.#drop({ remote, reason: "shutdown" }),
     });
   }
 
@@ -157,6 +153,7 @@ export class DatagramEcho {
       datagrams: this.#datagrams,
       bytes: this.#bytes,
       dropped: { ...this.#dropped },
+      ...(this.#faults && { waiting: this.#faults.waiting }),
     };
   }
 
@@ -168,7 +165,7 @@ export class DatagramEcho {
    */
   async run(): Promise<void> {
     const { signal } = this.#stopped;
-    const { barrier, once, onDatagram } = this.#options;
+    const { barrier, once, onDatagram, onOnce } = this.#options;
     const socket = this.#socket;
     const faults = this.#faults;
     const buffer = new Uint8Array(BUFFER_BYTES);
@@ -193,12 +190,14 @@ export class DatagramEcho {
         const peer = onDatagram(remote, bytes);
         try {
           if (faults) {
-            faults.reply(bytes, remote);
+            if (once) onOnce?.();
+            faults.reply(bytes, remote, peer);
             // A flood would leave more and more replies in memory.
             await this.#leaving;
           } else {
             await socket.send(bytes, remote);
             this.#addSent(bytes.length, peer);
+            if (once) onOnce?.();
           }
           if (once) await this.#finish();
         } catch (error) {
@@ -227,11 +226,13 @@ export class DatagramEcho {
   /** Keeps the process alive while the socket is open. */
   ref(): void {
     this.#socket.ref();
+    this.#faults?.updateRef();
   }
 
   /** Lets the process end while the socket is open. */
   unref(): void {
     this.#socket.unref();
+    this.#faults?.updateRef();
   }
 
   /** Stops when the replies that wait for their time have left. No others come. */
@@ -240,17 +241,18 @@ export class DatagramEcho {
   }
 
   async #stopWhenLeft(): Promise<void> {
-    const { signal } = this.#stopped;
-    while (this.#faults?.isWaiting && !signal.aborted) {
-      await sleep(WAITING_PAUSE_MS, signal);
-    }
+    await this.#faults?.untilNoneWaits();
     await this.#leaving;
     this.stop();
   }
 
   /** Sends a reply that has faults behind those before it. */
-  #sendLater(bytes: Uint8Array<ArrayBuffer>, to: Deno.NetAddr): void {
-    const peer = this.#options.peerOf(to);
+  #sendLater(
+    bytes: Uint8Array<ArrayBuffer>,
+    to: Deno.NetAddr,
+    peer: Peer | undefined,
+  ): void {
+    if (peer) holdPeer(peer);
     this.#leaving = this.#leaving.then(async () => {
       try {
         await this.#socket.send(bytes, to);
@@ -258,6 +260,7 @@ export class DatagramEcho {
       } catch (error) {
         this.#sendFailed(to, error);
       }
+      if (peer) releasePeer(peer);
     });
   }
 

@@ -14,6 +14,7 @@ import type {
   DropReason,
   FaultCounts,
   FaultEvent,
+  FaultKind,
   OpenEvent,
   ServeEvent,
   ServeStats,
@@ -38,10 +39,22 @@ export type LogEvent =
     validUntil: Date;
     sha256: string;
   }
-  | { type: "shutdown"; open: number; drainTimeoutMs: number }
+  | ShutdownEvent
   | { type: "left_out"; lines: number }
   | { type: "worker_died"; worker: number; reason: string }
   | { type: "stopped"; stats: ServeStats; durationMs: number };
+
+/** The server was told to stop. */
+export interface ShutdownEvent {
+  /** The kind of event. */
+  type: "shutdown";
+  /** How many connections are open. */
+  open: number;
+  /** How many replies to datagrams wait for their time, because of a fault. */
+  waiting?: number;
+  /** How long the server waits for them, in milliseconds. */
+  drainTimeoutMs: number;
+}
 
 /** The server listens. */
 export interface ListeningEvent {
@@ -59,6 +72,8 @@ export interface ListeningEvent {
     text: string;
     /** The seed that repeats them. */
     seed: number | undefined;
+    /** Those of them that datagrams do not have, where it echoes datagrams, too. */
+    ofConnections?: readonly FaultKind[];
   };
 }
 
@@ -152,6 +167,7 @@ const DROP_WORDS: Record<Exclude<DropReason, "failed">, string> = {
   rate: "it sends more a second than --udp-rate allows",
   loop: "it sends back what it was sent, as another echo server does, " +
     "more than 1,000 times a second; set --udp-rate if it does not",
+  shutdown: "the server stopped before the reply was due",
 };
 
 function dropWords({ reason, detail }: DropEvent): string {
@@ -186,7 +202,16 @@ function transportNote({ udp, tls }: ListeningEvent): string {
 }
 
 function faultsNote({ faults }: ListeningEvent): string {
-  return faults ? `, with faults: ${faults.text}, seed ${faults.seed}` : "";
+  if (!faults) return "";
+  const { text, seed, ofConnections = [] } = faults;
+  const [are, them] = ofConnections.length === 1
+    ? ["is", "it"]
+    : ["are", "them"];
+  const limits = ofConnections.length === 0
+    ? ""
+    : ` (${ofConnections.join(", ")} ${are} for connections: ` +
+      `datagrams are echoed without ${them})`;
+  return `, with faults: ${text}, seed ${seed}${limits}`;
 }
 
 /** Says what the server did to a client, whose address follows. */
@@ -194,7 +219,7 @@ function faultWords({ kind, offset, delayMs }: FaultEvent): string {
   // A datagram has no place in a stream.
   const reply = offset === undefined
     ? "a reply"
-    : `the reply at byte ${offset}`;
+    : `the reply at byte ${formatNumber(offset)}`;
   switch (kind) {
     case "latency":
       // A fault that all replies have is told once.
@@ -208,7 +233,7 @@ function faultWords({ kind, offset, delayMs }: FaultEvent): string {
         ? "sends all replies in pieces to"
         : `sent ${reply} in pieces to`;
     case "corrupt":
-      return `corrupted byte ${offset} of`;
+      return `corrupted byte ${formatNumber(offset ?? 0)} of`;
     case "stall":
       return "never answers";
     case "cut":
@@ -231,11 +256,18 @@ function countsNote(counts: FaultCounts | undefined): string {
 }
 
 function shutdownNote(
-  { open, drainTimeoutMs }: Extract<LogEvent, { type: "shutdown" }>,
+  { open, waiting = 0, drainTimeoutMs }: ShutdownEvent,
 ): string {
-  if (open === 0) return "";
-  const connections = `: ${formatCount(open, "connection")} open, `;
-  return connections +
+  if (open + waiting === 0) return "";
+  const connections = open > 0
+    ? `${formatCount(open, "connection")} open, `
+    : "";
+  const replies = waiting > 0
+    ? `${formatNumber(waiting)} datagram ${
+      waiting === 1 ? "reply" : "replies"
+    } held back, `
+    : "";
+  return `: ${connections}${replies}` +
     (drainTimeoutMs === 0
       ? "closing now"
       : `waiting up to ${
@@ -268,6 +300,9 @@ function jsonFields(event: LogEvent): Record<string, unknown> {
         ...(event.faults && {
           faults: event.faults.text,
           fault_seed: event.faults.seed,
+          ...(event.faults.ofConnections?.length && {
+            faults_of_connections: event.faults.ofConnections,
+          }),
         }),
       };
     case "certificate":
@@ -328,7 +363,10 @@ function jsonFields(event: LogEvent): Record<string, unknown> {
         delay_ms: event.delayMs && roundMs(event.delayMs),
       };
     case "shutdown":
-      return { connections: event.open };
+      return {
+        connections: event.open,
+        ...(event.waiting && { replies: event.waiting }),
+      };
     case "worker_died":
       return { worker: event.worker, reason: event.reason };
     case "left_out":

@@ -141,6 +141,11 @@ class Workers implements RunningServer {
     return (await Promise.all(counts)).reduce((a, b) => a + b);
   }
 
+  countWaiting(): number {
+    // Several threads serve neither datagrams nor faults.
+    return 0;
+  }
+
   async stats(): Promise<ServeStats> {
     await Promise.all(this.#workers.map((worker) => worker.updateStats()));
     // One that dies meanwhile is in one of the two.
