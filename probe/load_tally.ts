@@ -313,7 +313,7 @@ export class LoadTally implements RunningLoad {
     const recorded = {
       latencies: this.#latencies,
       late: this.#late,
-      rows: this.#timeline.recorded(now),
+      rows: this.#isStarted ? this.#timeline.recorded(now) : [],
     };
     return {
       messages: this.#latencies.count,

@@ -98,6 +98,16 @@ export function rateOf({ runs }: Pick<LoadSummary, "runs">): number {
 }
 
 /**
+ * Tells whether a load began: it may be stopped while it waits for its start.
+ *
+ * @param summary What the load found.
+ * @returns Whether the clock of any of its runs was started.
+ */
+export function hasBegun({ runs }: Pick<LoadSummary, "runs">): boolean {
+  return runs.some(({ durationMs }) => durationMs > 0);
+}
+
+/**
  * Tells how long a message is.
  *
  * @param context What was sent.
@@ -121,8 +131,17 @@ export function renderLoad(
   const { messages, failed, durationMs, latencyMs } = summary;
   const bytes = bytesOf(context);
   const rate = rateOf(summary);
+  const title = `--- ${renderTargets(context)} echo load ---`;
+  if (!hasBegun(summary)) {
+    return [
+      title,
+      ...renderRuns(summary),
+      "stopped before the load began: no message was sent",
+      ...renderFailures(summary),
+    ].join("\n");
+  }
   const lines = [
-    `--- ${renderTargets(context)} echo load ---`,
+    title,
     `${formatCount(messages, "message")} of ${formatBytes(bytes)} ` +
     `verified, ${formatNumber(failed)} failed, over ` +
     `${formatCount(context.connections, nounOf(context))} in ${
@@ -139,10 +158,7 @@ export function renderLoad(
         formatDuration(summary.oldestMs),
     );
   }
-  for (const [reason, times] of Object.entries(summary.failures)) {
-    const first = summary.firstErrors[reason as FailureReason];
-    lines.push(`failed: ${formatNumber(times)} ${reason}, the first: ${first}`);
-  }
+  lines.push(...renderFailures(summary));
   if (context.target.transport === "udp") {
     lines.push(...renderDatagrams(datagramCounts(summary)));
   }
@@ -159,6 +175,13 @@ export function renderLoad(
   if (limit) lines.push(`the client was the limit: ${limit}`);
   if (!context.isWarm) lines.push("the first calls of the client are in this");
   return lines.join("\n");
+}
+
+function renderFailures({ failures, firstErrors }: LoadSummary): string[] {
+  return Object.entries(failures).map(([reason, times]) =>
+    `failed: ${formatNumber(times)} ${reason}, the first: ` +
+    firstErrors[reason as FailureReason]
+  );
 }
 
 /** What messages go over. */

@@ -152,9 +152,10 @@ export class LoadThreads implements LoadRunner {
     if (isStarting) {
       await Promise.race([untilStart(), this.#over.promise]);
     }
+    const hasBegun = isStarting && !this.#isOver(signal);
     const cpu = process.cpuUsage();
     const startedAt = performance.now();
-    if (isStarting) {
+    if (hasBegun) {
       for (const thread of this.#going) thread.tell({ type: "start" });
       onStart(this.#progress(startedAt, signal));
     }
