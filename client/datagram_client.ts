@@ -246,8 +246,9 @@ export class DatagramClient implements UdpClient {
     const other = this.#stray
       ? `; a datagram came from ${formatAddress(this.#stray)}`
       : "";
-    const detail = "lost or filtered on the way there or back, " +
-      `or nobody is there: over UDP all look alike${other}`;
+    const detail = "lost or filtered on the way there or back, beyond the " +
+      "server's limit (--udp-rate), or nobody is there: over UDP all look " +
+      `alike${other}`;
     const message = `No reply from ${formatAddress(address)} ` +
       `within ${this.#timeoutMs / 1000} s: ${detail}`;
     return withFields(new Deno.errors.TimedOut(message), {

@@ -163,8 +163,8 @@ describe("DatagramClient", () => {
       () => client.echo(encode("hello")),
       Deno.errors.TimedOut,
     ) as NetworkError;
-    const detail = "lost or filtered on the way there or back, or nobody is " +
-      "there: over UDP all look alike";
+    const detail = "lost or filtered on the way there or back, beyond the " +
+      "server's limit (--udp-rate), or nobody is there: over UDP all look alike";
     assertEquals(
       error.message,
       `No reply from 127.0.0.1:${port}/udp within 0.01 s: ${detail}`,

@@ -24,6 +24,8 @@ import {
   renderConnectTimes,
   renderDatagrams,
   renderLate,
+  renderUdpRate,
+  UDP_RATE_PER_SECOND,
 } from "./report.ts";
 
 /** What a report needs to know besides the numbers. */
@@ -161,6 +163,7 @@ export function renderLoad(
   lines.push(...renderFailures(summary));
   if (context.target.transport === "udp") {
     lines.push(...renderDatagrams(datagramCounts(summary)));
+    if (isUdpRateLikely(summary)) lines.push(renderUdpRate());
   }
   lines.push(...renderConnectTimes(summary));
   if (latencyMs) {
@@ -237,6 +240,15 @@ function renderRuns({ runs }: LoadSummary): string[] {
 export function datagramCounts(summary: LoadSummary): DatagramCounts {
   const { irregular, lossRuns, failures } = summary;
   return { irregular, lossRuns, wrong: failures.mismatch ?? 0 };
+}
+
+/** Tells whether messages got no reply, and were so many that a server limits them. */
+function isUdpRateLikely({ failures, timeline }: LoadSummary): boolean {
+  return (failures.timeout ?? 0) > 0 &&
+    timeline.some(({ messages, failed, durationMs }) =>
+      (messages + failed) * 1000 / Math.max(durationMs, 1000) >=
+        UDP_RATE_PER_SECOND
+    );
 }
 
 function renderAfterEnd(

@@ -94,6 +94,7 @@ class PingRun {
     this.#stop = stop;
     this.#context = {
       target: options.target,
+      intervalMs: task.intervalMs,
       timeOf: (moment) => {
         const agoMs = performance.now() - moment;
         return new Date(terminal.now().getTime() - agoMs).toISOString();

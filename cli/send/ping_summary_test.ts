@@ -136,6 +136,19 @@ describe("renderSummary()", () => {
     );
   });
 
+  it("names the server's limit where many datagrams got no reply", () => {
+    const told = (changes: Partial<PingSummary>, intervalMs = 0) => {
+      const target = { ...CONTEXT.target, transport: "udp" } as const;
+      const summary = { ...SUMMARY, ...changes };
+      const lines = renderSummary(summary, { ...CONTEXT, target, intervalMs });
+      return lines.includes("(--udp-rate)");
+    };
+    assertEquals(told({ sent: 2000, lost: 1 }), true);
+    assertEquals(told({ sent: 2000, lost: 1, wrong: 1 }), false);
+    assertEquals(told({ sent: 2000, lost: 1 }, 2), false);
+    assertEquals(told({ sent: 20, lost: 1 }), false);
+  });
+
   it("tells the loss, the longest outage and each outage", () => {
     const outages = { count: 2, longestMs: 1500, latest: outagesOf(2) };
     assertEquals(render({ verified: 0, lost: 3, outages }), [

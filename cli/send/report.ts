@@ -140,6 +140,23 @@ export function renderDatagrams(
   ];
 }
 
+/**
+ * Above about this many datagrams a second an `echo serve` with its own defaults
+ * keeps replies back. What was sent in a second may fall into two rows of a timeline.
+ */
+export const UDP_RATE_PER_SECOND = 900;
+
+/**
+ * Renders what the silence to many datagrams a second may mean.
+ *
+ * @returns A line.
+ */
+export function renderUdpRate(): string {
+  return "the server may have kept replies back: echo serve answers 1,000 " +
+    "datagrams a second to one address, on loopback 1,000 that are alike " +
+    "(--udp-rate)";
+}
+
 /** How many lengths of runs of losses a line has. */
 const MOST_RUNS = 10;
 

@@ -72,7 +72,8 @@ describe("echo send --udp", () => {
     assertEquals(
       stderr,
       `echo: No reply from ${address} within 0.01 s: lost or filtered on the ` +
-        "way there or back, or nobody is there: over UDP all look alike\n",
+        "way there or back, beyond the server's limit (--udp-rate), or nobody " +
+        "is there: over UDP all look alike\n",
     );
     assertEquals(peer.got.map(text), ["hi"]);
     const json = await sendUdp(peer.port, ["-t10ms", "--json", "hi"]);
