@@ -32,6 +32,9 @@ import type { Target } from "./options.ts";
 
 const WORKER = threadCode("send/load_worker");
 
+/** A thread is asked four times a second: one that answers so late is stuck. */
+const SILENT_MS = 1000;
+
 /** What threads are to load. */
 export interface LoadThreadsOptions {
   /** How many threads there are, at most as many as connections. */
@@ -256,12 +259,16 @@ export class LoadThreads implements LoadRunner {
   }
 
   #underWayNow(): { messages: number; sinceAt: number | undefined } {
+    const now = performance.now();
     let messages = 0;
     let sinceAt: number | undefined;
     for (const { progress, progressAt } of this.#going) {
       if (!progress || progress.underWay === 0) continue;
       messages += progress.underWay;
-      const at = progressAt - progress.oldestMs;
+      // What it told is a while ago. Only where it is silent for long may the same
+      // message still be under way.
+      const isSilent = now - progressAt >= SILENT_MS;
+      const at = (isSilent ? progressAt : now) - progress.oldestMs;
       sinceAt = Math.min(sinceAt ?? at, at);
     }
     return { messages, sinceAt };

@@ -361,6 +361,28 @@ describe("LoadThreads", () => {
     assert(progress.endsAt <= performance.now());
   });
 
+  it("tells the age of what is under way as its threads told it", async () => {
+    using clock = stopClock();
+    const { workers, progress } = await begin(2);
+    const tell = (worker: PlayedWorker, underWay: number, oldestMs: number) =>
+      worker.say({
+        type: "progress",
+        progress: {
+          ...{ failed: 0, startMs: 0, durationMs: 1, messages: 0 },
+          ...{ histogram: "", underWay, oldestMs },
+        },
+      });
+    const oldestMs = () => performance.now() - progress.underWayNow().sinceAt!;
+    tell(workers[0]!, 2, 1);
+    tell(workers[1]!, 2, 5);
+    clock.passAtOnce(250);
+    assertEquals([progress.underWayNow().messages, oldestMs()], [4, 5]);
+    // One that does not answer is taken at its word.
+    clock.passAtOnce(750);
+    tell(workers[0]!, 2, 1);
+    assertEquals([progress.underWayNow().messages, oldestMs()], [4, 1005]);
+  });
+
   it("adds what its threads found so far", async () => {
     const { workers, shareOf, progress } = await begin(3);
     const asking = Promise.resolve(progress.summary());
