@@ -103,8 +103,8 @@ function found(
   };
 }
 
-/** Starts threads that a test plays. */
-function start(threads: number, areWarm: (boolean | Error)[] = []) {
+/** Starts threads that a test plays, which do not get ready. */
+function startOnly(threads: number, signal?: AbortSignal) {
   const workers: PlayedWorker[] = [];
   using _ = replace(
     globalThis,
@@ -118,8 +118,13 @@ function start(threads: number, areWarm: (boolean | Error)[] = []) {
     } as unknown as typeof Worker,
   );
   const script = new URL("data:text/javascript,");
-  const options = { threads, target: TARGET, task: TASK, script };
-  const starting = LoadThreads.start(options);
+  const options = { threads, target: TARGET, task: TASK, script, signal };
+  return { workers, starting: LoadThreads.start(options) };
+}
+
+/** Starts threads that a test plays. */
+function start(threads: number, areWarm: (boolean | Error)[] = []) {
+  const { workers, starting } = startOnly(threads);
   workers.forEach((worker, at) => {
     const isWarm = areWarm[at] ?? true;
     if (typeof isWarm === "boolean") worker.say({ type: "prepared", isWarm });
@@ -465,6 +470,15 @@ describe("LoadThreads", () => {
     await assertRejects(() => summary, ThreadDiedError);
     const { sent: sentInTheEnd, open: openInTheEnd } = await counts();
     assertEquals([sentInTheEnd, openInTheEnd], [42, 0]);
+  });
+
+  it("gives up starting at an abort", async () => {
+    const stop = new AbortController();
+    const { workers, starting } = startOnly(2, stop.signal);
+    assertEquals(workers.length, 2);
+    stop.abort(new Error("stopped"));
+    await assertRejects(() => starting, Error, "stopped");
+    assertEquals(workers.map((it) => it.isTerminated), [true, true]);
   });
 
   it("needs to read its code", async () => {

@@ -130,7 +130,7 @@ describe("echo send --udp --count", () => {
     const port = freeUdpPort();
     const args = ["-c2", "-i0", "--retry=50s", "--json"];
     const session = run(["send", "--udp", `-p${port}`, ...args]);
-    await session.listening;
+    await session.listeningForStatus;
     await new Promise((resolve) => setTimeout(resolve, 50));
     using peer = startDatagramPeer(async (datagram, peer) => {
       await echo(datagram, peer);
