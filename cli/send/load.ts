@@ -181,7 +181,7 @@ function renderOpening(opened: number, { connections }: LoadTask): string {
 export function renderProgress(progress: LoadProgress, now: number): string {
   const { startedAt, endsAt, failed } = progress;
   const row = progress.lastSecond();
-  const perSecond = row.messages / row.durationMs * 1000;
+  const perSecond = row.messages * 1000 / row.durationMs;
   const parts = [`${formatRate(perSecond)} messages/s`];
   if (row.p99Ms !== undefined) parts.push(`p99 ${row.p99Ms} ms`);
   parts.push(`${formatNumber(failed)} failed`);

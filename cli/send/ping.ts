@@ -134,7 +134,7 @@ class PingRun {
       areLossesGood(summary, conditions);
     const measured = {
       ...{ sent, lost, latencyMs: rttMs, longestOutageMs: outages.longestMs },
-      ratePerSecond: verified / summary.durationMs * 1000,
+      ratePerSecond: verified * 1000 / summary.durationMs,
     };
     if (style.json) {
       const verdict = await judge(isGood, conditions, measured, this.#terminal);
