@@ -5,6 +5,7 @@
  */
 
 import type { Address } from "../net/address.ts";
+import type { NetworkError } from "../net/errors.ts";
 import type { Reader, Writer } from "../net/streams.ts";
 import type { Irregularity } from "./datagram_queue.ts";
 
@@ -63,6 +64,9 @@ export interface ConnectOptions {
    * @default {0}
    */
   retryMs?: number | undefined;
+
+  /** Called with the error of an attempt that failed, before the next one is made. */
+  onAttemptFailed?: ((error: NetworkError) => void) | undefined;
 
   /**
    * Speak TLS; an empty object is enough. The server's certificate is always

@@ -102,14 +102,19 @@ describe("echo send --count at Ctrl-C", () => {
 
   it("gives up connecting", async () => {
     using nowhere = await deadEnd();
-    const ports = [[nowhere.port, "-t1h"], [freePort(), "--retry=1h"]] as const;
-    for (const [port, flag] of ports) {
+    const ports = [
+      [nowhere.port, "-t1h", /: seq=1 unanswered after/],
+      // That is known from the first attempt on, if it is over by then.
+      [freePort(), "--retry=1h", /: seq=1 (connection refused|unanswered)/],
+    ] as const;
+    for (const [port, flag, why] of ports) {
       const session = start(port, ["-c0", flag]);
       await session.listeningForStatus;
       session.interrupt();
       const { status, stdout } = await outcome(session);
       assertEquals(status, 1);
       assertMatch(stdout, /^1 sent, 0 verified, 1 lost \(100%\)/m);
+      assertMatch(stdout, why);
     }
   });
 
