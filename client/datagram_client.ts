@@ -6,7 +6,7 @@
  */
 
 import { type Address, formatAddress } from "../net/address.ts";
-import { isReset, networkError, withFields } from "../net/errors.ts";
+import { isReset, networkError, reasonOf, withFields } from "../net/errors.ts";
 import { checkTime } from "../net/options.ts";
 import { sleep } from "../net/time.ts";
 import type { EchoResult, UdpClient } from "./api.ts";
@@ -130,8 +130,15 @@ export class DatagramClient implements UdpClient {
       if (enough.aborted) break;
       pauseMs = Math.min(pauseMs * 2, AGAIN_PAUSE_MS.last);
     }
-    // If all fail, the last one tells why.
-    return await Promise.any(replies).catch(() => last);
+    try {
+      return await Promise.any(replies);
+    } catch {
+      // If all fail, the last one tells why.
+      const error = await last.catch((error) => error);
+      const isSilence = reasonOf(error) === "timeout" && replies.length > 1;
+      if (!isSilence) throw error;
+      throw this.#noReply(retryMs + this.#timeoutMs, replies.length);
+    }
   }
 
   expectSilence(): Promise<void> {
@@ -241,7 +248,7 @@ export class DatagramClient implements UdpClient {
     this.#await();
   }
 
-  #noReply(): unknown {
+  #noReply(waitedMs = this.#timeoutMs, datagrams = 1): unknown {
     const address = this.remoteAddr;
     const other = this.#stray
       ? `; a datagram came from ${formatAddress(this.#stray)}`
@@ -249,8 +256,9 @@ export class DatagramClient implements UdpClient {
     const detail = "lost or filtered on the way there or back, beyond the " +
       "server's limit (--udp-rate), or nobody is there: over UDP all look " +
       `alike${other}`;
-    const message = `No reply from ${formatAddress(address)} ` +
-      `within ${this.#timeoutMs / 1000} s: ${detail}`;
+    const what = datagrams === 1 ? "" : `to ${datagrams} datagrams `;
+    const message = `No reply from ${formatAddress(address)} ${what}` +
+      `within ${waitedMs / 1000} s: ${detail}`;
     return withFields(new Deno.errors.TimedOut(message), {
       ...{ operation: "echo", address, reason: "timeout", detail },
     });

@@ -449,6 +449,20 @@ describe("DatagramClient.echoUntilReply()", () => {
     assertEquals(peer.got.length, 2);
   });
 
+  it("says how many it sent in vain, in how much time", async () => {
+    using peer = startDatagramPeer();
+    using client = await connectUdp({ port: peer.port, timeoutMs: 10 });
+    const error = await assertRejects(
+      () => client.echoUntilReply(encode("hello"), 20),
+      Deno.errors.TimedOut,
+    ) as NetworkError;
+    assertEquals(peer.got.length, 2);
+    const beginning = `No reply from 127.0.0.1:${peer.port}/udp to 2 ` +
+      "datagrams within 0.03 s: lost or ";
+    assert(error.message.startsWith(beginning), error.message);
+    assertEquals(error.reason, "timeout");
+  });
+
   it("refuses what is no time, and sends nothing", async () => {
     using peer = startDatagramPeer(echo);
     using client = await connectUdp({ port: peer.port });
