@@ -197,7 +197,11 @@ export interface UdpConnectOptions extends Pick<ConnectOptions, "hostname"> {
   /** Closes the client when it is aborted. */
   signal?: AbortSignal | undefined;
 
-  /** Called for each datagram that came and should not have, or not then. */
+  /**
+   * Called for each datagram that came and should not have, or not then. What it
+   * throws does not harm the client, which goes on: it is reported as an uncaught
+   * error (`reportError()`), which ends a program that does not handle it.
+   */
   onIrregular?: ((irregularity: Irregularity) => void) | undefined;
 }
 
@@ -246,7 +250,8 @@ export interface UdpClient extends Disposable {
    * @returns How many bytes came back, and how long that took from the first sending
    * on whose wait was not over.
    * @throws {RangeError} If the time is none; nothing is sent.
-   * @throws What {@linkcode UdpClient.echo} throws for the last one.
+   * @throws What {@linkcode UdpClient.echo} throws for the last one, or the reason of
+   * an abort.
    */
   echoUntilReply(message: Uint8Array, retryMs: number): Promise<EchoResult>;
 

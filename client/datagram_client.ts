@@ -11,7 +11,11 @@ import { checkTime } from "../net/options.ts";
 import { sleep } from "../net/time.ts";
 import type { EchoResult, UdpClient } from "./api.ts";
 import { EXCERPT_BYTES } from "./comparison.ts";
-import { DatagramQueue, type Irregularity } from "./datagram_queue.ts";
+import {
+  DatagramQueue,
+  type Irregularity,
+  type QueuedDatagram,
+} from "./datagram_queue.ts";
 import { Deadline } from "./deadline.ts";
 
 /** The most bytes of a datagram: 65,535 less the headers of IPv4 and UDP. */
@@ -59,8 +63,7 @@ export class DatagramClient implements UdpClient {
   readonly #queue: DatagramQueue;
   readonly #deadline = new Deadline(() => this.#expired());
   /** Messages that are not sent yet, the oldest first. */
-  readonly #outbox: { message: Uint8Array; giveUp: (why: unknown) => void }[] =
-    [];
+  readonly #outbox: QueuedDatagram[] = [];
   #isSending = false;
   #isReceiving = false;
   /** Why the client takes nothing more. */
@@ -99,12 +102,12 @@ export class DatagramClient implements UdpClient {
     const refusal = this.#refusal(message);
     if (refusal !== undefined) return Promise.reject(refusal);
     const now = performance.now();
-    const { result, giveUp } = this.#queue.add(message, now);
+    const queued = this.#queue.add(message, now);
     this.#deadline.start(this.#timeoutMs, now);
-    this.#outbox.push({ message, giveUp });
+    this.#outbox.push(queued);
     if (!this.#isSending) this.#sendAll();
     if (!this.#isReceiving) this.#receive();
-    return result;
+    return queued.result;
   }
 
   async echoUntilReply(
@@ -134,6 +137,7 @@ export class DatagramClient implements UdpClient {
       return await Promise.any(replies);
     } catch {
       // If all fail, the last one tells why.
+      if (this.#closed) throw this.#closed.why;
       const error = await last.catch((error) => error);
       const isSilence = reasonOf(error) === "timeout" && replies.length > 1;
       if (!isSilence) throw error;
@@ -180,6 +184,8 @@ export class DatagramClient implements UdpClient {
   async #sendAll(): Promise<void> {
     this.#isSending = true;
     for (let next; this.isOpen && (next = this.#outbox.shift());) {
+      // Nobody waits for its reply any more.
+      if (next.isSettled()) continue;
       try {
         await this.#socket.send(next.message, this.#server);
       } catch (error) {
@@ -210,14 +216,23 @@ export class DatagramClient implements UdpClient {
     const now = performance.now();
     const irregularity = this.#queue.take(reply, now);
     this.#await();
-    if (irregularity) this.#onIrregular(irregularity);
+    if (irregularity) this.#tellIrregular(irregularity);
+  }
+
+  /** What the user's function throws is no failure of the socket. */
+  #tellIrregular(irregularity: Irregularity): void {
+    try {
+      this.#onIrregular(irregularity);
+    } catch (error) {
+      reportError(error);
+    }
   }
 
   #takeStray(reply: Uint8Array, { hostname, port }: Deno.NetAddr): void {
     const from: Address = { transport: "udp", hostname, port };
     this.#stray ??= from;
     const excerpt = reply.slice(0, EXCERPT_BYTES);
-    this.#onIrregular({ kind: "stray", reply: excerpt, from });
+    this.#tellIrregular({ kind: "stray", reply: excerpt, from });
   }
 
   async #receiveFailed(error: unknown): Promise<void> {

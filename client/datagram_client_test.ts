@@ -486,9 +486,8 @@ describe("DatagramClient.echoUntilReply()", () => {
     const replied = client.echoUntilReply(encode("hello"), Infinity);
     await peer.untilGot(3);
     stop.abort(new Error("enough"));
-    const error = await assertRejects(() => replied);
     // The last one timed out before.
-    assertInstanceOf(error, Error);
+    await assertRejects(() => replied, Error, "enough");
     assertEquals(peer.got.length, 3);
   });
 });
