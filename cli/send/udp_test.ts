@@ -89,7 +89,7 @@ describe("echo send --udp", () => {
         ["hell", "the reply has 4 of 5 B"],
         [
           "hello!",
-          "byte at offset 5 differs, nothing was sent there, received 0x21",
+          "more came back than was sent: 0x21 at offset 5",
         ],
         ["Go away!", '"Go away!" came back, this is not an echo server'],
       ] as const
