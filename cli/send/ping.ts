@@ -25,7 +25,7 @@ import {
   renderSummary,
   type SummaryContext,
 } from "./ping_summary.ts";
-import { areLossesGood, judge, printApart } from "./report.ts";
+import { areLossesGood, judge, printApart, renderCounts } from "./report.ts";
 import { warmUp } from "./warm_up.ts";
 
 /** What is sent, and how often. */
@@ -241,6 +241,11 @@ export function renderEvent(
         event.detail;
     case "irregular":
       return renderIrregular(event, address);
+    case "irregular_many": {
+      const { counts, withinMs } = event;
+      return `further irregular replies from ${address}: ` +
+        `${renderCounts(counts)} within ${formatDuration(withinMs)}`;
+    }
   }
 }
 

@@ -170,6 +170,13 @@ export function jsonEvent(
         ...(from && { from: formatHostPort(from) }),
       };
     }
+    case "irregular_many": {
+      const { counts, withinMs } = event;
+      return {
+        ...where,
+        ...{ irregular: "many", counts, within_ms: roundMs(withinMs) },
+      };
+    }
   }
 }
 

@@ -122,6 +122,29 @@ const RTT_MS = {
   ...{ max: 7.12345, stddev: 8 },
 };
 
+describe("many irregular replies", () => {
+  const event: PingEvent = {
+    ...{ type: "irregular_many", withinMs: 612.3456, ends: ENDS },
+    counts: { duplicated: 12_345, late: 1 },
+  };
+
+  it("are one line", () => {
+    assertEquals(
+      renderEvent(event, "[::1]:7/udp", 250),
+      "further irregular replies from [::1]:7/udp: 12,345 duplicated, 1 late " +
+        "within 612 ms",
+    );
+    const { irregular, counts, within_ms } = jsonEvent(event, CONTEXT);
+    assertEquals(
+      { irregular, counts, within_ms },
+      {
+        ...{ irregular: "many", within_ms: 612.346 },
+        counts: { duplicated: 12_345, late: 1 },
+      },
+    );
+  });
+});
+
 describe("renderSummary()", () => {
   const render = (changes: Partial<PingSummary>) =>
     renderSummary({ ...SUMMARY, ...changes }, CONTEXT).split("\n");

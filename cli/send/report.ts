@@ -125,9 +125,7 @@ export function renderDatagrams(
 ): string[] {
   const { duplicated, reordered, late, stray } = irregular;
   const corrupt = irregular.corrupt + wrong;
-  const counts = Object.entries({ duplicated, reordered, late, corrupt, stray })
-    .filter(([, count]) => count > 0)
-    .map(([kind, count]) => `${formatNumber(count)} ${kind}`);
+  const counts = renderCounts({ duplicated, reordered, late, corrupt, stray });
   const runs = lossRuns.map(({ length, count }) =>
     `${formatNumber(length)} (${formatCount(count, "time")})`
   );
@@ -135,9 +133,22 @@ export function renderDatagrams(
     ? [...runs.slice(0, MOST_RUNS - 1), "...", runs.at(-1)]
     : runs;
   return [
-    ...(counts.length > 0 ? [`replies: ${counts.join(", ")}`] : []),
+    ...(counts ? [`replies: ${counts}`] : []),
     ...(runs.length > 0 ? [`lost in a row: ${shown.join(", ")}`] : []),
   ];
+}
+
+/**
+ * Renders how many replies were irregular.
+ *
+ * @param counts How many, by kind.
+ * @returns For example `12 duplicated, 1 late`, nothing where none was.
+ */
+export function renderCounts(counts: Partial<IrregularCounts>): string {
+  return Object.entries(counts)
+    .filter(([, count]) => count > 0)
+    .map(([kind, count]) => `${formatNumber(count)} ${kind}`)
+    .join(", ");
 }
 
 /**
