@@ -194,7 +194,7 @@ describe("echo merge", () => {
       lines[9]!,
       /^echo: line 10 is not counted: no result of a load/,
     );
-    assertEquals(lines[10], "echo: 1,002 more are not counted");
+    assertEquals(lines[10], "echo: 1,002 more are not counted, or never began");
     assertMatch(lines[11]!, /^echo: No result of a load on stdin: /);
     assertEquals(lines.length, 13);
   });
@@ -237,6 +237,28 @@ describe("echo merge", () => {
       [nobody.status, nobody.stdout, nobody.stderr],
       [1, "", `echo: ${error}\n`],
     );
+  });
+
+  it("tells of a load that was stopped before it began, and exits with 1", async () => {
+    await using server = serve({ port: 0 });
+    const good = await load(server.addr.port);
+    const session = run([
+      ...["send", `-p${server.addr.port}`, "-d50ms", "--json"],
+      `--start-at=${new Date(Date.now() + 3_600_000).toISOString()}`,
+    ], { now: () => new Date(), isTerminal: "stderr" });
+    await session.untilStderr(/the load begins in/);
+    session.interrupt();
+    await session.status;
+    const all = `${JSON.stringify(good)}\n${session.stdout}`;
+    const { status, stdout, stderr } = await merge(all);
+    assertEquals(
+      [status, stderr],
+      [1, "echo: line 2: the load was stopped before it began\n"],
+    );
+    assertMatch(stdout, /^2 runs merged, 1 of which sent nothing$/m);
+    const alone = await merge(session.stdout);
+    assertEquals(alone.status, 1);
+    assertMatch(alone.stdout, /^stopped before the load began: /m);
   });
 
   it("judges the sum with --fail-if", async () => {

@@ -56,6 +56,14 @@ function runsOf(messagesInTime: number): LoadSummary["runs"] {
   return [{ ...SUMMARY.runs[0]!, messagesInTime }];
 }
 
+/** A second in which so many messages came back. */
+function rowOf(messages: number): TimelineRow {
+  return {
+    ...{ startMs: 0, durationMs: 1000, messages, failed: 0 },
+    ...{ p50Ms: 1, p99Ms: 1 },
+  };
+}
+
 const GOOD = { failed: 0, failures: {}, firstErrors: {}, histogram: [] };
 
 /** Makes the rows of a timeline, each a second long. */
@@ -84,6 +92,20 @@ describe("renderLoad()", () => {
       summary: { ...SUMMARY, ...changes },
       context: { ...CONTEXT, ...context },
     }, 40).split("\n");
+
+  it("names the server's limit where many datagrams got no reply", () => {
+    const told = (changes: Partial<LoadSummary>, transport: "tcp" | "udp") => {
+      const target = { ...CONTEXT.target, transport };
+      const summary = { ...SUMMARY, ...changes };
+      return renderLoad({ summary, context: { ...CONTEXT, target } }, 80)
+        .includes("(--udp-rate)");
+    };
+    const timeline = [rowOf(1000), rowOf(0)];
+    assertEquals(told({ timeline }, "udp"), true);
+    assertEquals(told({ timeline }, "tcp"), false);
+    assertEquals(told({ timeline, failures: { mismatch: 1 } }, "udp"), false);
+    assertEquals(told({ timeline: [rowOf(500)] }, "udp"), false);
+  });
 
   it("tells totals, rates, failures and latencies", () => {
     assertEquals(render(), [
