@@ -78,6 +78,8 @@ class Results {
   readonly #named: string[] = [];
   #told = 0;
   #isComplete = true;
+  /** On which line each run was counted, by its id. */
+  readonly #lines = new Map<string, number>();
   /** The first line that is no JSON. */
   #text: { line: number; text: string } | undefined;
   #texts = 0;
@@ -126,6 +128,8 @@ class Results {
       const [first = report] = this.reports;
       const difference = differenceOf(first, report);
       if (difference) return this.#refuse(line, difference);
+      const again = this.#again(line, report);
+      if (again) return this.#refuse(line, again);
       this.reports.push(report);
       const { error } = report.summary;
       if (error === undefined && !hasBegun(report.summary)) {
@@ -135,6 +139,21 @@ class Results {
       if (!(error instanceof FormatError)) throw error;
       this.#refuse(line, error.message);
     }
+  }
+
+  /** Tells where runs of a result were counted already; else takes note of them. */
+  #again(line: number, { context }: LoadReport): string | undefined {
+    const { origins = [] } = context;
+    const ids = origins.flatMap(({ id }) => id === undefined ? [] : [id]);
+    const lines = ids.flatMap((id) => this.#lines.get(id) ?? []);
+    if (lines.length === 0) {
+      for (const id of ids) this.#lines.set(id, line);
+      return undefined;
+    }
+    const what = origins.length === 1
+      ? "the same result"
+      : `${lines.length} of its ${formatCount(origins.length, "run")}`;
+    return `${what} was counted already, with line ${lines[0]}`;
   }
 
   #refuse(line: number, why: string): void {

@@ -73,6 +73,7 @@ export async function runLoad(
         "than cores load no more, and measure each other",
     );
   }
+  const id = crypto.randomUUID();
   let runner: LoadRunner | undefined;
   using _runner = { [Symbol.dispose]: () => runner?.[Symbol.dispose]() };
   const prepare = async (signal: AbortSignal) => {
@@ -91,7 +92,7 @@ export async function runLoad(
     let startedAt: Date | undefined;
     const context = (): ReportContext => ({
       ...task,
-      ...{ target, isWarm: runner?.isWarm ?? false, startedAt },
+      ...{ target, isWarm: runner?.isWarm ?? false, startedAt, id },
       canHaveMoreThreads: threads <
         Math.min(navigator.hardwareConcurrency, task.connections),
     });

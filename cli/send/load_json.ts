@@ -48,8 +48,10 @@ export function jsonLoad(
   const bytes = bytesOf(context);
   const rate = rateOf(summary);
   const limits = limitsOf(summary, context);
+  const { origins = [context], id = origins[0]?.id } = context;
   return {
     [VERSION_FIELD]: VERSION,
+    ...(summary.runs.length === 1 && id !== undefined && { id }),
     ...jsonWhere(target, summary.ends),
     start: startedAt?.toISOString() ?? null,
     ...{ messages, failed },
@@ -128,6 +130,7 @@ function jsonRuns(
   { target, startedAt, origins = [] }: ReportContext,
 ): Record<string, unknown>[] {
   return runs.map((run, at) => ({
+    id: origins[at]?.id ?? null,
     address: formatHostPort(origins[at]?.target ?? target),
     start: startedAt && run.durationMs > 0
       ? new Date(startedAt.getTime() + run.startMs).toISOString()

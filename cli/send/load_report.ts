@@ -50,6 +50,8 @@ export interface ReportContext {
   readonly canHaveMoreThreads?: boolean | undefined;
   /** When the clock started, if it did. */
   readonly startedAt?: Date | undefined;
+  /** What tells its result from every other one, unless loads are merged. */
+  readonly id?: string | undefined;
   /** Where the runs of a merged load come from, in the order of its runs. */
   readonly origins?: readonly RunOrigin[] | undefined;
 }
@@ -60,6 +62,8 @@ export interface RunOrigin {
   readonly target: Address;
   /** Why the client was the limit, if it was. */
   readonly limit: string | undefined;
+  /** What tells its result from every other one, if that is known. */
+  readonly id: string | undefined;
 }
 
 /** What a load found, and what its report needs to know besides. */

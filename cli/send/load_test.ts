@@ -57,7 +57,8 @@ describe("echo send with load flags", () => {
     const args = ["-C2", "-d200ms", "--json", "-s1k"];
     const { status, stdout, stderr } = await send(port, args);
     assertEquals([status, stderr], [0, ""]);
-    const { local_port, ...report } = JSON.parse(stdout);
+    const { local_port, id, ...report } = JSON.parse(stdout);
+    assertMatch(id, /^[0-9a-f-]{36}$/);
     const { messages, messages_per_second, bytes_per_second } = report;
     const { latency_ms, histogram, timeline, client_limit, ...more } = report;
     const { histogram_hdr, latency_exact, busy_share, ...rest } = more;
