@@ -128,7 +128,8 @@ export class DatagramClient implements UdpClient {
       last.then(() => answered.abort(), () => {});
       replies.push(last);
       const leftMs = lastAt - performance.now();
-      if (leftMs <= 0) break;
+      // A timer may fire a little before its time.
+      if (leftMs < 1) break;
       await sleep(Math.min(pauseMs, leftMs), enough);
       if (enough.aborted) break;
       pauseMs = Math.min(pauseMs * 2, AGAIN_PAUSE_MS.last);
