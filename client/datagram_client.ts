@@ -6,6 +6,7 @@
  */
 
 import { type Address, formatAddress } from "../net/address.ts";
+import { DATAGRAM_BUFFER_BYTES, RECEIVE_PAUSE_MS } from "../net/datagrams.ts";
 import { isReset, networkError, reasonOf, withFields } from "../net/errors.ts";
 import { checkTime } from "../net/options.ts";
 import { sleep } from "../net/time.ts";
@@ -21,17 +22,11 @@ import { Deadline } from "./deadline.ts";
 /** The most bytes of a datagram: 65,535 less the headers of IPv4 and UDP. */
 export const MAX_DATAGRAM_BYTES = 65_507;
 
-/** More than any datagram has: what is longer than a buffer is cut off in silence. */
-const BUFFER_BYTES = 65_536;
-
 /** The pause before a message is sent again: doubled each time. */
 const AGAIN_PAUSE_MS = { first: 250, last: 1000 };
 
 /** How long the end waits for second and late replies, in milliseconds. */
 const LINGER_MS = { least: 20, most: 500 };
-
-/** The pause after a receive that failed, in milliseconds: it must not spin. */
-const FAILURE_PAUSE_MS = 20;
 
 /** What a {@linkcode DatagramClient} is made of. */
 export interface DatagramClientOptions {
@@ -198,7 +193,7 @@ export class DatagramClient implements UdpClient {
 
   async #receive(): Promise<void> {
     this.#isReceiving = true;
-    const buffer = new Uint8Array(BUFFER_BYTES);
+    const buffer = new Uint8Array(DATAGRAM_BUFFER_BYTES);
     const { hostname, port } = this.#server;
     while (this.isOpen) {
       try {
@@ -246,7 +241,7 @@ export class DatagramClient implements UdpClient {
     const why = networkError("send", this.remoteAddr, cause);
     this.#queue.giveUpUntil(performance.now(), () => why);
     this.#await();
-    await sleep(FAILURE_PAUSE_MS, this.#closing.signal);
+    await sleep(RECEIVE_PAUSE_MS, this.#closing.signal);
   }
 
   /** Lets the deadline watch the oldest message. */

@@ -6,6 +6,11 @@
 
 import type { UdpAddress } from "../net/address.ts";
 import {
+  DATAGRAM_BUFFER_BYTES,
+  LOOPBACK,
+  RECEIVE_PAUSE_MS,
+} from "../net/datagrams.ts";
+import {
   describeError,
   isReset,
   type NetworkError,
@@ -28,17 +33,8 @@ import {
 } from "./faults/datagram_faults.ts";
 import { untilQueueIsEmpty } from "./queue.ts";
 
-/** More than any datagram has: what is longer than a buffer is cut off in silence. */
-const BUFFER_BYTES = 65_536;
-
 /** How many datagrams a second one address gets by default. */
 export const DEFAULT_UDP_RATE = 1000;
-
-/** Addresses of the machine itself, at which nobody else can send. */
-const LOOPBACK = /^127\.|^::1$/;
-
-/** The pause after a receive that failed, in milliseconds: it must not spin. */
-const FAILURE_PAUSE_MS = 20;
 
 /**
  * Opens a socket for datagrams.
@@ -168,7 +164,7 @@ export class DatagramEcho {
     const { barrier, once, onDatagram, onOnce } = this.#options;
     const socket = this.#socket;
     const faults = this.#faults;
-    const buffer = new Uint8Array(BUFFER_BYTES);
+    const buffer = new Uint8Array(DATAGRAM_BUFFER_BYTES);
     while (!signal.aborted && !this.#finishing) {
       let bytes: Uint8Array<ArrayBuffer>;
       let remote: Deno.NetAddr;
@@ -180,7 +176,7 @@ export class DatagramEcho {
         if (signal.aborted) return;
         // Windows tells a receive that an earlier reply found nobody.
         if (!isReset(error)) this.#fail(error);
-        await sleep(FAILURE_PAUSE_MS, signal);
+        await sleep(RECEIVE_PAUSE_MS, signal);
         continue;
       }
       this.#received++;
