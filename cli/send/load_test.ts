@@ -151,7 +151,7 @@ describe("echo send with load flags", () => {
     assertEquals([status, stderr], [1, ""]);
     assertMatch(
       stdout,
-      /^--- .* echo load ---\n0 messages of 64 B verified, 1 failed, .*\n0 messages\/s, .*\nfailed: 1 (reset|closed), the first: .+\n$/,
+      /^--- .* echo load ---\n0 messages of 64 B verified, 1 failed, .*\n0 messages\/s, .*\nfailed: 1 (reset|closed), the first: .+\nlongest outage .+\n(the client was the limit: .+\n)?$/,
     );
     const { stdout: json } = await send(peer.port, ["-d50ms", "--json"]);
     const { messages, failed, latency_ms, error } = JSON.parse(json);
