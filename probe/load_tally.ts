@@ -331,7 +331,9 @@ export class LoadTally implements RunningLoad {
           .map(([reason, at]) => [reason, at - this.startedAt]),
       ),
       irregular: { ...this.#irregular },
-      lossRuns: sumOfRuns(this.#lossRuns.values()),
+      lossRuns: sumOfRuns(
+        [...this.#lossRuns.values()].flatMap((runs) => runs.list()),
+      ),
       error: this.error,
       ...{ underWay, oldestMs: now - sinceAt },
       durationMs,

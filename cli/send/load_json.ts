@@ -44,6 +44,7 @@ export function jsonLoad(
 ): Record<string, unknown> {
   const { messages, messagesInTime, failed, durationMs, error } = summary;
   const { target, connections, ratePerSecond, isWarm, startedAt } = context;
+  const { threads = 1 } = context;
   const { latencies, late, rows } = summary.recorded;
   const bytes = bytesOf(context);
   const rate = rateOf(summary);
@@ -62,6 +63,7 @@ export function jsonLoad(
     after_end: messages - messagesInTime,
     last_after_end_ms: roundMs(summary.lastAfterMs),
     connections,
+    ...(summary.runs.length === 1 && { workers: threads }),
     ...jsonConnectTimes(summary),
     latency_ms: jsonLatency(summary.latencyMs),
     histogram: summary.histogram.map(({ uptoMs, count }) => ({

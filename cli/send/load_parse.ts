@@ -79,6 +79,7 @@ export function parseLoad(json: Record<string, unknown>): LoadReport {
   const context: ReportContext = {
     ...{ target, origins },
     connections: fields.count("connections"),
+    ...(fields.has("workers") && { threads: fields.count("workers") }),
     message: fields.count("message_bytes"),
     ratePerSecond: isOpenLoop ? fields.number("target_rate", 0) : undefined,
     isWarm: fields.flag("warmed_up"),

@@ -30,7 +30,7 @@ function makeReport(): LoadReport {
       ...{ connections: 3, message: 64, ratePerSecond: 50, isWarm: true },
       target: { transport: "udp", hostname: "::1", port: 7 },
       startedAt: new Date("2026-11-24T21:05:00.123Z"),
-      id: "1a2b",
+      ...{ id: "1a2b", threads: 2 },
     },
   };
 }

@@ -165,6 +165,9 @@ export function renderLoad(
     );
   }
   lines.push(...renderFailures(summary));
+  if (summary.longestOutageMs > 0) {
+    lines.push(`longest outage ${formatDuration(summary.longestOutageMs)}`);
+  }
   if (context.target.transport === "udp") {
     lines.push(...renderDatagrams(datagramCounts(summary)));
     if (isUdpRateLikely(summary)) lines.push(renderUdpRate());

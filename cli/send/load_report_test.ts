@@ -64,7 +64,10 @@ function rowOf(messages: number): TimelineRow {
   };
 }
 
-const GOOD = { failed: 0, failures: {}, firstErrors: {}, histogram: [] };
+const GOOD = {
+  ...{ failed: 0, failures: {}, firstErrors: {}, histogram: [] },
+  longestOutageMs: 0,
+};
 
 /** Makes the rows of a timeline, each a second long. */
 function rowsOf(
@@ -114,6 +117,7 @@ describe("renderLoad()", () => {
       "607 messages/s, 37.9 KiB/s each way",
       "failed: 1 refused, the first: cannot connect",
       "failed: 2,000 timeout, the first: no reply",
+      "longest outage 12 ms",
       "latency p50/p90/p99/p99.9/max = 0.150/0.180/0.190/0.500/1.000 ms",
       ...renderHistogram(HISTOGRAM, 40),
     ]);
@@ -345,6 +349,7 @@ describe("jsonLoad()", () => {
     ...{ failures: SUMMARY.failures, first_errors: SUMMARY.firstErrors },
     ...{ longest_outage_ms: 12.346, timeline: [] as unknown[] },
     ...{ client_limit: null, warmed_up: true, busy_share: 1, echo_load: 1 },
+    workers: 1,
     ...{ first_errors_ms: {}, start: null },
     ...{ histogram_hdr: null, latency_exact: null },
   };
