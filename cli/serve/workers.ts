@@ -16,7 +16,7 @@ import {
 import { UsageError } from "../flags.ts";
 import { checkWorkerCode, threadCode } from "../thread_code.ts";
 import type { LogOutput, LogStyle } from "./log.ts";
-import type { LogEvent } from "./log_lines.ts";
+import type { LogEvent } from "./log_events.ts";
 import type { RunningServer } from "./running_server.ts";
 import { closedByDeath, NO_STATS, sumStats } from "./stats.ts";
 import { ServeWorker } from "./worker_handle.ts";

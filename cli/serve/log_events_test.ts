@@ -8,7 +8,9 @@ import type {
   DropReason,
   FaultEvent,
 } from "../../server.ts";
-import { type LogEvent, renderJson, renderText } from "./log_lines.ts";
+import type { LogEvent } from "./log_events.ts";
+import { renderJson } from "./log_json.ts";
+import { renderText } from "./log_text.ts";
 
 const REMOTE: Deno.NetAddr = { transport: "tcp", hostname: "::1", port: 50712 };
 const UDP_REMOTE: Deno.NetAddr = { ...REMOTE, transport: "udp" };

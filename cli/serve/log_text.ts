@@ -1,5 +1,5 @@
 /**
- * The lines of the server's log, for a person or as JSON.
+ * The lines of the server's log, for a person.
  *
  * @module
  */
@@ -14,9 +14,7 @@ import type {
   DropReason,
   FaultCounts,
   FaultEvent,
-  FaultKind,
   OpenEvent,
-  ServeEvent,
   ServeStats,
 } from "../../server.ts";
 import {
@@ -25,57 +23,8 @@ import {
   formatDuration,
   formatNumber,
   formatTime,
-  roundMs,
 } from "../format.ts";
-
-/** Anything that the log tells: the server's events, its beginning and its end. */
-export type LogEvent =
-  | ServeEvent
-  | ListeningEvent
-  | { type: "metrics"; addr: Deno.NetAddr }
-  | {
-    type: "certificate";
-    names: readonly string[] | undefined;
-    validUntil: Date;
-    sha256: string;
-  }
-  | ShutdownEvent
-  | { type: "left_out"; lines: number }
-  | { type: "worker_died"; worker: number; reason: string }
-  | { type: "stopped"; stats: ServeStats; durationMs: number };
-
-/** The server was told to stop. */
-export interface ShutdownEvent {
-  /** The kind of event. */
-  type: "shutdown";
-  /** How many connections are open. */
-  open: number;
-  /** How many replies to datagrams wait for their time, because of a fault. */
-  waiting?: number;
-  /** How long the server waits for them, in milliseconds. */
-  drainTimeoutMs: number;
-}
-
-/** The server listens. */
-export interface ListeningEvent {
-  /** The kind of event. */
-  type: "listening";
-  /** The address that it listens on. */
-  addr: Deno.NetAddr;
-  /** Whether it echoes datagrams, too. */
-  udp: boolean;
-  /** Whether it speaks TLS. */
-  tls?: boolean;
-  /** What it does wrong on purpose, if it does. */
-  faults?: {
-    /** The faults, as they are given on the command line. */
-    text: string;
-    /** The seed that repeats them. */
-    seed: number | undefined;
-    /** Those of them that datagrams do not have, where it echoes datagrams, too. */
-    ofConnections?: readonly FaultKind[];
-  };
-}
+import type { ListeningEvent, LogEvent, ShutdownEvent } from "./log_events.ts";
 
 /**
  * Renders an event for a person.
@@ -278,118 +227,4 @@ function shutdownNote(
 function closeNote({ reason, error }: CloseEvent): string {
   if (error !== undefined) return ` (${describeError(error)})`;
   return reason === "eof" ? "" : ` (${reason})`;
-}
-
-/**
- * Renders an event as a line of JSON.
- *
- * @param event What happened.
- * @param time When it happened.
- * @returns One line, without its end.
- */
-export function renderJson(event: LogEvent, time: Date): string {
-  return JSON.stringify({ time, event: event.type, ...jsonFields(event) });
-}
-
-function jsonFields(event: LogEvent): Record<string, unknown> {
-  switch (event.type) {
-    case "listening":
-      return {
-        address: formatHostPort(event.addr),
-        transports: event.tls ? ["tls"] : event.udp ? ["tcp", "udp"] : ["tcp"],
-        ...(event.faults && {
-          faults: event.faults.text,
-          fault_seed: event.faults.seed,
-          ...(event.faults.ofConnections?.length && {
-            faults_of_connections: event.faults.ofConnections,
-          }),
-        }),
-      };
-    case "certificate":
-      return {
-        names: event.names ?? null,
-        valid_until: event.validUntil,
-        sha256: event.sha256,
-      };
-    case "metrics":
-      return { address: formatHostPort(event.addr) };
-    case "open":
-      return {
-        ...jsonRemote(event),
-        ...(event.handshakeMs !== undefined && {
-          handshake_ms: roundMs(event.handshakeMs),
-        }),
-      };
-    case "handshake_failed":
-      return {
-        ...jsonRemote(event),
-        reason: event.reason,
-        error: event.detail,
-        duration_ms: roundMs(event.durationMs),
-      };
-    case "data":
-      return {
-        ...jsonRemote(event),
-        bytes: event.bytes,
-        text: escapeText(event.preview),
-      };
-    case "close":
-      return {
-        ...jsonRemote(event),
-        bytes: event.bytes,
-        ...(event.datagrams !== undefined && { datagrams: event.datagrams }),
-        duration_ms: roundMs(event.durationMs),
-        reason: event.reason,
-      };
-    case "error":
-      return { reason: event.error.message };
-    case "reset":
-      return {};
-    case "full":
-      return { connections: event.open };
-    case "drop":
-      return {
-        ...jsonRemote(event),
-        reason: event.reason,
-        ...(event.detail !== undefined && { error: event.detail }),
-      };
-    case "crowd":
-      return { addresses: event.addresses };
-    case "fault":
-      return {
-        kind: event.kind,
-        ...jsonRemote(event),
-        offset: event.offset,
-        delay_ms: event.delayMs && roundMs(event.delayMs),
-      };
-    case "shutdown":
-      return {
-        connections: event.open,
-        ...(event.waiting && { replies: event.waiting }),
-      };
-    case "worker_died":
-      return { worker: event.worker, reason: event.reason };
-    case "left_out":
-      return { lines: event.lines };
-    case "stopped":
-      return {
-        connections: event.stats.accepted,
-        bytes: event.stats.bytes,
-        ...(event.stats.failedHandshakes !== undefined && {
-          failed_handshakes: event.stats.failedHandshakes,
-        }),
-        ...(event.stats.udp && {
-          datagrams: event.stats.udp.datagrams,
-          dropped: event.stats.udp.dropped,
-        }),
-        duration_ms: roundMs(event.durationMs),
-        faults: event.stats.faults,
-      };
-  }
-}
-
-function jsonRemote(
-  { remote }: { remote: Deno.NetAddr },
-): Record<string, unknown> {
-  return { remote: formatHostPort(remote), transport: remote.transport };
 }
