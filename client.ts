@@ -126,9 +126,9 @@ export async function connect(
     } catch (error) {
       signal?.throwIfAborted();
       const leftMs = lastAttemptAt - performance.now();
-      if (leftMs <= 0 || isFinal(error)) {
-        throw networkError("connect", address, error);
-      }
+      const failure = networkError("connect", address, error);
+      if (leftMs <= 0 || isFinal(error)) throw failure;
+      options.onAttemptFailed?.(failure);
       await sleep(Math.min(pauseMs, leftMs), signal);
       pauseMs = Math.min(pauseMs * 2, RETRY_PAUSE_MS.last);
     }

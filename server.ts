@@ -21,16 +21,9 @@
 
 import type { TcpAddress, TlsAddress } from "./net/address.ts";
 import { DEFAULT_HOSTNAME, DEFAULT_PORT } from "./net/defaults.ts";
-import { isReset } from "./net/errors.ts";
-import { FairnessBarrier } from "./net/fairness.ts";
 import { checkCount, checkPort, checkTime } from "./net/options.ts";
 import { startTimer } from "./net/time.ts";
-import { BufferPool } from "./server/buffer_pool.ts";
-import {
-  Acceptor,
-  type ServerConn,
-  type ServerListener,
-} from "./server/accepting.ts";
+import { Acceptor, type ServerListener } from "./server/accepting.ts";
 import {
   DEFAULT_DRAIN_TIMEOUT_MS,
   DEFAULT_HANDSHAKE_TIMEOUT_MS,
@@ -40,21 +33,12 @@ import {
   type ServeStats,
   type ShutdownOptions,
 } from "./server/api.ts";
-import type {
-  Connection,
-  ConnectionLoop,
-  LoopContext,
-} from "./server/connection.ts";
+import type { ConnectionLoop } from "./server/connection.ts";
+import { Connections, remoteOf } from "./server/connections.ts";
 import { echoLoop } from "./server/echo_loop.ts";
-import {
-  type CloseReason,
-  PREVIEW_BYTES,
-  type ServeEvent,
-  type ToldFault,
-} from "./server/events.ts";
+import type { ServeEvent, ToldFault } from "./server/events.ts";
 import { faultLoop } from "./server/faults/fault_loop.ts";
 import { checkFaults, type Faults } from "./server/faults/options.ts";
-import { type HandshakeFailure, Handshakes } from "./server/handshakes.ts";
 import { sweepIdle } from "./server/idle.ts";
 import { listenOn } from "./server/listening.ts";
 import { releaseSlots, type SharedCounts, Slots } from "./server/slots.ts";
@@ -111,18 +95,10 @@ export {
 export { releaseSlots, type SharedCounts };
 
 /**
- * The pause between two closings of the barrier at which busy connections wait for
- * each other, see {@linkcode FairnessBarrier}: about the longest wait among a few.
- * Without a pause the throughput of many small messages is less.
+ * What a server does: it listens; it drains while it takes no more clients than those
+ * in the kernel's queue; then it is finished.
  */
-const BARRIER_PAUSE_MS = 8;
-
-/**
- * What a server does: it listens; on shutdown it still accepts the clients in the
- * kernel's queue; it drains while it listens no more and connections are open; then
- * it is finished.
- */
-type State = "listening" | "accepting queue" | "draining" | "finished";
+type State = "listening" | "draining" | "finished";
 
 class Server implements EchoServer {
   readonly addr: Deno.NetAddr;
@@ -134,31 +110,10 @@ class Server implements EchoServer {
   readonly #acceptor: Acceptor;
   readonly #slots: Slots;
   readonly #udp: UdpServer | undefined;
-  readonly #loop: ConnectionLoop;
   readonly #faults: Faults | undefined;
   readonly #faultCounts: FaultCounts = {};
-  readonly #connections = new Set<Connection>();
-  readonly #handshakes: Handshakes<Deno.TlsConn>;
-  #failedHandshakes = 0;
-  readonly #barrier = new FairnessBarrier({
-    // Datagrams are read, too, as those of one more connection.
-    countOpen: () => this.#connections.size + (this.#udp ? 1 : 0),
-    pauseMs: BARRIER_PAUSE_MS,
-  });
-  readonly #pool = new BufferPool();
-  readonly #context: LoopContext = {
-    barrier: this.#barrier,
-    pool: this.#pool,
-    onFirstBytes: (connection, bytes) => this.#tellData(connection, bytes),
-    onEnd: (connection, error, reason) =>
-      this.#loopEnded(connection, error, reason),
-  };
-  readonly #allEnded = Promise.withResolvers<void>();
+  readonly #connections: Connections;
   #state: State = "listening";
-  /** Bytes of connections that ended; open ones count their own. */
-  #bytes = 0;
-  readonly #closed: ServeStats["closed"] = {};
-  #isRef = true;
   /** What {@linkcode ServeOptions.onEvent} threw first. */
   #onEventError: { error: unknown } | undefined;
   /** When open connections are closed, as `performance.now()`. */
@@ -168,24 +123,25 @@ class Server implements EchoServer {
   constructor(options: ServeOptions) {
     const { hostname = DEFAULT_HOSTNAME, port = DEFAULT_PORT } = options;
     const { maxConnections = Infinity, idleTimeoutMs = Infinity } = options;
-    const { once = false } = options;
+    const { once = false, udp = false } = options;
     const { drainTimeoutMs = DEFAULT_DRAIN_TIMEOUT_MS } = options;
     const { handshakeTimeoutMs = DEFAULT_HANDSHAKE_TIMEOUT_MS } = options;
     this.#options = options;
     this.#drainTimeoutMs = checkTime("drainTimeoutMs", drainTimeoutMs);
     this.#idleTimeoutMs = checkTime("idleTimeoutMs", idleTimeoutMs);
-    this.#handshakes = new Handshakes({
-      timeoutMs: checkTime("handshakeTimeoutMs", handshakeTimeoutMs),
-      onDone: (conn, handshakeMs) => this.#open(conn, handshakeMs),
-      onFailed: (failure) => this.#handshakeFailed(failure),
-    });
+    checkTime("handshakeTimeoutMs", handshakeTimeoutMs);
     checkCount("maxConnections", maxConnections);
     checkCount("udpRatePerSecond", options.udpRatePerSecond ?? Infinity);
     checkPort(port);
-    const { udp = false } = options;
     this.#faults = options.faults && checkFaults(options.faults, udp);
-    this.#loop = this.#faults ? this.#faultLoop(this.#faults) : echoLoop;
     this.#slots = new Slots(once ? 1 : maxConnections, options.shared);
+    const emit = options.onEvent && ((event: ServeEvent) => this.#emit(event));
+    this.#connections = new Connections({
+      ...{ loop: this.#chooseLoop(), handshakeTimeoutMs, emit },
+      countOthers: () => this.#udp ? 1 : 0,
+      countAllOpen: () => this.#slots.taken + (this.#udp?.senders ?? 0),
+      onSlotFree: () => this.#freeSlot(),
+    });
     const transport = options.tls ? "tls" : "tcp";
     const address: TcpAddress | TlsAddress = { transport, hostname, port };
     const { listener, socket } = listenOn(address, options);
@@ -201,14 +157,14 @@ class Server implements EchoServer {
     }
     this.#udp = socket && new UdpServer(socket, {
       ...options,
-      barrier: this.#barrier,
+      ...{ barrier: this.#connections.barrier, emit },
       countOpen: () => this.#slots.taken,
+      onOnce: () => this.#acceptor.stop(),
       faults: this.#faults && {
         faults: this.#faults,
-        isRef: () => this.#isRef,
+        isRef: () => this.#connections.isRef,
         onFault: (remote, fault) => this.#tellFault(remote, fault),
       },
-      emit: options.onEvent && ((event) => this.#emit(event)),
     });
     this.#acceptor = new Acceptor(this.#listener, {
       address: {
@@ -218,7 +174,7 @@ class Server implements EchoServer {
       },
       slots: this.#slots,
       once,
-      onConnection: (conn) => this.#admit(conn),
+      onConnection: (conn) => this.#connections.add(conn),
       onFailure: (error) => this.#emit({ type: "error", error }),
       onReset: () => this.#emit({ type: "reset" }),
       onFull: () => this.#emit({ type: "full", open: this.#slots.taken }),
@@ -228,13 +184,10 @@ class Server implements EchoServer {
 
   get stats(): ServeStats {
     const udp = this.#udp?.stats;
-    let bytes = this.#bytes + (udp?.bytes ?? 0);
-    for (const connection of this.#connections) bytes += connection.bytes;
-    const { accepted } = this.#acceptor;
-    const open = this.#countOpen();
-    const failedHandshakes = this.#failedHandshakes;
+    const { size: open, closed, failedHandshakes } = this.#connections;
+    const bytes = this.#connections.bytes + (udp?.bytes ?? 0);
     return {
-      ...{ accepted, open, closed: { ...this.#closed }, bytes },
+      ...{ accepted: this.#acceptor.accepted, open, closed, bytes },
       ...(this.#options.tls && { failedHandshakes }),
       ...(udp && { udp }),
       ...(this.#faults && { faults: { ...this.#faultCounts } }),
@@ -255,7 +208,7 @@ class Server implements EchoServer {
       this.#drainTimer = startTimer(timeoutMs, () => this.#closeNow());
     }
     if (this.#state === "listening") {
-      this.#state = "accepting queue";
+      this.#state = "draining";
       this.#acceptor.acceptQueue();
       this.#udp?.answerQueue();
     }
@@ -276,11 +229,10 @@ class Server implements EchoServer {
   }
 
   #setRef(isRef: boolean): void {
-    this.#isRef = isRef;
     const method = isRef ? "ref" : "unref";
     this.#listener[method]();
+    this.#connections.setRef(isRef);
     this.#udp?.[method]();
-    for (const { conn } of this.#connections) conn[method]();
   }
 
   async #run(): Promise<void> {
@@ -290,132 +242,43 @@ class Server implements EchoServer {
     if (signal?.aborted) abort();
     const sweeps = sweepIdle(this.#connections, {
       idleTimeoutMs: this.#idleTimeoutMs,
-      untilAllRead: () => this.#barrier.untilAllRead(),
-      end: (connection) => this.#close(connection, "idle"),
+      untilAllRead: () => this.#connections.barrier.untilAllRead(),
+      end: (connection) => this.#connections.close(connection, "idle"),
     });
 
-    await Promise.all([this.#runAcceptor(), this.#runUdp()]);
+    await Promise.all([this.#runAcceptor(), this.#udp?.run()]);
     this.#state = "draining";
-    if (this.#countOpen() > 0) await this.#allEnded.promise;
+    await this.#connections.untilNone();
     this.#state = "finished";
     sweeps[Symbol.dispose]();
     this.#drainTimer?.[Symbol.dispose]();
-    await this.#barrier.stop();
-    this.#pool[Symbol.dispose]();
+    await this.#connections[Symbol.asyncDispose]();
     signal?.removeEventListener("abort", abort);
     if (this.#onEventError) throw this.#onEventError.error;
   }
 
   async #runAcceptor(): Promise<void> {
     await this.#acceptor.run();
-    // The one that it served was a connection.
-    if (this.#options.once) this.#udp?.stop();
+    // The one that it serves is a connection: a datagram takes no slot.
+    if (this.#options.once && !this.#slots.hasFree) this.#udp?.stop();
   }
 
-  async #runUdp(): Promise<void> {
-    await this.#udp?.run();
-    if (this.#udp && this.#options.once) this.#acceptor.stop();
-  }
-
-  /** How many connections there are, those in their TLS handshake included. */
-  #countOpen(): number {
-    return this.#connections.size + this.#handshakes.size;
-  }
-
-  #admit(conn: ServerConn): void {
-    if (!this.#isRef) conn.unref();
-    if ("handshake" in conn) this.#handshakes.start(conn);
-    else this.#open(conn);
-  }
-
-  #handshakeFailed(failure: HandshakeFailure): void {
-    this.#failedHandshakes++;
-    this.#emit({ type: "handshake_failed", ...failure });
-    if (!this.#options.once) this.#slots.release();
-    this.#acceptor.wake();
-    this.#tellIfAllEnded();
-  }
-
-  #tellIfAllEnded(): void {
-    const isLast = this.#state === "draining" && this.#countOpen() === 0;
-    if (isLast) this.#allEnded.resolve();
-  }
-
-  #open(conn: ServerConn, handshakeMs?: number): void {
-    const connection: Connection = {
-      conn,
-      openedAt: performance.now(),
-      bytes: 0,
-      idleSweeps: 0,
-      onClose: undefined,
-    };
-    this.#connections.add(connection);
-    this.#emit({
-      ...{ type: "open", remote: remoteOf(connection) },
-      ...(handshakeMs !== undefined && { handshakeMs }),
-    });
-    // A connection with TLS has neither setting.
-    if ("handshake" in conn) return void this.#loop(connection, this.#context);
-    try {
-      // A reply must not wait for the acknowledgement of the one before it.
-      conn.setNoDelay();
-      // A client that lost power sends nothing more: the kernel finds out.
-      conn.setKeepAlive();
-    } catch (error) {
-      return this.#loopEnded(connection, error);
-    }
-    this.#loop(connection, this.#context);
-  }
-
-  #loopEnded(
-    connection: Connection,
-    error?: unknown,
-    reason: CloseReason = "eof",
-  ): void {
-    if (error === undefined) this.#close(connection, reason);
-    else this.#close(connection, isReset(error) ? "reset" : "error", error);
-    // Not earlier: before Deno 2.9 a write that is under way outlives `close()`, and
-    // keeps the descriptor until the client reads or leaves.
+  #freeSlot(): void {
     if (!this.#options.once) this.#slots.release();
     this.#acceptor.wake();
   }
 
-  /** Ends a connection once: its own loop may end it, or the server. */
-  #close(connection: Connection, reason: CloseReason, error?: unknown): void {
-    if (!this.#connections.delete(connection)) return;
-    const { conn, openedAt, bytes } = connection;
-    const remote = remoteOf(connection);
-    conn[Symbol.dispose]();
-    connection.onClose?.();
-    this.#bytes += bytes;
-    this.#closed[reason] = (this.#closed[reason] ?? 0) + 1;
-    this.#emit({
-      type: "close",
-      remote,
-      bytes,
-      durationMs: performance.now() - openedAt,
-      reason,
-      ...(error !== undefined && { error }),
-    });
-    this.#tellIfAllEnded();
+  #closeNow(): void {
+    this.#acceptor.stop();
+    this.#udp?.stop();
+    this.#connections.closeAll();
   }
 
-  #tellData(connection: Connection, bytes: Uint8Array<ArrayBuffer>): void {
-    // Without `onEvent` nothing is copied.
-    if (!this.#options.onEvent) return;
-    this.#emit({
-      type: "data",
-      remote: remoteOf(connection),
-      preview: bytes.slice(0, PREVIEW_BYTES),
-      bytes: bytes.length,
-      open: this.#slots.taken + (this.#udp?.senders ?? 0),
-    });
-  }
-
-  #faultLoop(faults: Faults): ConnectionLoop {
-    return faultLoop({
+  #chooseLoop(): ConnectionLoop {
+    const faults = this.#faults;
+    return faults === undefined ? echoLoop : faultLoop({
       faults,
-      isRef: () => this.#isRef,
+      isRef: () => this.#connections.isRef,
       onFault: (connection, fault) =>
         this.#tellFault(remoteOf(connection), fault),
     });
@@ -427,15 +290,6 @@ class Server implements EchoServer {
     this.#emit({ type: "fault", remote, ...fault });
   }
 
-  #closeNow(): void {
-    this.#acceptor.stop();
-    this.#udp?.stop();
-    this.#handshakes.close();
-    for (const connection of this.#connections) {
-      this.#close(connection, "shutdown");
-    }
-  }
-
   #emit(event: ServeEvent): void {
     try {
       this.#options.onEvent?.(event);
@@ -443,10 +297,6 @@ class Server implements EchoServer {
       this.#onEventError ??= { error };
     }
   }
-}
-
-function remoteOf({ conn }: Connection): Deno.NetAddr {
-  return conn.remoteAddr as Deno.NetAddr;
 }
 
 /**

@@ -156,6 +156,20 @@ export class StoppedError extends Error {
   }
 }
 
+/**
+ * Tells that work was stopped before it could begin.
+ *
+ * @param terminal Where that is told.
+ * @param signal The signal of the work, which is aborted.
+ */
+export async function printStoppedEarly(
+  { stderr }: Terminal,
+  { reason }: AbortSignal,
+): Promise<void> {
+  const { message } = reason as StoppedError;
+  await printLine(stderr, `echo: ${message} before anything was sent`);
+}
+
 /** How long work may take to end after its deadline, in milliseconds. */
 const ENDING_MS = 3000;
 
@@ -171,12 +185,15 @@ const SIGNAL_STATUS = 130;
  * ever.
  * @param work The work. Its signal is aborted by the first Ctrl-C or at the end of
  * the time; the reason is a {@linkcode StoppedError}.
+ * @param prepare What comes before the work and its time. At a Ctrl-C it ends soon, and
+ * the work begins with a signal that is aborted.
  * @returns The exit status of the work, or 130 at the second Ctrl-C.
  */
 export async function untilStopped(
   terminal: Terminal,
   deadlineMs: number,
   work: (signal: AbortSignal) => Promise<number>,
+  prepare?: (signal: AbortSignal) => Promise<void>,
 ): Promise<number> {
   const stop = new AbortController();
   const again = Promise.withResolvers<number>();
@@ -188,11 +205,19 @@ export async function untilStopped(
     isPressed = true;
     stop.abort(new StoppedError("interrupted", SIGNAL_STATUS));
   });
-  using _timer = startTimer(deadlineMs, () => {
-    const why = `the deadline of ${formatTime(deadlineMs)} is over`;
-    stop.abort(new StoppedError(why, 1));
-  });
-  // The reader of the output may stall for longer than the work takes to end.
-  using _end = startTimer(deadlineMs + ENDING_MS, () => again.resolve(1));
-  return await Promise.race([work(stop.signal), again.promise]);
+  const run = async () => {
+    if (prepare) {
+      await prepare(stop.signal).catch((error) => {
+        if (!stop.signal.aborted) throw error;
+      });
+    }
+    using _timer = startTimer(deadlineMs, () => {
+      const why = `the deadline of ${formatTime(deadlineMs)} is over`;
+      stop.abort(new StoppedError(why, 1));
+    });
+    // The reader of the output may stall for longer than the work takes to end.
+    using _end = startTimer(deadlineMs + ENDING_MS, () => again.resolve(1));
+    return await Promise.race([work(stop.signal), again.promise]);
+  };
+  return await Promise.race([run(), again.promise]);
 }

@@ -220,6 +220,48 @@ describe("untilStopped()", () => {
     assertStopped(reason, "interrupted", 130);
   });
 
+  it("begins the time when all is prepared", async () => {
+    using clock = stopClock();
+    const { terminal } = testTerminal();
+    const reason = untilReason();
+    const prepared = Promise.withResolvers<void>();
+    const result = untilStopped(
+      terminal,
+      1000,
+      reason.work,
+      () => prepared.promise,
+    );
+    assertEquals(clock.timers, 0);
+    clock.passAtOnce(5000);
+    prepared.resolve();
+    await clock.pass(999);
+    assertEquals(reason.given, undefined);
+    await clock.pass(1);
+    assertEquals(await result, 4);
+    assertStopped(reason, "the deadline of 1s is over", 1);
+    const bug = new Error("bug");
+    const failing = untilStopped(terminal, 1000, reason.work, () => {
+      return Promise.reject(bug);
+    });
+    assert(await failing.catch((error) => error) === bug);
+  });
+
+  it("does not wait for what is prepared at a Ctrl-C", async () => {
+    const { terminal, listeners, interrupt } = testTerminal();
+    const reason = untilReason();
+    const result = untilStopped(
+      ...[terminal, Infinity, reason.work] as const,
+      (signal) =>
+        new Promise((_, reject) =>
+          signal.addEventListener("abort", () => reject(signal.reason))
+        ),
+    );
+    interrupt();
+    assertEquals(await result, 4);
+    assertEquals(listeners.size, 0);
+    assertStopped(reason, "interrupted", 130);
+  });
+
   it("ends at once with 130 at the second Ctrl-C", async () => {
     const { terminal, listeners, interrupt } = testTerminal();
     const forEver = () => new Promise<number>(() => {});

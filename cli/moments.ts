@@ -27,24 +27,31 @@ export type Moment =
 
 const TIME_OF_DAY = /^([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d(?:\.\d{1,3})?))?$/;
 
-const INSTANT = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)?$/;
+const INSTANT =
+  /^(\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d+)?)?)(Z|[+-]\d\d:?\d\d)?$/;
 
 /**
- * Reads a moment: a time of day, or an instant (ISO 8601).
+ * Reads a moment: a time of day, or an instant (ISO 8601), also as `date -Ins` and
+ * `date +%FT%T%z` print it.
  *
- * @param text For example `14:05`, `14:05:00`, `2026-11-24T14:05:00Z` or, where this
- * process is, `2026-11-24T14:05:00`.
+ * @param text For example `14:05`, `14:05:00`, `2026-11-24T14:05:00Z`,
+ * `2026-11-24T15:05:00,5+0100` or, where this process is, `2026-11-24T14:05:00`.
  * @returns The moment.
  * @throws {UsageError} If it is anything else.
  */
 export function parseMoment(text: string): Moment {
-  const [, hours, minutes, seconds = "0"] = text.match(TIME_OF_DAY) ?? [];
+  // ISO 8601 has both marks, and `date` writes the one of its locale.
+  const dotted = text.replace(",", ".");
+  const [, hours, minutes, seconds = "0"] = dotted.match(TIME_OF_DAY) ?? [];
   if (hours !== undefined) {
     const wholeMinutes = Number(hours) * 60 + Number(minutes);
     const ms = wholeMinutes * 60_000 + Math.round(Number(seconds) * 1000);
     return { kind: "time of day", ms, text };
   }
-  const ms = INSTANT.test(text) ? Date.parse(text) : NaN;
+  const [, local, zone = ""] = dotted.match(INSTANT) ?? [];
+  const ms = local === undefined
+    ? NaN
+    : Date.parse(local + zone.replace(/(\d\d)(\d\d)$/, "$1:$2"));
   if (!Number.isNaN(ms)) return { kind: "instant", ms, text };
   throw new UsageError(
     "expected a time of day such as 14:05:00, or an instant such as " +

@@ -5,6 +5,7 @@
  */
 
 import type { Address } from "../net/address.ts";
+import type { NetworkError } from "../net/errors.ts";
 import type { Reader, Writer } from "../net/streams.ts";
 import type { Irregularity } from "./datagram_queue.ts";
 
@@ -63,6 +64,9 @@ export interface ConnectOptions {
    * @default {0}
    */
   retryMs?: number | undefined;
+
+  /** Called with the error of an attempt that failed, before the next one is made. */
+  onAttemptFailed?: ((error: NetworkError) => void) | undefined;
 
   /**
    * Speak TLS; an empty object is enough. The server's certificate is always
@@ -193,7 +197,11 @@ export interface UdpConnectOptions extends Pick<ConnectOptions, "hostname"> {
   /** Closes the client when it is aborted. */
   signal?: AbortSignal | undefined;
 
-  /** Called for each datagram that came and should not have, or not then. */
+  /**
+   * Called for each datagram that came and should not have, or not then. What it
+   * throws does not harm the client, which goes on: it is reported as an uncaught
+   * error (`reportError()`), which ends a program that does not handle it.
+   */
   onIrregular?: ((irregularity: Irregularity) => void) | undefined;
 }
 
@@ -242,7 +250,8 @@ export interface UdpClient extends Disposable {
    * @returns How many bytes came back, and how long that took from the first sending
    * on whose wait was not over.
    * @throws {RangeError} If the time is none; nothing is sent.
-   * @throws What {@linkcode UdpClient.echo} throws for the last one.
+   * @throws What {@linkcode UdpClient.echo} throws for the last one, or the reason of
+   * an abort.
    */
   echoUntilReply(message: Uint8Array, retryMs: number): Promise<EchoResult>;
 

@@ -115,8 +115,10 @@ describe("connect()", () => {
     using clock = stopClock();
     const startedAt = performance.now();
     const port = freePort();
+    const reasons: string[] = [];
     const { connecting, listeners, countPauses } = await pausing({
       ...{ port, retryMs: 1000 },
+      onAttemptFailed: ({ reason }) => reasons.push(reason),
     });
     let isOver = false;
     const result = connecting.catch((error) => error)
@@ -130,6 +132,8 @@ describe("connect()", () => {
     }
     assertEquals(pausesAt, [0, 20, 60, 140, 300, 550, 800]);
     assertEquals(performance.now() - startedAt, 1000);
+    // The last attempt is told by what is thrown.
+    assertEquals(reasons, pausesAt.map(() => "refused"));
     assertInstanceOf(await result, Deno.errors.ConnectionRefused);
     assertEquals(listeners.now, 0);
   });

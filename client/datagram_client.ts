@@ -6,28 +6,27 @@
  */
 
 import { type Address, formatAddress } from "../net/address.ts";
-import { isReset, networkError, withFields } from "../net/errors.ts";
+import { DATAGRAM_BUFFER_BYTES, RECEIVE_PAUSE_MS } from "../net/datagrams.ts";
+import { isReset, networkError, reasonOf, withFields } from "../net/errors.ts";
 import { checkTime } from "../net/options.ts";
 import { sleep } from "../net/time.ts";
 import type { EchoResult, UdpClient } from "./api.ts";
 import { EXCERPT_BYTES } from "./comparison.ts";
-import { DatagramQueue, type Irregularity } from "./datagram_queue.ts";
+import {
+  DatagramQueue,
+  type Irregularity,
+  type QueuedDatagram,
+} from "./datagram_queue.ts";
 import { Deadline } from "./deadline.ts";
 
 /** The most bytes of a datagram: 65,535 less the headers of IPv4 and UDP. */
 export const MAX_DATAGRAM_BYTES = 65_507;
-
-/** More than any datagram has: what is longer than a buffer is cut off in silence. */
-const BUFFER_BYTES = 65_536;
 
 /** The pause before a message is sent again: doubled each time. */
 const AGAIN_PAUSE_MS = { first: 250, last: 1000 };
 
 /** How long the end waits for second and late replies, in milliseconds. */
 const LINGER_MS = { least: 20, most: 500 };
-
-/** The pause after a receive that failed, in milliseconds: it must not spin. */
-const FAILURE_PAUSE_MS = 20;
 
 /** What a {@linkcode DatagramClient} is made of. */
 export interface DatagramClientOptions {
@@ -59,8 +58,7 @@ export class DatagramClient implements UdpClient {
   readonly #queue: DatagramQueue;
   readonly #deadline = new Deadline(() => this.#expired());
   /** Messages that are not sent yet, the oldest first. */
-  readonly #outbox: { message: Uint8Array; giveUp: (why: unknown) => void }[] =
-    [];
+  readonly #outbox: QueuedDatagram[] = [];
   #isSending = false;
   #isReceiving = false;
   /** Why the client takes nothing more. */
@@ -99,12 +97,12 @@ export class DatagramClient implements UdpClient {
     const refusal = this.#refusal(message);
     if (refusal !== undefined) return Promise.reject(refusal);
     const now = performance.now();
-    const { result, giveUp } = this.#queue.add(message, now);
+    const queued = this.#queue.add(message, now);
     this.#deadline.start(this.#timeoutMs, now);
-    this.#outbox.push({ message, giveUp });
+    this.#outbox.push(queued);
     if (!this.#isSending) this.#sendAll();
     if (!this.#isReceiving) this.#receive();
-    return result;
+    return queued.result;
   }
 
   async echoUntilReply(
@@ -125,13 +123,22 @@ export class DatagramClient implements UdpClient {
       last.then(() => answered.abort(), () => {});
       replies.push(last);
       const leftMs = lastAt - performance.now();
-      if (leftMs <= 0) break;
+      // A timer may fire a little before its time.
+      if (leftMs < 1) break;
       await sleep(Math.min(pauseMs, leftMs), enough);
       if (enough.aborted) break;
       pauseMs = Math.min(pauseMs * 2, AGAIN_PAUSE_MS.last);
     }
-    // If all fail, the last one tells why.
-    return await Promise.any(replies).catch(() => last);
+    try {
+      return await Promise.any(replies);
+    } catch {
+      // If all fail, the last one tells why.
+      if (this.#closed) throw this.#closed.why;
+      const error = await last.catch((error) => error);
+      const isSilence = reasonOf(error) === "timeout" && replies.length > 1;
+      if (!isSilence) throw error;
+      throw this.#noReply(retryMs + this.#timeoutMs, replies.length);
+    }
   }
 
   expectSilence(): Promise<void> {
@@ -173,6 +180,8 @@ export class DatagramClient implements UdpClient {
   async #sendAll(): Promise<void> {
     this.#isSending = true;
     for (let next; this.isOpen && (next = this.#outbox.shift());) {
+      // Nobody waits for its reply any more.
+      if (next.isSettled()) continue;
       try {
         await this.#socket.send(next.message, this.#server);
       } catch (error) {
@@ -184,7 +193,7 @@ export class DatagramClient implements UdpClient {
 
   async #receive(): Promise<void> {
     this.#isReceiving = true;
-    const buffer = new Uint8Array(BUFFER_BYTES);
+    const buffer = new Uint8Array(DATAGRAM_BUFFER_BYTES);
     const { hostname, port } = this.#server;
     while (this.isOpen) {
       try {
@@ -203,14 +212,23 @@ export class DatagramClient implements UdpClient {
     const now = performance.now();
     const irregularity = this.#queue.take(reply, now);
     this.#await();
-    if (irregularity) this.#onIrregular(irregularity);
+    if (irregularity) this.#tellIrregular(irregularity);
+  }
+
+  /** What the user's function throws is no failure of the socket. */
+  #tellIrregular(irregularity: Irregularity): void {
+    try {
+      this.#onIrregular(irregularity);
+    } catch (error) {
+      reportError(error);
+    }
   }
 
   #takeStray(reply: Uint8Array, { hostname, port }: Deno.NetAddr): void {
     const from: Address = { transport: "udp", hostname, port };
     this.#stray ??= from;
     const excerpt = reply.slice(0, EXCERPT_BYTES);
-    this.#onIrregular({ kind: "stray", reply: excerpt, from });
+    this.#tellIrregular({ kind: "stray", reply: excerpt, from });
   }
 
   async #receiveFailed(error: unknown): Promise<void> {
@@ -223,7 +241,7 @@ export class DatagramClient implements UdpClient {
     const why = networkError("send", this.remoteAddr, cause);
     this.#queue.giveUpUntil(performance.now(), () => why);
     this.#await();
-    await sleep(FAILURE_PAUSE_MS, this.#closing.signal);
+    await sleep(RECEIVE_PAUSE_MS, this.#closing.signal);
   }
 
   /** Lets the deadline watch the oldest message. */
@@ -241,15 +259,17 @@ export class DatagramClient implements UdpClient {
     this.#await();
   }
 
-  #noReply(): unknown {
+  #noReply(waitedMs = this.#timeoutMs, datagrams = 1): unknown {
     const address = this.remoteAddr;
     const other = this.#stray
       ? `; a datagram came from ${formatAddress(this.#stray)}`
       : "";
-    const detail = "lost or filtered on the way there or back, " +
-      `or nobody is there: over UDP all look alike${other}`;
-    const message = `No reply from ${formatAddress(address)} ` +
-      `within ${this.#timeoutMs / 1000} s: ${detail}`;
+    const detail = "lost or filtered on the way there or back, beyond the " +
+      "server's limit (--udp-rate), or nobody is there: over UDP all look " +
+      `alike${other}`;
+    const what = datagrams === 1 ? "" : `to ${datagrams} datagrams `;
+    const message = `No reply from ${formatAddress(address)} ${what}` +
+      `within ${waitedMs / 1000} s: ${detail}`;
     return withFields(new Deno.errors.TimedOut(message), {
       ...{ operation: "echo", address, reason: "timeout", detail },
     });

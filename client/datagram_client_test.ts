@@ -1,7 +1,6 @@
 import {
   assert,
   assertEquals,
-  assertInstanceOf,
   assertRejects,
   assertStrictEquals,
 } from "@std/assert";
@@ -163,8 +162,8 @@ describe("DatagramClient", () => {
       () => client.echo(encode("hello")),
       Deno.errors.TimedOut,
     ) as NetworkError;
-    const detail = "lost or filtered on the way there or back, or nobody is " +
-      "there: over UDP all look alike";
+    const detail = "lost or filtered on the way there or back, beyond the " +
+      "server's limit (--udp-rate), or nobody is there: over UDP all look alike";
     assertEquals(
       error.message,
       `No reply from 127.0.0.1:${port}/udp within 0.01 s: ${detail}`,
@@ -449,6 +448,20 @@ describe("DatagramClient.echoUntilReply()", () => {
     assertEquals(peer.got.length, 2);
   });
 
+  it("says how many it sent in vain, in how much time", async () => {
+    using peer = startDatagramPeer();
+    using client = await connectUdp({ port: peer.port, timeoutMs: 10 });
+    const error = await assertRejects(
+      () => client.echoUntilReply(encode("hello"), 20),
+      Deno.errors.TimedOut,
+    ) as NetworkError;
+    assertEquals(peer.got.length, 2);
+    const beginning = `No reply from 127.0.0.1:${peer.port}/udp to 2 ` +
+      "datagrams within 0.03 s: lost or ";
+    assert(error.message.startsWith(beginning), error.message);
+    assertEquals(error.reason, "timeout");
+  });
+
   it("refuses what is no time, and sends nothing", async () => {
     using peer = startDatagramPeer(echo);
     using client = await connectUdp({ port: peer.port });
@@ -472,9 +485,8 @@ describe("DatagramClient.echoUntilReply()", () => {
     const replied = client.echoUntilReply(encode("hello"), Infinity);
     await peer.untilGot(3);
     stop.abort(new Error("enough"));
-    const error = await assertRejects(() => replied);
     // The last one timed out before.
-    assertInstanceOf(error, Error);
+    await assertRejects(() => replied, Error, "enough");
     assertEquals(peer.got.length, 3);
   });
 });

@@ -8,6 +8,7 @@ import { describe, it } from "@std/testing/bdd";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Irregularity, NetworkError, UdpAddress } from "../client.ts";
 import { stopClock } from "../testing/clock.ts";
+import { replace } from "../testing/replace.ts";
 import { ListenerCount } from "../testing/socket.ts";
 import {
   DatagramClient,
@@ -18,6 +19,7 @@ const HOSTNAME = "127.0.0.1";
 const REMOTE: UdpAddress = { transport: "udp", hostname: HOSTNAME, port: 7 };
 const FROM: Deno.NetAddr = { transport: "udp", hostname: HOSTNAME, port: 7 };
 const HELLO = new TextEncoder().encode("hello");
+const OTHER = new TextEncoder().encode("other");
 
 type Received = [Uint8Array<ArrayBuffer>, Deno.Addr];
 
@@ -185,6 +187,53 @@ describe("DatagramClient", () => {
     await socket.reply(new Uint8Array(100).fill(1), { ...FROM, port: 8 });
     assertEquals(seen[0]?.reply, new Uint8Array(64).fill(1));
     assertEquals(seen[0]!.reply.buffer.byteLength, 64);
+    client.close();
+  });
+
+  it("goes on when what takes note of irregular datagrams throws", async () => {
+    const reported: unknown[] = [];
+    using _ = replace(globalThis, "reportError", (it) => reported.push(it));
+    const bug = new Error("bug");
+    const { client, socket } = open({
+      onIrregular() {
+        throw bug;
+      },
+    });
+    const echoed = [client.echo(HELLO), client.echo(OTHER)];
+    await nextTurn();
+    await socket.reply(HELLO, { ...FROM, port: 8 });
+    await socket.reply(HELLO);
+    await socket.reply(HELLO);
+    await socket.reply(OTHER);
+    assertEquals((await Promise.all(echoed)).length, 2);
+    assertEquals(reported, [bug, bug]);
+    client.close();
+  });
+
+  it("does not send what was given up before", async () => {
+    using clock = stopClock();
+    const { client, socket } = open({ timeoutMs: 100 });
+    const sending = Promise.withResolvers<number>();
+    socket.send = (p) => {
+      socket.sent.push(p);
+      return sending.promise;
+    };
+    const lost = [HELLO, HELLO].map((message) =>
+      assertRejects(() => client.echo(message), Deno.errors.TimedOut)
+    );
+    clock.passAtOnce(100);
+    // The deadline looks a little later.
+    clock.passAtOnce(5);
+    await nextTurn();
+    clock.passAtOnce(1);
+    clock.passAtOnce(5);
+    await Promise.all(lost);
+    const echoed = client.echo(OTHER);
+    sending.resolve(5);
+    await nextTurn();
+    assertEquals(socket.sent, [HELLO, OTHER]);
+    await socket.reply(OTHER);
+    await echoed;
     client.close();
   });
 

@@ -40,6 +40,18 @@ export interface Irregularity {
   readonly from?: Address;
 }
 
+/** A message that was added to a {@linkcode DatagramQueue}. */
+export interface QueuedDatagram {
+  /** The message. */
+  readonly message: Uint8Array;
+  /** What settles when the message is settled. */
+  readonly result: Promise<EchoResult>;
+  /** Gives it up. */
+  readonly giveUp: (error: unknown) => void;
+  /** Tells whether its reply is waited for no more. */
+  readonly isSettled: () => boolean;
+}
+
 /** A message whose reply is waited for. */
 interface Pending extends Omit<PromiseWithResolvers<EchoResult>, "promise"> {
   readonly message: Uint8Array;
@@ -125,13 +137,9 @@ export class DatagramQueue {
    *
    * @param message The message, which is not copied.
    * @param now The time, as `performance.now()`.
-   * @returns What settles when the message is settled, and a function that gives it
-   * up.
+   * @returns The message in the queue.
    */
-  add(
-    message: Uint8Array,
-    now: number,
-  ): { result: Promise<EchoResult>; giveUp: (error: unknown) => void } {
+  add(message: Uint8Array, now: number): QueuedDatagram {
     const { promise, resolve, reject } = Promise.withResolvers<EchoResult>();
     const key = fingerprint(message);
     this.#forget(now);
@@ -149,7 +157,8 @@ export class DatagramQueue {
     else this.#oldest = pending;
     this.#newest = pending;
     const giveUp = (error: unknown) => this.#giveUp(pending, error);
-    return { result: promise, giveUp };
+    const isSettled = () => pending.isSettled;
+    return { message, result: promise, giveUp, isSettled };
   }
 
   /**

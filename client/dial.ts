@@ -10,6 +10,7 @@ import type {
   TlsAddress,
   UdpAddress,
 } from "../net/address.ts";
+import { LOOPBACK } from "../net/datagrams.ts";
 import { startTimer } from "../net/time.ts";
 import type { ClientTls } from "./api.ts";
 import { resolveHost } from "./resolve.ts";
@@ -133,9 +134,6 @@ export interface OpenedUdp {
   /** How long the look-up and opening the socket took, in milliseconds. */
   readonly connectMs: number;
 }
-
-/** Addresses of the machine itself. */
-const LOOPBACK = /^127\.|^::1$/;
 
 /**
  * Opens a socket for datagrams to one address.

@@ -57,15 +57,14 @@ export class MismatchError extends Error implements Failure {
    */
   constructor(address: Address, difference: Difference) {
     const { offset, sent, received, reply } = difference;
-    const expected = sent === undefined
-      ? "nothing was sent there"
-      : `sent ${formatByte(sent)}`;
     const detail = isOtherText(difference)
       ? `"${escapeText(reply)}" came back, this is not an echo server`
       : isTlsAlert(difference)
       ? "a TLS alert came back, this server speaks TLS"
+      : sent === undefined
+      ? `more came back than was sent: ${describeSurplus(difference)}`
       : `byte at offset ${formatNumber(offset)} differs, ` +
-        `${expected}, received ${formatByte(received)}`;
+        `sent ${formatByte(sent)}, received ${formatByte(received)}`;
     super(`Wrong echo from ${formatAddress(address)}: ${detail}`);
     this.address = address;
     this.detail = detail;
@@ -84,6 +83,13 @@ function isOtherText({ reply, expected }: Difference): boolean {
   if (!TEXT.test(String.fromCharCode(...reply))) return false;
   const same = reply.filter((byte, at) => byte === expected[at]).length;
   return same < reply.length / 2;
+}
+
+/** Quotes what nothing was sent for, if it is text. */
+function describeSurplus({ offset, received, reply }: Difference): string {
+  return TEXT.test(String.fromCharCode(...reply))
+    ? `"${escapeText(reply)}"`
+    : `${formatByte(received)} at offset ${formatNumber(offset)}`;
 }
 
 /** Tells whether what came back is a TLS alert (RFC 8446, section 5.1). */

@@ -35,17 +35,26 @@ describe("MismatchError", () => {
     assertEquals(isNetworkError(error), true);
   });
 
-  it("says when nothing was sent where a byte came back", () => {
+  it("says that more came back than was sent", () => {
     const error = new MismatchError(REMOTE, {
       ...UNKNOWN,
       ...{ offset: 5, sent: undefined, received: 0xff },
     });
     assertEquals(
       error.message,
-      "Wrong echo from 192.0.2.1:7: byte at offset 5 differs, " +
-        "nothing was sent there, received 0xff",
+      "Wrong echo from 192.0.2.1:7: more came back than was sent: 0xff at " +
+        "offset 5",
     );
     assertEquals(error.sent, undefined);
+  });
+
+  it("quotes what came twice", () => {
+    const hello = new TextEncoder().encode("hello\n");
+    const { detail } = new MismatchError(REMOTE, {
+      ...{ offset: 6, sent: undefined, received: 0x68 },
+      ...{ reply: hello, expected: hello },
+    });
+    assertEquals(detail, 'more came back than was sent: "hello\\n"');
   });
 
   it("takes a zero for a byte", () => {

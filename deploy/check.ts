@@ -8,6 +8,8 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { parse } from "@std/yaml/parse";
+import { processTerminal, type Terminal } from "../cli/terminal.ts";
+import { main } from "../main.ts";
 
 /** The Kubernetes API's types and schemas. */
 const MODELS = "npm:kubernetes-models@5.1.0";
@@ -276,6 +278,60 @@ describe(".github/workflows", () => {
   });
 });
 
+/** What the echo of {@linkcode complaint} says of a command line that it takes. */
+const TAKEN = "taken";
+
+/** Gives arguments to echo, and returns what it says before it would begin. */
+async function complaint(args: readonly string[]): Promise<string> {
+  const decoder = new TextDecoder();
+  let said = "";
+  const terminal: Terminal = {
+    ...processTerminal(),
+    stderr: {
+      write(p) {
+        said += decoder.decode(p, { stream: true });
+        return Promise.resolve(p.length);
+      },
+    },
+    // A command gives up this right when it has its options, before it begins.
+    endReading: () => Promise.reject(new Error(TAKEN)),
+  };
+  await main(args, terminal);
+  return said;
+}
+
+describe("the command lines in deploy/", () => {
+  const begin = new Date(Date.now() + 120_000);
+  const startAt = begin.toISOString().replace(/\.\d+/, "");
+  const unit = read("deploy/echo.service");
+  const [, execStart = ""] = unit.match(/^ExecStart=(.*)$/m) ?? [];
+  const [, cmd = ""] = read("deploy/Containerfile").match(/^CMD (.*)$/m) ?? [];
+  const commandLines: string[][] = [
+    ...podSpecs.map(({ containers: [{ args }] }) =>
+      args.map((arg: string) => arg.replace("START_AT", startAt))
+    ),
+    execStart.split(" ").slice(1),
+    JSON.parse(cmd),
+  ];
+
+  it("are such as echo takes", async () => {
+    const names = commandLines.map(([name]) => name);
+    assertEquals(names, ["serve", "send", "serve", "serve"]);
+    for (const args of commandLines) {
+      assertEquals(await complaint(args), `echo: ${TAKEN}\n`, args.join(" "));
+    }
+  });
+
+  it("would not pass with a flag that echo does not know", async () => {
+    for (const args of commandLines) {
+      assertMatch(
+        await complaint([...args, "--unknown=1"]),
+        /^echo: unknown flag --unknown/,
+      );
+    }
+  });
+});
+
 const systemd = await run("systemd-analyze", ["--version"])
   .then(({ success }) => success, () => false);
 
@@ -309,11 +365,20 @@ describe("deploy/Containerfile", () => {
   const containerfile = read("deploy/Containerfile");
 
   it("copies every source that the executable needs", async () => {
-    const info = await run(Deno.execPath(), ["info", "--json", "main.ts"]);
-    const sources = JSON.parse(info.stdout).modules
-      .map(({ specifier }: Data) => specifier)
-      .filter((specifier: string) => specifier.startsWith(ROOT.href))
-      .map((specifier: string) => specifier.slice(ROOT.href.length));
+    const { compile } = JSON.parse(read("deno.json")).tasks;
+    const [, entries = ""] =
+      compile.command.match(/ --outdir build (.*?) && /) ?? [];
+    const sources: string[] = [];
+    for (const entry of entries.split(" ")) {
+      const info = await run(Deno.execPath(), ["info", "--json", entry]);
+      sources.push(
+        ...JSON.parse(info.stdout).modules
+          .map(({ specifier }: Data) => specifier)
+          .filter((specifier: string) => specifier.startsWith(ROOT.href))
+          .map((specifier: string) => specifier.slice(ROOT.href.length)),
+      );
+    }
+    assert(sources.includes("cli/serve/worker.ts"));
     assert(sources.length > 30);
     for (const source of sources) {
       const [top] = source.split("/");

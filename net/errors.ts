@@ -73,6 +73,15 @@ const SYSTEM_ERRORS: Record<string, [reason: Reason, words: string]> = {
   UnexpectedEof: ["reset", "connection closed in the midst of TLS"],
 };
 
+/** What a connection fails with that gets no port of this machine. */
+const NO_LOCAL_PORT = "no free local port (net.ipv4.ip_local_port_range), or " +
+  "no such local address";
+
+/** Their words where they mean something else for an operation. */
+const WORDS_OF: Partial<Record<Operation, Record<string, string>>> = {
+  connect: { AddrInUse: NO_LOCAL_PORT, AddrNotAvailable: NO_LOCAL_PORT },
+};
+
 /** What Deno's message of a failed name look-up says; it has no class. */
 const FAILED_LOOKUP = /lookup address/;
 
@@ -94,9 +103,10 @@ export function reasonOf(error: unknown): Reason {
  * Tells why an operation failed, in words that go on in a sentence.
  *
  * @param error What was thrown.
+ * @param operation What was attempted, if that is known.
  * @returns For example `connection refused`, without the system's error number.
  */
-export function describeError(error: unknown): string {
+export function describeError(error: unknown, operation?: Operation): string {
   if (!(error instanceof Error)) return String(error);
   if (FAILED_LOOKUP.test(error.message)) return "the name does not resolve";
   const problem = tlsProblem(error);
@@ -107,7 +117,8 @@ export function describeError(error: unknown): string {
   const isSystems = withoutNumber !== error.message ||
     error.name === "UnexpectedEof";
   const text = isSystems
-    ? SYSTEM_ERRORS[error.name]?.[1] ?? withoutNumber
+    ? (operation && WORDS_OF[operation]?.[error.name]) ??
+      SYSTEM_ERRORS[error.name]?.[1] ?? withoutNumber
     : withoutNumber;
   return text.charAt(0).toLowerCase() + text.slice(1);
 }
@@ -149,7 +160,9 @@ export function networkError(
   const SameError = cause instanceof Error
     ? cause.constructor as ErrorConstructor
     : Error;
-  const detail = isNetworkError(cause) ? cause.detail : describeError(cause);
+  const detail = isNetworkError(cause)
+    ? cause.detail
+    : describeError(cause, operation);
   const message = `${BEGINNINGS[operation]} ${formatAddress(address)}: ` +
     detail;
   const reason = reasonOf(cause);

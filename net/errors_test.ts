@@ -78,6 +78,22 @@ describe("describeError()", () => {
     }
   });
 
+  it("says that a client has no port left, where a server has no such address", () => {
+    for (const error of [errors.AddrNotAvailable, errors.AddrInUse]) {
+      const cause = new error("Cannot assign requested address (os error 99)");
+      assertEquals(
+        networkError("connect", ADDRESS, cause).detail,
+        "no free local port (net.ipv4.ip_local_port_range), or no such local " +
+          "address",
+      );
+    }
+    const none = new errors.AddrNotAvailable("Not available (os error 99)");
+    assertEquals(
+      networkError("listen", ADDRESS, none).detail,
+      "this machine has no such address",
+    );
+  });
+
   it("says that a name does not resolve", () => {
     assertEquals(describeError(FAILED_LOOKUP), "the name does not resolve");
   });
@@ -142,8 +158,8 @@ describe("isReset()", () => {
 
 describe("networkError()", () => {
   it("says what could not be done, where and why", () => {
-    const cause = new errors.AddrInUse("Address already in use (os error 98)");
-    const why = "address already in use";
+    const cause = new errors.TimedOut("Timed out (os error 110)");
+    const why = "timed out";
     assertEquals(
       networkError("listen", ADDRESS, cause).message,
       `Cannot listen on [::1]:7: ${why}`,
@@ -160,13 +176,13 @@ describe("networkError()", () => {
 
   it("has the class of its cause, its cause, and fields", () => {
     for (const [cause, reason, detail] of SYSTEM_ERRORS) {
-      const error = networkError("connect", ADDRESS, cause);
+      const error = networkError("listen", ADDRESS, cause);
       assertStrictEquals(error.constructor, cause.constructor);
       assertStrictEquals(error.cause, cause);
       const { operation, address } = error;
       assertEquals(
         { operation, address, reason: error.reason, detail: error.detail },
-        { operation: "connect", address: ADDRESS, reason, detail },
+        { operation: "listen", address: ADDRESS, reason, detail },
       );
     }
   });

@@ -70,26 +70,25 @@ export class LossRuns {
     }
   }
 
-  /**
-   * Adds how often which number of messages was lost in a row.
-   *
-   * @param counts How often, by how many messages.
-   */
-  addTo(counts: Map<number, number>): void {
-    for (const [length, count] of this.#counts) addTo(counts, length, count);
-    for (const { from, to } of this.#open) addTo(counts, to - from);
+  /** Tells how often which number of messages was lost in a row. */
+  list(): LossRun[] {
+    return [
+      ...[...this.#counts].map(([length, count]) => ({ length, count })),
+      ...this.#open.map(({ from, to }) => ({ length: to - from, count: 1 })),
+    ];
   }
 }
 
 /**
  * Sums up runs.
  *
- * @param all What was lost, of which no run is another one's continuation.
- * @returns How often how many were lost in a row, the shortest runs first.
+ * @param all How often how many messages were lost in a row, in any order; a length
+ * may come again.
+ * @returns Each length once, the shortest first.
  */
-export function sumOfRuns(all: Iterable<LossRuns>): LossRun[] {
+export function sumOfRuns(all: readonly LossRun[]): LossRun[] {
   const counts = new Map<number, number>();
-  for (const runs of all) runs.addTo(counts);
+  for (const { length, count } of all) addTo(counts, length, count);
   return [...counts]
     .map(([length, count]) => ({ length, count }))
     .sort((one, other) => one.length - other.length);

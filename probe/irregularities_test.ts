@@ -11,7 +11,7 @@ import {
 function runsOf(...numbers: number[]): LossRun[] {
   const runs = new LossRuns();
   for (const number of numbers) runs.add(number);
-  return sumOfRuns([runs]);
+  return sumOfRuns(runs.list());
 }
 
 /** Counts runs of numbers, one number after the other. */
@@ -60,10 +60,10 @@ describe("LossRuns", () => {
   it("can be summed up again and again while it goes on", () => {
     const runs = new LossRuns();
     runs.add(1);
-    assertEquals(sumOfRuns([runs]), [{ length: 1, count: 1 }]);
+    assertEquals(sumOfRuns(runs.list()), [{ length: 1, count: 1 }]);
     runs.add(2);
-    assertEquals(sumOfRuns([runs]), [{ length: 2, count: 1 }]);
-    assertEquals(sumOfRuns([runs]), [{ length: 2, count: 1 }]);
+    assertEquals(sumOfRuns(runs.list()), [{ length: 2, count: 1 }]);
+    assertEquals(sumOfRuns(runs.list()), [{ length: 2, count: 1 }]);
   });
 
   it("joins no runs of several", () => {
@@ -72,7 +72,7 @@ describe("LossRuns", () => {
     other.add(2);
     other.add(3);
     other.add(5);
-    assertEquals(sumOfRuns([one, other]), [
+    assertEquals(sumOfRuns([...one.list(), ...other.list()]), [
       { length: 1, count: 2 },
       { length: 2, count: 1 },
     ]);
@@ -82,12 +82,12 @@ describe("LossRuns", () => {
     const runs = new LossRuns();
     const count = 100_000;
     for (let number = 0; number < count; number++) runs.add(3 * number);
-    assertEquals(sumOfRuns([runs]), [{ length: 1, count }]);
+    assertEquals(sumOfRuns(runs.list()), [{ length: 1, count }]);
     // The latest can, the first cannot.
     runs.add(3 * (count - 1) - 1);
     runs.add(3 * (count - 400) + 1);
     runs.add(1);
-    assertEquals(sumOfRuns([runs]), [
+    assertEquals(sumOfRuns(runs.list()), [
       { length: 1, count: count - 2 + 1 },
       { length: 2, count: 2 },
     ]);
@@ -97,14 +97,14 @@ describe("LossRuns", () => {
     const runs = new LossRuns();
     for (let number = 0; number < 1000; number++) runs.add(3 * number);
     runs.add(1);
-    assertEquals(sumOfRuns([runs]), [
+    assertEquals(sumOfRuns(runs.list()), [
       { length: 1, count: 999 },
       { length: 2, count: 1 },
     ]);
     runs.add(3000);
     runs.add(4);
     runs.add(3 * 500 + 1);
-    assertEquals(sumOfRuns([runs]), [
+    assertEquals(sumOfRuns(runs.list()), [
       { length: 1, count: 1000 },
       { length: 2, count: 2 },
     ]);

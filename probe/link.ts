@@ -71,7 +71,8 @@ export class Link {
    *
    * @param retryMs For how long to try again, in milliseconds.
    * @returns The connection.
-   * @throws What the connector throws.
+   * @throws What the connector throws, or why the last attempt failed if it is given
+   * up before another one succeeds.
    */
   connect(retryMs = 0): Promise<Connection> {
     this.#connecting ??= this.#connect(retryMs).finally(() => {
@@ -107,10 +108,12 @@ export class Link {
     const { connect, messages, giveUp, pauseMs, onIrregular } = this.#options;
     const leftMs = this.#failedAt + pauseMs - performance.now();
     if (leftMs > 0) await sleep(leftMs, giveUp);
+    let lastFailure: unknown;
     try {
       let own: ConnectionMessages | undefined = undefined;
       const client = await connect({
         ...{ retryMs, signal: giveUp },
+        onAttemptFailed: (error) => void (lastFailure = error),
         onIrregular: (it) => onIrregular(it, own?.numberOf(it.reply)),
       });
       own = messages.forNextConnection();
@@ -120,7 +123,9 @@ export class Link {
       return connection;
     } catch (error) {
       this.#failedAt = performance.now();
-      throw error;
+      // Given up between two attempts, it knows more than that nothing answered.
+      const isKnown = giveUp.aborted && lastFailure !== undefined;
+      throw isKnown ? lastFailure : error;
     }
   }
 }

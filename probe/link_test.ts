@@ -114,6 +114,33 @@ describe("Link", () => {
     assertEquals(clock.timers, 0);
   });
 
+  it("tells why the last attempt failed when it is given up", async () => {
+    const failures = [failure("dns"), failure("refused")];
+    const { link, giveUp } = play(undefined, {
+      connect: ({ signal, onAttemptFailed }) => {
+        for (const it of failures) onAttemptFailed?.(it);
+        return new Promise((_, reject) =>
+          signal.addEventListener("abort", () => reject(signal.reason))
+        );
+      },
+    });
+    const connecting = link.connect(10_000);
+    giveUp.abort(new Error("enough"));
+    const error = await assertRejects(() => connecting);
+    assertStrictEquals(error, failures[1]);
+    // Without any failure, why it is given up.
+    await assertRejects(
+      () => {
+        const { link, giveUp } = play(() => new Promise(() => {}));
+        const connecting = link.connect();
+        giveUp.abort(new Error("enough"));
+        return connecting;
+      },
+      Error,
+      "enough",
+    );
+  });
+
   it("ends its connection, and makes another one later", async () => {
     const { link, clients } = play();
     await link.end();

@@ -58,7 +58,7 @@ export interface LoadOptions extends ProbeOptions {
 
   /**
    * Called when the connections are open. The clock starts when what this returns
-   * settles; after a stop that must be soon.
+   * settles; after a stop that must be soon, and the clock does not start.
    */
   untilStart?: (() => Promise<unknown>) | undefined;
 
@@ -78,7 +78,8 @@ const BARRIER_PAUSE_MS = 2;
 /**
  * Loads a server: sends messages over many connections and verifies each. A
  * connection that fails is counted and replaced, and the load goes on. If the very
- * first cannot be made, the load ends with that, unless the server reset it.
+ * first cannot be made, the load ends with that, unless the server reset it. The run
+ * of a load that is stopped before its clock starts has a duration of 0.
  *
  * @param options What to send, where and how much.
  * @returns What it found.
@@ -127,11 +128,15 @@ class Load {
     await ending.wait(this.#open());
     if (tally.error !== undefined) return tally.summary();
     await this.#options.untilStart?.();
+    if (this.#stop.aborted) {
+      await ending.wait(this.#end());
+      return tally.summary();
+    }
 
     const onStop = () => tally.stop();
     this.#stop.addEventListener("abort", onStop);
     const cpu = process.cpuUsage();
-    tally.start(this.#stop.aborted ? 0 : this.#durationMs);
+    tally.start(this.#durationMs);
     this.#options.onStart?.(tally);
     await ending.wait(
       this.#options.ratePerSecond === undefined

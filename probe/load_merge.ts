@@ -6,7 +6,7 @@
 
 import { addCounts } from "./counts.ts";
 import type { FailureReason } from "./failure.ts";
-import { type LossRun, noIrregularities } from "./irregularities.ts";
+import { noIrregularities, sumOfRuns } from "./irregularities.ts";
 import { Latencies } from "./latency.ts";
 import { overlapOf } from "./load_runs.ts";
 import { type LoadSummary, statisticsOf } from "./load_summary.ts";
@@ -61,7 +61,7 @@ export function mergeLoads(loads: readonly PlacedLoad[]): LoadSummary {
     failures,
     ...earliestErrors(loads),
     irregular,
-    lossRuns: totalRuns(parts.flatMap((part) => part.lossRuns)),
+    lossRuns: sumOfRuns(parts.flatMap((part) => part.lossRuns)),
     error: parts.find((part) => part.error !== undefined)?.error,
     underWay: sum((part) => part.underWay),
     oldestMs: most((part) => part.oldestMs),
@@ -105,15 +105,6 @@ function total(all: readonly Latencies[]): Latencies {
   const sum = new Latencies();
   for (const latencies of all) sum.add(latencies);
   return sum;
-}
-
-function totalRuns(all: readonly LossRun[]): LossRun[] {
-  const counts = new Map<number, number>();
-  for (const { length, count } of all) {
-    counts.set(length, (counts.get(length) ?? 0) + count);
-  }
-  return [...counts].map(([length, count]) => ({ length, count }))
-    .sort((one, other) => one.length - other.length);
 }
 
 /** Of each reason, takes the error that came first. */

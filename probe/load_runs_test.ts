@@ -56,6 +56,13 @@ describe("overlapOf()", () => {
 });
 
 describe("rateOfRuns()", () => {
+  it("is a whole number where it can be one", () => {
+    for (let messagesInTime = 2; messagesInTime < 20_000; messagesInTime += 2) {
+      const run = { ...IDLE, durationMs: 2000, messagesInTime };
+      assertEquals(rateOfRuns([run]), messagesInTime / 2);
+    }
+  });
+
   it("adds the rates of runs that went on at once", () => {
     assertEquals(rateOfRuns(runsOf([0, 10], [3, 20])), 2000);
     assertEquals(rateOfRuns([...runsOf([0, 10], [3, 20]), IDLE]), 2000);

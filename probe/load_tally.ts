@@ -80,6 +80,8 @@ export class LoadTally implements RunningLoad {
 
   startedAt: number = performance.now();
   endsAt: number = this.startedAt;
+  /** Not the difference of the two, which would be rounded. */
+  #durationMs = 0;
   /** Whether the clock was started. */
   #isStarted = false;
   failed = 0;
@@ -112,12 +114,16 @@ export class LoadTally implements RunningLoad {
     this.#isStarted = true;
     this.startedAt = performance.now();
     this.endsAt = this.startedAt + durationMs;
+    this.#durationMs = durationMs;
     this.#timeline = new Timeline(this.startedAt);
   }
 
   /** Ends the time of the load: it was told to stop. */
   stop(): void {
-    this.endsAt = Math.min(this.endsAt, performance.now());
+    const now = performance.now();
+    if (now >= this.endsAt) return;
+    this.endsAt = now;
+    this.#durationMs = now - this.startedAt;
   }
 
   /**
@@ -301,10 +307,8 @@ export class LoadTally implements RunningLoad {
   summary(): LoadSummary {
     const now = this.#endedAt ?? performance.now();
     // The last message may be settled before the time is over.
-    const end = this.#endedAt === undefined
-      ? Math.min(this.endsAt, now)
-      : this.endsAt;
-    const durationMs = end - this.startedAt;
+    const isOver = this.#endedAt !== undefined || now >= this.endsAt;
+    const durationMs = isOver ? this.#durationMs : now - this.startedAt;
     const { connections, ratePerSecond } = this.#options;
     const { messages: underWay, sinceAt = now } = this.underWayNow();
     const isKnown = this.#endedAt !== undefined && ratePerSecond === undefined;
@@ -313,7 +317,7 @@ export class LoadTally implements RunningLoad {
     const recorded = {
       latencies: this.#latencies,
       late: this.#late,
-      rows: this.#timeline.recorded(now),
+      rows: this.#isStarted ? this.#timeline.recorded(now) : [],
     };
     return {
       messages: this.#latencies.count,
@@ -327,7 +331,9 @@ export class LoadTally implements RunningLoad {
           .map(([reason, at]) => [reason, at - this.startedAt]),
       ),
       irregular: { ...this.#irregular },
-      lossRuns: sumOfRuns(this.#lossRuns.values()),
+      lossRuns: sumOfRuns(
+        [...this.#lossRuns.values()].flatMap((runs) => runs.list()),
+      ),
       error: this.error,
       ...{ underWay, oldestMs: now - sinceAt },
       durationMs,

@@ -1,6 +1,7 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertNotEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { type FakeClock, stopClock } from "../testing/clock.ts";
+import { replace } from "../testing/replace.ts";
 import { failure, PlayedClients } from "../testing/probe.ts";
 import { UnansweredError } from "./failure.ts";
 import { LoadTally } from "./load_tally.ts";
@@ -47,6 +48,17 @@ describe("LoadTally", () => {
       assertEquals(summary.messagesInTime, 0);
       assertEquals(summary.lastAfterMs, stopMs + 10 - durationMs);
     }
+  });
+
+  it("lasts just as long as asked, whatever the clock says", () => {
+    const startedAt = 77.7;
+    // What a clock makes of two seconds.
+    assertNotEquals(startedAt + 2000 - startedAt, 2000);
+    using _ = replace(performance, "now", () => startedAt);
+    const tally = new LoadTally({ connections: 1 });
+    tally.start(2000);
+    tally.end(0);
+    assertEquals(tally.summary().durationMs, 2000);
   });
 
   it("sums up at any time", () => {

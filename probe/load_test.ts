@@ -388,7 +388,7 @@ describe("load() with a signal", () => {
       if (nth === 17) setTimeout(() => stop.abort(), 5);
       await delay(10);
     });
-    assert(hasStarted);
+    assert(!hasStarted);
     // Those that are being opened are there before the grace is over.
     assertEquals(clients.of("connect").length, 17);
     assertEquals([clients.of("echo").length, clients.of("end").length], [
@@ -396,6 +396,8 @@ describe("load() with a signal", () => {
       17,
     ]);
     assertEquals([summary.messages, summary.failed, timers], [0, 0, 0]);
+    assertEquals([summary.durationMs, summary.timeline], [0, []]);
+    assertEquals(summary.busyShare, undefined);
   });
 
   it("gives the first connection up", async () => {

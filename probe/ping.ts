@@ -8,6 +8,7 @@ import { sleep } from "../net/time.ts";
 import { DEFAULT_INTERVAL_MS } from "./defaults.ts";
 import { Ending } from "./ending.ts";
 import { couldNotLeave, detailOf, failureReason } from "./failure.ts";
+import { IrregularFlow } from "./irregular_flow.ts";
 import { type Connection, endsOf, FAILURE_PAUSE_MS, Link } from "./link.ts";
 import { Messages } from "./messages.ts";
 import { OpenLoop, type Sent } from "./open_loop.ts";
@@ -77,6 +78,7 @@ class Ping {
   readonly #intervalMs: number;
   readonly #messages: Messages;
   readonly #tally = new PingTally();
+  readonly #irregular = new IrregularFlow((event) => void this.#tell(event));
   /** Told to stop, or an event was not taken. */
   readonly #stop: AbortSignal;
   readonly #failed = new AbortController();
@@ -117,8 +119,10 @@ class Ping {
       await ending.wait(this.#sendAll());
       this.#tally.end();
       await ending.wait(this.#expectEnd());
+      this.#irregular[Symbol.dispose]();
       await this.#told;
     } finally {
+      this.#irregular[Symbol.dispose]();
       this.#link.open?.client.close();
     }
     return this.#tally.summary();
@@ -296,7 +300,9 @@ class Ping {
         // A reply that is in good order but for its place is told as any other.
         if (kind === "reordered") return;
         const { ends } = this.#tally;
-        this.#tell({ type: "irregular", kind, seq, ageMs, from, ends });
+        this.#irregular.add({
+          ...{ type: "irregular", kind, seq, ageMs, from, ends },
+        });
       },
     });
   }

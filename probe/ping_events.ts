@@ -89,10 +89,23 @@ export interface IrregularEvent {
   ends: Ends | undefined;
 }
 
+/** More datagrams came that should not have than are told one by one. */
+export interface IrregularManyEvent {
+  /** The kind of event. */
+  type: "irregular_many";
+  /** How many of them were not told, by what is wrong with them. */
+  counts: Partial<Record<IrregularKind, number>>;
+  /** In how much time they came, in milliseconds. */
+  withinMs: number;
+  /** The connection, if there still is one. */
+  ends: Ends | undefined;
+}
+
 /** Any event of a ping. */
 export type PingEvent =
   | ConnectedEvent
   | ReplyEvent
   | LostEvent
   | SurplusEvent
-  | IrregularEvent;
+  | IrregularEvent
+  | IrregularManyEvent;

@@ -191,7 +191,7 @@ export class PingTally {
       ...{ unsent: this.#unsent, tooLate: this.#tooLate },
       surplus: this.#surplus,
       irregular: { ...this.#irregular },
-      lossRuns: sumOfRuns([this.#lossRuns]),
+      lossRuns: sumOfRuns(this.#lossRuns.list()),
       outages: this.#outages.summary(now),
       durationMs: now - this.#startedAt,
       rttMs: this.#rtts.summary(),

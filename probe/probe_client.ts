@@ -52,6 +52,9 @@ export interface ConnectProbeOptions {
   /** Gives up connecting, or closes the client, when it is aborted. */
   signal: AbortSignal;
 
+  /** Takes note of why an attempt failed that is made again. */
+  onAttemptFailed?: (error: unknown) => void;
+
   /** Takes note of what came and should not have, or not then. */
   onIrregular: (irregularity: Irregularity) => void;
 }

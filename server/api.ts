@@ -183,6 +183,8 @@ export interface DatagramStats {
   bytes: number;
   /** How many were not answered, by reason. */
   dropped: Partial<Record<DropReason, number>>;
+  /** Replies that wait for their time now, with {@linkcode ServeOptions.faults}. */
+  waiting?: number;
 }
 
 /** How often each kind of fault happened; one that did not is not there. */

@@ -17,11 +17,16 @@ export interface Connection extends Swept {
   readonly openedAt: number;
   /** How many bytes were written back. */
   bytes: number;
-  /**
-   * Called when the server closes it. A loop sets it that may wait for something else
-   * than the socket.
-   */
-  onClose?: (() => void) | undefined;
+  /** A loop sets it that may wait for something else than the socket. */
+  waiter?: Waiter | undefined;
+}
+
+/** What may wait for something else than its socket. */
+export interface Waiter {
+  /** Ends every wait: the server closed the connection. */
+  stop(): void;
+  /** Asks anew whether the process should stay alive for what it waits for. */
+  updateRef(): void;
 }
 
 /** What a loop needs of its server. */

@@ -11,9 +11,16 @@ import { fingerprint } from "../net/fingerprint.ts";
 /**
  * Why a datagram was not answered: `port` and `address` for a sender that no client
  * has, `rate` for one that sends more often than the limit allows, `loop` for one
- * that sends back what it was sent, `failed` where the reply could not be sent.
+ * that sends back what it was sent, `failed` where the reply could not be sent,
+ * `shutdown` where the server stopped while the reply waited, because of a fault.
  */
-export type DropReason = "port" | "address" | "rate" | "loop" | "failed";
+export type DropReason =
+  | "port"
+  | "address"
+  | "rate"
+  | "loop"
+  | "failed"
+  | "shutdown";
 
 /** Below this, ports belong to services of the system, echo among them. */
 const FIRST_CLIENT_PORT = 1024;

@@ -21,6 +21,27 @@ export interface Peer extends Swept {
   datagrams: number;
   /** How many bytes they had. */
   bytes: number;
+  /** How many replies to it wait for their time: see {@linkcode holdPeer}. */
+  waiting: number;
+}
+
+/**
+ * Takes note that a reply to a sender waits: no sweep finds the sender idle.
+ *
+ * @param peer The sender.
+ */
+export function holdPeer(peer: Peer): void {
+  peer.waiting++;
+  peer.idleSweeps = -Infinity;
+}
+
+/**
+ * Takes note that a reply to a sender left.
+ *
+ * @param peer The sender.
+ */
+export function releasePeer(peer: Peer): void {
+  if (--peer.waiting === 0) peer.idleSweeps = 0;
 }
 
 /** Remembers senders, a bounded number of them. */
@@ -60,7 +81,7 @@ export class Peers implements Iterable<Peer> {
     const openedAt = performance.now();
     const peer: Peer = {
       ...{ remote, openedAt, lastAt: openedAt },
-      ...{ datagrams: 0, bytes: 0, idleSweeps: 0 },
+      ...{ datagrams: 0, bytes: 0, idleSweeps: 0, waiting: 0 },
     };
     const peers = this.#byHost.get(hostname) ?? new Map<number, Peer>();
     this.#byHost.set(hostname, peers);

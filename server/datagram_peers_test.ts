@@ -21,7 +21,7 @@ describe("Peers", () => {
     const peer = peers.add(sender());
     assertEquals(peer, {
       ...{ remote: sender(), openedAt: 70, lastAt: 70 },
-      ...{ datagrams: 0, bytes: 0, idleSweeps: 0 },
+      ...{ datagrams: 0, bytes: 0, idleSweeps: 0, waiting: 0 },
     });
     assertStrictEquals(peers.find(sender()), peer);
     for (const other of [sender(50_001), sender(50_000, "127.0.0.2")]) {

@@ -6,6 +6,11 @@
 
 import type { UdpAddress } from "../net/address.ts";
 import {
+  DATAGRAM_BUFFER_BYTES,
+  LOOPBACK,
+  RECEIVE_PAUSE_MS,
+} from "../net/datagrams.ts";
+import {
   describeError,
   isReset,
   type NetworkError,
@@ -21,27 +26,15 @@ import {
   refusal,
 } from "./datagram_limits.ts";
 import type { DatagramStats } from "./api.ts";
-import type { Peer } from "./datagram_peers.ts";
+import { holdPeer, type Peer, releasePeer } from "./datagram_peers.ts";
 import {
   type DatagramFaultOptions,
   DatagramFaults,
 } from "./faults/datagram_faults.ts";
 import { untilQueueIsEmpty } from "./queue.ts";
 
-/** More than any datagram has: what is longer than a buffer is cut off in silence. */
-const BUFFER_BYTES = 65_536;
-
 /** How many datagrams a second one address gets by default. */
 export const DEFAULT_UDP_RATE = 1000;
-
-/** Addresses of the machine itself, at which nobody else can send. */
-const LOOPBACK = /^127\.|^::1$/;
-
-/** The pause after a receive that failed, in milliseconds: it must not spin. */
-const FAILURE_PAUSE_MS = 20;
-
-/** How often it looks on shutdown whether replies wait for their time, in milliseconds. */
-const WAITING_PAUSE_MS = 5;
 
 /**
  * Opens a socket for datagrams.
@@ -82,14 +75,12 @@ export interface DatagramOptions {
     remote: Deno.NetAddr,
     bytes: Uint8Array<ArrayBuffer>,
   ): Peer | undefined;
-  /**
-   * Tells where a reply is counted besides, if anywhere.
-   *
-   * @param remote Where it goes.
-   */
-  peerOf(remote: Deno.NetAddr): Peer | undefined;
+  /** Learns, with `once`, that the one datagram came: its reply may have to wait. */
+  onOnce?(): void;
   /** What goes wrong with replies on purpose, and who is told of it. */
-  readonly faults?: Omit<DatagramFaultOptions, "send"> | undefined;
+  readonly faults?:
+    | Omit<DatagramFaultOptions, "send" | "onDiscard">
+    | undefined;
   /** Takes note of a datagram that is not answered. */
   onDrop(drop: Drop): void;
   /** Takes note that the socket could not receive. */
@@ -147,7 +138,8 @@ export class DatagramEcho {
     const { faults } = options;
     this.#faults = faults && new DatagramFaults({
       ...faults,
-      send: (bytes, to) => this.#sendLater(bytes.slice(), to),
+      send: (bytes, to, peer) => this.#sendLater(bytes.slice(), to, peer),
+      onDiscard: (remote) => this.#drop({ remote, reason: "shutdown" }),
     });
   }
 
@@ -157,6 +149,7 @@ export class DatagramEcho {
       datagrams: this.#datagrams,
       bytes: this.#bytes,
       dropped: { ...this.#dropped },
+      ...(this.#faults && { waiting: this.#faults.waiting }),
     };
   }
 
@@ -168,10 +161,10 @@ export class DatagramEcho {
    */
   async run(): Promise<void> {
     const { signal } = this.#stopped;
-    const { barrier, once, onDatagram } = this.#options;
+    const { barrier, once, onDatagram, onOnce } = this.#options;
     const socket = this.#socket;
     const faults = this.#faults;
-    const buffer = new Uint8Array(BUFFER_BYTES);
+    const buffer = new Uint8Array(DATAGRAM_BUFFER_BYTES);
     while (!signal.aborted && !this.#finishing) {
       let bytes: Uint8Array<ArrayBuffer>;
       let remote: Deno.NetAddr;
@@ -183,7 +176,7 @@ export class DatagramEcho {
         if (signal.aborted) return;
         // Windows tells a receive that an earlier reply found nobody.
         if (!isReset(error)) this.#fail(error);
-        await sleep(FAILURE_PAUSE_MS, signal);
+        await sleep(RECEIVE_PAUSE_MS, signal);
         continue;
       }
       this.#received++;
@@ -193,12 +186,14 @@ export class DatagramEcho {
         const peer = onDatagram(remote, bytes);
         try {
           if (faults) {
-            faults.reply(bytes, remote);
+            if (once) onOnce?.();
+            faults.reply(bytes, remote, peer);
             // A flood would leave more and more replies in memory.
             await this.#leaving;
           } else {
             await socket.send(bytes, remote);
             this.#addSent(bytes.length, peer);
+            if (once) onOnce?.();
           }
           if (once) await this.#finish();
         } catch (error) {
@@ -227,11 +222,13 @@ export class DatagramEcho {
   /** Keeps the process alive while the socket is open. */
   ref(): void {
     this.#socket.ref();
+    this.#faults?.updateRef();
   }
 
   /** Lets the process end while the socket is open. */
   unref(): void {
     this.#socket.unref();
+    this.#faults?.updateRef();
   }
 
   /** Stops when the replies that wait for their time have left. No others come. */
@@ -240,17 +237,18 @@ export class DatagramEcho {
   }
 
   async #stopWhenLeft(): Promise<void> {
-    const { signal } = this.#stopped;
-    while (this.#faults?.isWaiting && !signal.aborted) {
-      await sleep(WAITING_PAUSE_MS, signal);
-    }
+    await this.#faults?.untilNoneWaits();
     await this.#leaving;
     this.stop();
   }
 
   /** Sends a reply that has faults behind those before it. */
-  #sendLater(bytes: Uint8Array<ArrayBuffer>, to: Deno.NetAddr): void {
-    const peer = this.#options.peerOf(to);
+  #sendLater(
+    bytes: Uint8Array<ArrayBuffer>,
+    to: Deno.NetAddr,
+    peer: Peer | undefined,
+  ): void {
+    if (peer) holdPeer(peer);
     this.#leaving = this.#leaving.then(async () => {
       try {
         await this.#socket.send(bytes, to);
@@ -258,6 +256,7 @@ export class DatagramEcho {
       } catch (error) {
         this.#sendFailed(to, error);
       }
+      if (peer) releasePeer(peer);
     });
   }
 

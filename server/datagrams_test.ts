@@ -34,7 +34,6 @@ function start(
   const echo = new DatagramEcho(socket.socket, {
     ...{ once: false, barrier },
     onDatagram: () => undefined,
-    peerOf: () => undefined,
     onDrop: (drop) => drops.push(drop),
     onFailure: (error) => failures.push(error),
     ...options,

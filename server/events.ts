@@ -154,7 +154,8 @@ export interface CrowdEvent {
  * The server did something wrong on purpose. It is told before the client can notice
  * it. A `stall` and a `rate` are told with the first bytes of a connection. A
  * `latency` or a `slice` that all replies have is told once a connection, without an
- * offset; otherwise each reply that has it is told.
+ * offset; otherwise each reply that has it is told. A reply that was to be reordered,
+ * and leaves alone as no other one followed in time, is told as a `latency`.
  */
 export interface FaultEvent {
   /** The kind of event. */

@@ -3,7 +3,7 @@ import { describe, it } from "@std/testing/bdd";
 import type { TcpAddress } from "../net/address.ts";
 import type { NetworkError } from "../net/errors.ts";
 import { serve } from "../server.ts";
-import { DatagramPeer, peerWithFreeTcpPort } from "../testing/datagram_peer.ts";
+import { peerWithFreeTcpPort } from "../testing/datagram_peer.ts";
 import { replace } from "../testing/replace.ts";
 import { listenOn } from "./listening.ts";
 

@@ -1,6 +1,9 @@
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { serve } from "../server.ts";
+import { stopClock } from "../testing/clock.ts";
+import { DatagramPeer, untilSo } from "../testing/datagram_peer.ts";
+import { recorder } from "../testing/events.ts";
 import { connectTo, HELLO, roundTrip } from "../testing/visitor.ts";
 
 /** What keeps the process alive, unless it is told not to. */
@@ -61,6 +64,28 @@ describe("EchoServer.ref() and EchoServer.unref()", () => {
     for (const conn of [first, second]) {
       assertEquals(await roundTrip(conn), HELLO);
     }
+  });
+
+  it("are for replies that wait because of a fault", async () => {
+    using clock = stopClock();
+    const faults = { latencyMs: 50 };
+    const { events, onEvent } = recorder();
+    const server = serve({ port: 0, udp: true, faults, onEvent });
+    using conn = await connectTo(server);
+    await conn.write(HELLO);
+    await using peer = new DatagramPeer();
+    await peer.send(server, HELLO);
+    await untilSo(() =>
+      events.filter((it) => it.type === "fault").length === 2
+    );
+    await clock.pass(0);
+    const before = clock.unrefTimers;
+    server.unref();
+    await clock.pass(0);
+    assertEquals(clock.unrefTimers - before, 2);
+    await clock.pass(50);
+    assertEquals(await peer.untilReceived(1), [HELLO]);
+    await server.shutdown({ timeoutMs: 0 });
   });
 
   it("are not called by themselves", async () => {

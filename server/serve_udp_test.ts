@@ -213,6 +213,53 @@ describe("serve() with udp", () => {
     await assertPortsFree(server);
   });
 
+  it("serves no connection with once while the reply of the one datagram waits", async () => {
+    using clock = stopClock();
+    const { events, onEvent } = recorder();
+    const server = serve({
+      ...{ port: 0, udp: true, once: true, onEvent },
+      faults: { latencyMs: 1000 },
+    });
+    await using peer = new DatagramPeer();
+    await peer.send(server, HELLO);
+    await untilSo(() => events.some(({ type }) => type === "data"));
+    const { hostname, port } = server.addr;
+    await untilSo(() => {
+      try {
+        Deno.listen({ hostname, port }).close();
+        return true;
+      } catch {
+        return false;
+      }
+    });
+    assertEquals(peer.received, []);
+    await clock.pass(1000);
+    assertEquals(await peer.untilReceived(1), [HELLO]);
+    await clock.pass(5);
+    await server.finished;
+    assertEquals([server.stats.accepted, server.stats.udp?.datagrams], [0, 1]);
+    assertEquals(clock.timers, 0);
+  });
+
+  it("lets the reply of the one datagram wait on shutdown, with once", async () => {
+    using clock = stopClock();
+    const { events, onEvent } = recorder();
+    const server = serve({
+      ...{ port: 0, udp: true, once: true, onEvent },
+      faults: { latencyMs: 1000 },
+    });
+    await using peer = new DatagramPeer();
+    await peer.send(server, HELLO);
+    await untilSo(() => events.some(({ type }) => type === "data"));
+    server.shutdown();
+    await clock.pass(999);
+    assertEquals(peer.received, []);
+    await clock.pass(1);
+    assertEquals(await peer.untilReceived(1), [HELLO]);
+    await clock.pass(5);
+    await server.finished;
+  });
+
   it("serves one connection with once, and no datagram besides", async () => {
     const server = serve({ port: 0, udp: true, once: true });
     using conn = await connectTo(server);

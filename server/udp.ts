@@ -24,6 +24,8 @@ export interface UdpServerOptions
   countOpen(): number;
   /** What goes wrong with replies on purpose. */
   readonly faults: DatagramOptions["faults"];
+  /** Learns, with `once`, that the one datagram came. */
+  onOnce?(): void;
   /** Takes an event; without it senders are not remembered. */
   readonly emit: ((event: ServeEvent) => void) | undefined;
 }
@@ -46,11 +48,11 @@ export class UdpServer {
     this.#options = options;
     this.#echo = new DatagramEcho(socket, {
       ...{ ratePerSecond: udpRatePerSecond, once, barrier },
+      onOnce: () => options.onOnce?.(),
       // Nobody asks who sent what: a flood costs no memory, not even for a moment.
       onDatagram: emit
         ? (remote, bytes) => this.#peerOf(remote, bytes)
         : () => undefined,
-      peerOf: (remote) => this.#peers.find(remote),
       faults,
       onDrop: (drop) => {
         if (this.#news.has(drop.reason)) emit?.({ type: "drop", ...drop });
@@ -112,7 +114,7 @@ export class UdpServer {
   ): Peer | undefined {
     const peer = this.#peers.find(remote);
     if (peer) {
-      peer.idleSweeps = 0;
+      if (peer.waiting === 0) peer.idleSweeps = 0;
       return peer;
     }
     const emit = this.#options.emit!;

@@ -11,6 +11,7 @@ import {
 import { patternOf } from "../testing/peer.ts";
 import { HELLO } from "../testing/visitor.ts";
 import { PREVIEW_BYTES, type ServeEvent } from "./events.ts";
+import { checkFaults, type FaultOptions } from "./faults/options.ts";
 import { UdpServer, type UdpServerOptions } from "./udp.ts";
 
 /** How many senders are remembered. */
@@ -42,6 +43,12 @@ function start(options: Partial<UdpServerOptions> = {}) {
       await socket.untilDrained();
     },
   };
+}
+
+/** Makes faults of which nobody is told. */
+function faultsOf(options: FaultOptions): UdpServerOptions["faults"] {
+  const faults = checkFaults(options, true);
+  return { faults, isRef: () => true, onFault() {} };
 }
 
 /** Stops a server, and checks that nothing of it is left. */
@@ -158,6 +165,28 @@ describe("UdpServer", () => {
     await stopWholly(run, clock);
   });
 
+  it("does not forget a sender while a reply to it waits", async () => {
+    using clock = stopClock();
+    const run = start({
+      idleTimeoutMs: 400,
+      faults: faultsOf({ latencyMs: 5000, duplicatePercent: 100 }),
+    });
+    await run.arrive(sender(), HELLO);
+    await clock.pass(1000);
+    await run.arrive(sender(), HELLO);
+    run.take();
+    await clock.pass(4999);
+    assertEquals([run.take(), run.socket.sent.length], [[], 2]);
+    await clock.pass(400);
+    assertEquals([run.take(), run.socket.sent.length], [[], 4]);
+    await clock.pass(101);
+    assertEquals(run.take(), [{
+      ...{ type: "close", remote: sender(), reason: "idle" },
+      ...{ bytes: 20, datagrams: 4, durationMs: 6000 },
+    }]);
+    await stopWholly(run, clock);
+  });
+
   it("never forgets a sender with an infinite timeout", async () => {
     using clock = stopClock();
     const run = start({ idleTimeoutMs: Infinity });
@@ -193,6 +222,27 @@ describe("UdpServer", () => {
         ...{ bytes: 5, datagrams: 1, durationMs: 0 },
       },
     ]);
+  });
+
+  it("counts replies that wait, and those that it stops before", async () => {
+    using clock = stopClock();
+    const run = start({ faults: faultsOf({ latencyMs: 5000 }) });
+    await run.arrive(sender(), HELLO, HELLO);
+    await clock.pass(4000);
+    await run.arrive(sender(), HELLO, HELLO, HELLO);
+    assertEquals(run.server.stats.waiting, 5);
+    await clock.pass(1000);
+    assertEquals(run.server.stats, {
+      ...{ datagrams: 2, bytes: 10, dropped: {}, waiting: 3 },
+    });
+    const told = await stopWholly(run, clock);
+    assertEquals(told.map((it) => [it.type, "reason" in it && it.reason]), [
+      ["drop", "shutdown"],
+      ["close", "shutdown"],
+    ]);
+    assertEquals(run.server.stats, {
+      ...{ datagrams: 2, bytes: 10, dropped: { shutdown: 3 }, waiting: 0 },
+    });
   });
 
   it("serves one datagram with once", async () => {

@@ -41,7 +41,7 @@ export class WatchedPool extends BufferPool {
 export interface PlayOptions {
   /** Where the connection waits after a read. */
   barrier?: Partial<Barrier>;
-  /** Whether the process stays alive for it. */
+  /** Whether the process stays alive for it, which may change. */
   isRef?: boolean;
   /** What happens to a write: how many bytes it takes, by default all. */
   write?: (bytes: Uint8Array) => number | Promise<number>;
@@ -78,8 +78,9 @@ export interface PlayedLoop {
  */
 export function playLoop(
   options: FaultOptions,
-  { barrier, isRef = true, write, isOutOfMemory, before = 0 }: PlayOptions = {},
+  play: PlayOptions = {},
 ): PlayedLoop {
+  const { barrier, write, isOutOfMemory, before = 0 } = play;
   const start = performance.now();
   const writes: PlayedWrite[] = [];
   const faults: PlayedLoop["faults"][number][] = [];
@@ -101,7 +102,7 @@ export function playLoop(
   });
   const loop = faultLoop({
     faults: checkFaults({ seed: 1, ...options }, false),
-    isRef: () => isRef,
+    isRef: () => play.isRef ?? true,
     onFault: (_connection, fault) =>
       faults.push({ ...fault, written: conn.written }),
   });
@@ -123,7 +124,7 @@ export function playLoop(
         if (ended.conn as unknown !== conn) return;
         ends.push({ error, reason });
         conn[Symbol.dispose]();
-        ended.onClose?.();
+        ended.waiter?.stop();
       },
     });
     return connection;

@@ -5,7 +5,7 @@
  */
 
 import type { LogOutput } from "../cli/serve/log.ts";
-import type { LogEvent } from "../cli/serve/log_lines.ts";
+import type { LogEvent } from "../cli/serve/log_events.ts";
 import { replace } from "./replace.ts";
 import { Watched } from "./waiting.ts";
 

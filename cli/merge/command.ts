@@ -29,7 +29,8 @@ added histograms, the timeline is aligned by the time of day:
   cat load-*.json | echo merge --fail-if 'p99>20ms'
 
 Other lines of a log are skipped, and told in one line on stderr. JSON that is no
-result of a load, of another version, cut off or damaged is named with its line.
+result of a load, of another version, cut off or damaged is named with its line, and
+so is a result that was counted already.
 
 Exit status: 0 all bytes came back; 1 some did not, or something was not counted;
 2 the command line is wrong; 3 a --fail-if held.`;

@@ -12,7 +12,7 @@ import type { Condition } from "../send/conditions.ts";
 import { VERSION_FIELD } from "../send/load_json.ts";
 import { differenceOf, mergeReports } from "../send/load_merge.ts";
 import { parseLoad } from "../send/load_parse.ts";
-import type { LoadReport } from "../send/load_report.ts";
+import { hasBegun, type LoadReport } from "../send/load_report.ts";
 import { printLoad } from "../send/load_result.ts";
 import type { Terminal } from "../terminal.ts";
 import { type Found, ObjectFinder } from "./objects.ts";
@@ -74,16 +74,19 @@ export async function runMerge(
 class Results {
   /** The results that are counted. */
   readonly reports: LoadReport[] = [];
-  /** What should have been counted and was not, the first of it. */
-  readonly #refused: string[] = [];
-  #refusals = 0;
+  /** What is wrong with objects, the first of it. */
+  readonly #named: string[] = [];
+  #told = 0;
+  #isComplete = true;
+  /** On which line each run was counted, by its id. */
+  readonly #lines = new Map<string, number>();
   /** The first line that is no JSON. */
   #text: { line: number; text: string } | undefined;
   #texts = 0;
 
   /** Whether all that was found is counted, but for mere text. */
   get isComplete(): boolean {
-    return this.#refusals === 0;
+    return this.#isComplete;
   }
 
   add(found: Found): void {
@@ -100,10 +103,12 @@ class Results {
 
   /** What is to be said of what is not counted. */
   complaints(): string[] {
-    const more = this.#refusals - this.#refused.length;
+    const more = this.#told - this.#named.length;
     return [
-      ...this.#refused,
-      ...(more > 0 ? [`${formatNumber(more)} more are not counted`] : []),
+      ...this.#named,
+      ...(more > 0
+        ? [`${formatNumber(more)} more are not counted, or never began`]
+        : []),
       ...(this.#text
         ? [
           `${formatCount(this.#texts, "other line")} skipped, the first is ` +
@@ -122,18 +127,43 @@ class Results {
       const report = parseLoad(value);
       const [first = report] = this.reports;
       const difference = differenceOf(first, report);
-      if (difference) this.#refuse(line, difference);
-      else this.reports.push(report);
+      if (difference) return this.#refuse(line, difference);
+      const again = this.#again(line, report);
+      if (again) return this.#refuse(line, again);
+      this.reports.push(report);
+      const { error } = report.summary;
+      if (error === undefined && !hasBegun(report.summary)) {
+        this.#tell(`line ${line}: the load was stopped before it began`);
+      }
     } catch (error) {
       if (!(error instanceof FormatError)) throw error;
       this.#refuse(line, error.message);
     }
   }
 
+  /** Tells where runs of a result were counted already; else takes note of them. */
+  #again(line: number, { context }: LoadReport): string | undefined {
+    const { origins = [] } = context;
+    const ids = origins.flatMap(({ id }) => id === undefined ? [] : [id]);
+    const lines = ids.flatMap((id) => this.#lines.get(id) ?? []);
+    if (lines.length === 0) {
+      for (const id of ids) this.#lines.set(id, line);
+      return undefined;
+    }
+    const what = origins.length === 1
+      ? "the same result"
+      : `${lines.length} of its ${formatCount(origins.length, "run")}`;
+    return `${what} was counted already, with line ${lines[0]}`;
+  }
+
   #refuse(line: number, why: string): void {
-    this.#refusals++;
-    if (this.#refused.length === MOST_NAMED) return;
-    this.#refused.push(`line ${line} is not counted: ${why}`);
+    this.#isComplete = false;
+    this.#tell(`line ${line} is not counted: ${why}`);
+  }
+
+  #tell(what: string): void {
+    this.#told++;
+    if (this.#named.length < MOST_NAMED) this.#named.push(what);
   }
 }
 

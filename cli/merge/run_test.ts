@@ -49,10 +49,15 @@ function comparable(result: Json): Json {
 
 const START = "2026-11-24T21:05:00.000Z";
 
-/** Gives a result another start, some seconds after {@linkcode START}. */
+/** Makes a result another one of the same figures. */
+function another(result: Json): Json {
+  return { ...result, id: crypto.randomUUID() };
+}
+
+/** Makes another result with another start, some seconds after {@linkcode START}. */
 function startedAfter(result: Json, seconds: number): Json {
   const start = new Date(Date.parse(START) + seconds * 1000).toISOString();
-  return { ...result, start };
+  return { ...another(result), start };
 }
 
 describe("echo merge", () => {
@@ -124,20 +129,21 @@ describe("echo merge", () => {
   it("reads a log, and tells what it skipped", async () => {
     await using server = serve({ port: 0 });
     const result = JSON.stringify(await load(server.addr.port));
-    const pretty = JSON.stringify(JSON.parse(result), null, 2);
+    const next = () => JSON.stringify(another(JSON.parse(result)));
+    const pretty = JSON.stringify(another(JSON.parse(result)), null, 2);
     const { status, stdout, stderr } = await merge([
       "starting",
       `[pod/load-0-abc/echo] ${result}`,
       "[pod/load-1-def/echo] all \x1b[31mdone",
       ...pretty.split("\n").map((line) => `[pod/load-1-def/echo] ${line}`),
-      `${result}${result}\r`,
-      "",
+      `${next()}${next()}\r`,
+      ...["", "null", "42", "[1,2]"],
     ].join("\n"));
     assertEquals(status, 0);
     assertMatch(stdout, /^4 runs merged, /m);
     assertEquals(
       stderr,
-      "echo: 2 other lines skipped, the first is line 1: starting\n",
+      "echo: 5 other lines skipped, the first is line 1: starting\n",
     );
   });
 
@@ -194,7 +200,7 @@ describe("echo merge", () => {
       lines[9]!,
       /^echo: line 10 is not counted: no result of a load/,
     );
-    assertEquals(lines[10], "echo: 1,002 more are not counted");
+    assertEquals(lines[10], "echo: 1,002 more are not counted, or never began");
     assertMatch(lines[11]!, /^echo: No result of a load on stdin: /);
     assertEquals(lines.length, 13);
   });
@@ -222,7 +228,7 @@ describe("echo merge", () => {
 
     const error = "Cannot connect to 127.0.0.1:1: connection refused";
     const none = {
-      ...good,
+      ...another(good),
       ...{ messages: 0, after_end: 0, duration_ms: 0, start: null, error },
       ...{ latency_exact: null, histogram_hdr: null, timeline: [], failed: 1 },
       ...{ failures: { refused: 1 }, first_errors: { refused: error } },
@@ -239,10 +245,61 @@ describe("echo merge", () => {
     );
   });
 
+  it("tells of a load that was stopped before it began, and exits with 1", async () => {
+    await using server = serve({ port: 0 });
+    const good = await load(server.addr.port);
+    const session = run([
+      ...["send", `-p${server.addr.port}`, "-d50ms", "--json"],
+      `--start-at=${new Date(Date.now() + 3_600_000).toISOString()}`,
+    ], { now: () => new Date(), isTerminal: "stderr" });
+    await session.untilStderr(/the load begins in/);
+    session.interrupt();
+    await session.status;
+    const all = `${JSON.stringify(good)}\n${session.stdout}`;
+    const { status, stdout, stderr } = await merge(all);
+    assertEquals(
+      [status, stderr],
+      [1, "echo: line 2: the load was stopped before it began\n"],
+    );
+    assertMatch(stdout, /^2 runs merged, 1 of which sent nothing$/m);
+    const alone = await merge(session.stdout);
+    assertEquals(alone.status, 1);
+    assertMatch(alone.stdout, /^stopped before the load began: /m);
+  });
+
+  it("counts no result twice, and exits with 1", async () => {
+    await using server = serve({ port: 0 });
+    const one = await load(server.addr.port);
+    const other = another(one);
+    const told = async (...results: Json[]) => {
+      const lines = results.map((it) => JSON.stringify(it)).join("\n");
+      const { status, stdout, stderr } = await merge(lines, "--json");
+      return [status, JSON.parse(stdout).runs?.length ?? 1, stderr];
+    };
+    const refusal = (what: string) =>
+      `echo: line ${what} was counted already, with line 1\n`;
+    // The time at which it was printed tells nothing.
+    assertEquals(await told(one, other, { ...one, time: START }), [
+      ...[1, 2, refusal("3 is not counted: the same result")],
+    ]);
+    const sum = await merged(one, other);
+    assertEquals(await told(sum, other), [
+      ...[1, 2, refusal("2 is not counted: the same result")],
+    ]);
+    assertEquals(await told(one, sum), [
+      ...[1, 1, refusal("2 is not counted: 1 of its 2 runs")],
+    ]);
+    assertEquals(await told(sum, another(one)), [0, 3, ""]);
+    // Without an id that cannot be known.
+    const { id: _, ...unknown } = one;
+    assertEquals(await told(unknown, unknown), [0, 2, ""]);
+  });
+
   it("judges the sum with --fail-if", async () => {
     await using server = serve({ port: 0 });
     const result = await load(server.addr.port);
-    const both = `${JSON.stringify(result)}\n`.repeat(2);
+    const both = [result, another(result)].map((it) => JSON.stringify(it))
+      .join("\n");
     const { status, stderr, stdout } = await merge(
       both,
       ...["--json", "--fail-if=rate<10M", "--fail-if=loss>0"],

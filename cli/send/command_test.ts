@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import config from "../../deno.json" with { type: "json" };
 import { writeAll } from "../../net/streams.ts";
 import { startPeer } from "../../testing/peer.ts";
 import { run } from "../../testing/terminal.ts";
@@ -17,6 +18,12 @@ describe("echo send", () => {
     ));
     for (const name of Object.keys(FLAGS)) assert(stdout.includes(`--${name}`));
     assert(stdout.endsWith(`\n\n${NOTES}\n`));
+  });
+
+  it("may start threads as a task, which read their own code", () => {
+    const { send, merge } = config.tasks;
+    assert(send.command.includes(" --allow-read=. "));
+    assert(merge.command.endsWith(" main.ts merge"));
   });
 
   it("says how to send what looks like a flag", async () => {

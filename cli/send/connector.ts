@@ -23,7 +23,8 @@ export function connectorTo(
   switch (transport) {
     case "tcp":
     case "tls":
-      return ({ retryMs, signal }) => connect({ ...where, retryMs, signal });
+      return ({ retryMs, signal, onAttemptFailed }) =>
+        connect({ ...where, retryMs, signal, onAttemptFailed });
     case "udp":
       return async ({ retryMs, signal, onIrregular }) => {
         const hello = makeHello();

@@ -5,8 +5,14 @@
  */
 
 import type { LoadProgress } from "../../probe/load.ts";
-import { untilStopped } from "../command.ts";
-import { formatDuration, formatNumber, formatRate } from "../format.ts";
+import { LoadTally } from "../../probe/load_tally.ts";
+import { printLine, printStoppedEarly, untilStopped } from "../command.ts";
+import {
+  formatCount,
+  formatDuration,
+  formatNumber,
+  formatRate,
+} from "../format.ts";
 import { StatusLine } from "../status_line.ts";
 import type { Terminal } from "../terminal.ts";
 import type { Moment } from "../moments.ts";
@@ -30,6 +36,9 @@ export interface LoadCommandTask extends LoadTask {
   /** How many threads there are. */
   readonly threads: number;
 }
+
+/** So many threads a core are worth a word. */
+const MANY_THREADS = 4;
 
 /** An age from which on what is under way is worth telling, in milliseconds. */
 const OLD_MS = 100;
@@ -56,20 +65,46 @@ export async function runLoad(
   const { target, style, conditions, deadlineMs } = options;
   const { startAt, threads } = task;
   const start = startAt && await startOf(startAt, terminal);
-  using runner = threads === 1
-    ? await loadInThisThread(target, task)
-    : await loadInThreads(target, task);
-  const { isWarm } = runner;
+  if (threads > MANY_THREADS * navigator.hardwareConcurrency) {
+    await printLine(
+      terminal.stderr,
+      `echo: ${formatNumber(threads)} threads share ` +
+        `${formatCount(navigator.hardwareConcurrency, "core")}: more threads ` +
+        "than cores load no more, and measure each other",
+    );
+  }
+  const id = crypto.randomUUID();
+  let runner: LoadRunner | undefined;
+  using _runner = { [Symbol.dispose]: () => runner?.[Symbol.dispose]() };
+  const prepare = async (signal: AbortSignal) => {
+    if (threads === 1) {
+      runner = await loadInThisThread(target, task, signal);
+      return;
+    }
+    await withStatus(style.quiet, terminal, async (show) => {
+      show(() => `starting ${formatCount(threads, "thread")}`);
+      runner = await loadInThreads(target, task, signal);
+    });
+  };
   return await untilStopped(terminal, deadlineMs, async (signal) => {
     signal.addEventListener("abort", () => metrics?.drain());
     let progress: LoadProgress | undefined;
     let startedAt: Date | undefined;
     const context = (): ReportContext => ({
       ...task,
-      ...{ target, isWarm, startedAt },
+      ...{ target, isWarm: runner?.isWarm ?? false, startedAt, id },
       canHaveMoreThreads: threads <
         Math.min(navigator.hardwareConcurrency, task.connections),
     });
+    const { json } = style;
+    const ready = runner;
+    if (signal.aborted || !ready) {
+      await printStoppedEarly(terminal, signal);
+      const summary = new LoadTally(task).summary();
+      const report = { summary, context: context() };
+      const ending = { json, conditions, isStopped: true };
+      return await printLoad(report, ending, terminal);
+    }
     using _ = terminal.onStatusSignal(async () => {
       if (!progress) return;
       const summary = await progress.summary();
@@ -83,7 +118,7 @@ export async function runLoad(
       style.quiet,
       terminal,
       async (show) =>
-        await runner.run({
+        await ready.run({
           signal,
           onCounting: metrics?.begin,
           onOpening: (opened) => show(() => renderOpening(opened, task)),
@@ -100,21 +135,24 @@ export async function runLoad(
         }),
     );
 
-    const { json } = style;
     const isStopped = signal.aborted &&
       !(summary.error instanceof ThreadDiedError);
     const report = { summary, context: context() };
     return await printLoad(report, { json, conditions, isStopped }, terminal);
-  });
+  }, prepare);
 }
 
 async function loadInThreads(
   target: SendOptions["target"],
   task: LoadCommandTask,
+  signal: AbortSignal,
 ): Promise<LoadRunner> {
   // One thread needs nothing of this, which takes long to load.
   const { LoadThreads } = await import("./load_threads.ts");
-  return await LoadThreads.start({ target, task, threads: task.threads });
+  return await LoadThreads.start({
+    ...{ target, task, signal },
+    threads: task.threads,
+  });
 }
 
 /** Runs work that shows its progress on a line. */
@@ -144,7 +182,7 @@ function renderOpening(opened: number, { connections }: LoadTask): string {
 export function renderProgress(progress: LoadProgress, now: number): string {
   const { startedAt, endsAt, failed } = progress;
   const row = progress.lastSecond();
-  const perSecond = row.messages / row.durationMs * 1000;
+  const perSecond = row.messages * 1000 / row.durationMs;
   const parts = [`${formatRate(perSecond)} messages/s`];
   if (row.p99Ms !== undefined) parts.push(`p99 ${row.p99Ms} ms`);
   parts.push(`${formatNumber(failed)} failed`);

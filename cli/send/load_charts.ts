@@ -52,7 +52,7 @@ export function renderTimeline(rows: readonly TimelineRow[]): string[] {
   const shown = rows.filter(({ durationMs }) => durationMs >= eachMs / 10);
   if (shown.length < 2) return [];
   const rates = shown.map(({ messages, durationMs }) =>
-    messages / durationMs * 1000
+    messages * 1000 / durationMs
   );
   const p99s = shown.map(({ p99Ms }) => p99Ms);
   const known = p99s.filter((ms) => ms !== undefined);

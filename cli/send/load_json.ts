@@ -44,12 +44,15 @@ export function jsonLoad(
 ): Record<string, unknown> {
   const { messages, messagesInTime, failed, durationMs, error } = summary;
   const { target, connections, ratePerSecond, isWarm, startedAt } = context;
+  const { threads = 1 } = context;
   const { latencies, late, rows } = summary.recorded;
   const bytes = bytesOf(context);
   const rate = rateOf(summary);
   const limits = limitsOf(summary, context);
+  const { origins = [context], id = origins[0]?.id } = context;
   return {
     [VERSION_FIELD]: VERSION,
+    ...(summary.runs.length === 1 && id !== undefined && { id }),
     ...jsonWhere(target, summary.ends),
     start: startedAt?.toISOString() ?? null,
     ...{ messages, failed },
@@ -60,6 +63,7 @@ export function jsonLoad(
     after_end: messages - messagesInTime,
     last_after_end_ms: roundMs(summary.lastAfterMs),
     connections,
+    ...(summary.runs.length === 1 && { workers: threads }),
     ...jsonConnectTimes(summary),
     latency_ms: jsonLatency(summary.latencyMs),
     histogram: summary.histogram.map(({ uptoMs, count }) => ({
@@ -128,6 +132,7 @@ function jsonRuns(
   { target, startedAt, origins = [] }: ReportContext,
 ): Record<string, unknown>[] {
   return runs.map((run, at) => ({
+    id: origins[at]?.id ?? null,
     address: formatHostPort(origins[at]?.target ?? target),
     start: startedAt && run.durationMs > 0
       ? new Date(startedAt.getTime() + run.startMs).toISOString()

@@ -74,7 +74,7 @@ export function mergeReports(reports: readonly LoadReport[]): LoadReport {
       connections: connectionsOfRuns(summary.runs),
       ratePerSecond: targetRateOfRuns(summary.runs),
       isWarm: contexts.every(({ isWarm }) => isWarm),
-      startedAt,
+      ...{ startedAt, id: undefined },
       origins: contexts.flatMap(({ origins = [] }) => origins),
     },
   };

@@ -79,6 +79,7 @@ export function parseLoad(json: Record<string, unknown>): LoadReport {
   const context: ReportContext = {
     ...{ target, origins },
     connections: fields.count("connections"),
+    ...(fields.has("workers") && { threads: fields.count("workers") }),
     message: fields.count("message_bytes"),
     ratePerSecond: isOpenLoop ? fields.number("target_rate", 0) : undefined,
     isWarm: fields.flag("warmed_up"),
@@ -180,6 +181,7 @@ function readRuns(
 ): { runs: LoadRun[]; origins: RunOrigin[] } {
   const limitOf = (it: Fields) =>
     it.has("client_limit") ? it.text("client_limit") : undefined;
+  const idOf = (it: Fields) => it.has("id") ? it.text("id") : undefined;
   const rateOf = (it: Fields) =>
     it.has("target_rate") ? it.number("target_rate", 0) : undefined;
   if (!fields.has("runs")) {
@@ -191,7 +193,7 @@ function readRuns(
         messagesInTime: fields.count("messages") - fields.count("after_end"),
         ratePerSecond: rateOf(fields),
       }],
-      origins: [{ target, limit: limitOf(fields) }],
+      origins: [{ target, limit: limitOf(fields), id: idOf(fields) }],
     };
   }
   const read = fields.list("runs", (it) => ({
@@ -204,7 +206,7 @@ function readRuns(
     },
     origin: {
       target: readAddress(it, target.transport),
-      limit: limitOf(it),
+      ...{ limit: limitOf(it), id: idOf(it) },
     },
   }));
   return {

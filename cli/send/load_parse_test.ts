@@ -30,6 +30,7 @@ function makeReport(): LoadReport {
       ...{ connections: 3, message: 64, ratePerSecond: 50, isWarm: true },
       target: { transport: "udp", hostname: "::1", port: 7 },
       startedAt: new Date("2026-11-24T21:05:00.123Z"),
+      ...{ id: "1a2b", threads: 2 },
     },
   };
 }
@@ -43,10 +44,11 @@ describe("parseLoad()", () => {
   it("reads what was written", () => {
     const json = written(makeReport());
     const read = parseLoad(json);
+    const { id, ...context } = makeReport().context;
     assertEquals(read.context, {
-      ...{ ...makeReport().context },
+      ...context,
       origins: [{
-        target: makeReport().context.target,
+        ...{ target: context.target, id },
         limit: json.client_limit as string ?? undefined,
       }],
     });

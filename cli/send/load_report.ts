@@ -24,6 +24,8 @@ import {
   renderConnectTimes,
   renderDatagrams,
   renderLate,
+  renderUdpRate,
+  UDP_RATE_PER_SECOND,
 } from "./report.ts";
 
 /** What a report needs to know besides the numbers. */
@@ -48,6 +50,8 @@ export interface ReportContext {
   readonly canHaveMoreThreads?: boolean | undefined;
   /** When the clock started, if it did. */
   readonly startedAt?: Date | undefined;
+  /** What tells its result from every other one, unless loads are merged. */
+  readonly id?: string | undefined;
   /** Where the runs of a merged load come from, in the order of its runs. */
   readonly origins?: readonly RunOrigin[] | undefined;
 }
@@ -58,6 +62,8 @@ export interface RunOrigin {
   readonly target: Address;
   /** Why the client was the limit, if it was. */
   readonly limit: string | undefined;
+  /** What tells its result from every other one, if that is known. */
+  readonly id: string | undefined;
 }
 
 /** What a load found, and what its report needs to know besides. */
@@ -98,6 +104,16 @@ export function rateOf({ runs }: Pick<LoadSummary, "runs">): number {
 }
 
 /**
+ * Tells whether a load began: it may be stopped while it waits for its start.
+ *
+ * @param summary What the load found.
+ * @returns Whether the clock of any of its runs was started.
+ */
+export function hasBegun({ runs }: Pick<LoadSummary, "runs">): boolean {
+  return runs.some(({ durationMs }) => durationMs > 0);
+}
+
+/**
  * Tells how long a message is.
  *
  * @param context What was sent.
@@ -121,8 +137,17 @@ export function renderLoad(
   const { messages, failed, durationMs, latencyMs } = summary;
   const bytes = bytesOf(context);
   const rate = rateOf(summary);
+  const title = `--- ${renderTargets(context)} echo load ---`;
+  if (!hasBegun(summary)) {
+    return [
+      title,
+      ...renderRuns(summary),
+      "stopped before the load began: no message was sent",
+      ...renderFailures(summary),
+    ].join("\n");
+  }
   const lines = [
-    `--- ${renderTargets(context)} echo load ---`,
+    title,
     `${formatCount(messages, "message")} of ${formatBytes(bytes)} ` +
     `verified, ${formatNumber(failed)} failed, over ` +
     `${formatCount(context.connections, nounOf(context))} in ${
@@ -139,12 +164,13 @@ export function renderLoad(
         formatDuration(summary.oldestMs),
     );
   }
-  for (const [reason, times] of Object.entries(summary.failures)) {
-    const first = summary.firstErrors[reason as FailureReason];
-    lines.push(`failed: ${formatNumber(times)} ${reason}, the first: ${first}`);
+  lines.push(...renderFailures(summary));
+  if (summary.longestOutageMs > 0) {
+    lines.push(`longest outage ${formatDuration(summary.longestOutageMs)}`);
   }
   if (context.target.transport === "udp") {
     lines.push(...renderDatagrams(datagramCounts(summary)));
+    if (isUdpRateLikely(summary)) lines.push(renderUdpRate());
   }
   lines.push(...renderConnectTimes(summary));
   if (latencyMs) {
@@ -159,6 +185,13 @@ export function renderLoad(
   if (limit) lines.push(`the client was the limit: ${limit}`);
   if (!context.isWarm) lines.push("the first calls of the client are in this");
   return lines.join("\n");
+}
+
+function renderFailures({ failures, firstErrors }: LoadSummary): string[] {
+  return Object.entries(failures).map(([reason, times]) =>
+    `failed: ${formatNumber(times)} ${reason}, the first: ` +
+    firstErrors[reason as FailureReason]
+  );
 }
 
 /** What messages go over. */
@@ -214,6 +247,15 @@ function renderRuns({ runs }: LoadSummary): string[] {
 export function datagramCounts(summary: LoadSummary): DatagramCounts {
   const { irregular, lossRuns, failures } = summary;
   return { irregular, lossRuns, wrong: failures.mismatch ?? 0 };
+}
+
+/** Tells whether messages got no reply, and were so many that a server limits them. */
+function isUdpRateLikely({ failures, timeline }: LoadSummary): boolean {
+  return (failures.timeout ?? 0) > 0 &&
+    timeline.some(({ messages, failed, durationMs }) =>
+      (messages + failed) * 1000 / Math.max(durationMs, 1000) >=
+        UDP_RATE_PER_SECOND
+    );
 }
 
 function renderAfterEnd(

@@ -56,7 +56,18 @@ function runsOf(messagesInTime: number): LoadSummary["runs"] {
   return [{ ...SUMMARY.runs[0]!, messagesInTime }];
 }
 
-const GOOD = { failed: 0, failures: {}, firstErrors: {}, histogram: [] };
+/** A second in which so many messages came back. */
+function rowOf(messages: number): TimelineRow {
+  return {
+    ...{ startMs: 0, durationMs: 1000, messages, failed: 0 },
+    ...{ p50Ms: 1, p99Ms: 1 },
+  };
+}
+
+const GOOD = {
+  ...{ failed: 0, failures: {}, firstErrors: {}, histogram: [] },
+  longestOutageMs: 0,
+};
 
 /** Makes the rows of a timeline, each a second long. */
 function rowsOf(
@@ -85,6 +96,20 @@ describe("renderLoad()", () => {
       context: { ...CONTEXT, ...context },
     }, 40).split("\n");
 
+  it("names the server's limit where many datagrams got no reply", () => {
+    const told = (changes: Partial<LoadSummary>, transport: "tcp" | "udp") => {
+      const target = { ...CONTEXT.target, transport };
+      const summary = { ...SUMMARY, ...changes };
+      return renderLoad({ summary, context: { ...CONTEXT, target } }, 80)
+        .includes("(--udp-rate)");
+    };
+    const timeline = [rowOf(1000), rowOf(0)];
+    assertEquals(told({ timeline }, "udp"), true);
+    assertEquals(told({ timeline }, "tcp"), false);
+    assertEquals(told({ timeline, failures: { mismatch: 1 } }, "udp"), false);
+    assertEquals(told({ timeline: [rowOf(500)] }, "udp"), false);
+  });
+
   it("tells totals, rates, failures and latencies", () => {
     assertEquals(render(), [
       "--- [::1]:7 echo load ---",
@@ -92,6 +117,7 @@ describe("renderLoad()", () => {
       "607 messages/s, 37.9 KiB/s each way",
       "failed: 1 refused, the first: cannot connect",
       "failed: 2,000 timeout, the first: no reply",
+      "longest outage 12 ms",
       "latency p50/p90/p99/p99.9/max = 0.150/0.180/0.190/0.500/1.000 ms",
       ...renderHistogram(HISTOGRAM, 40),
     ]);
@@ -323,6 +349,7 @@ describe("jsonLoad()", () => {
     ...{ failures: SUMMARY.failures, first_errors: SUMMARY.firstErrors },
     ...{ longest_outage_ms: 12.346, timeline: [] as unknown[] },
     ...{ client_limit: null, warmed_up: true, busy_share: 1, echo_load: 1 },
+    workers: 1,
     ...{ first_errors_ms: {}, start: null },
     ...{ histogram_hdr: null, latency_exact: null },
   };

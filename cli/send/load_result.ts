@@ -67,8 +67,9 @@ async function judgeLoad(
   const { messages, failed, unsent, tooLate, longestOutageMs } = summary;
   const { corrupt } = summary.irregular;
   const losses = { lost: failed, wrong: summary.failures.mismatch ?? 0 };
+  const haveAllBegun = summary.runs.every(({ durationMs }) => durationMs > 0);
   const isGood = unsent + tooLate + corrupt === 0 && messages > 0 &&
-    areLossesGood(losses, conditions);
+    haveAllBegun && areLossesGood(losses, conditions);
   const measured = {
     ...{ sent: messages + failed, lost: failed, longestOutageMs },
     ...{ ratePerSecond: rateOf(summary), latencyMs: summary.latencyMs },

@@ -64,15 +64,17 @@ export interface LoadRunner extends Disposable {
  *
  * @param target Where it connects, and how long it waits.
  * @param task What it sends.
+ * @param signal Ends soon what makes it ready.
  * @returns The load.
  */
 export async function loadInThisThread(
   target: Target,
   task: LoadTask,
+  signal?: AbortSignal,
 ): Promise<LoadRunner> {
   const hasRate = task.ratePerSecond !== undefined;
   return {
-    isWarm: await warmUpLoad(target.transport, hasRate),
+    isWarm: await warmUpLoad(target.transport, hasRate, signal),
     run: (hooks) =>
       load({
         ...{ ...task, ...hooks },

@@ -51,16 +51,42 @@ describe("echo send with load flags at Ctrl-C", () => {
     }
   });
 
+  it("sends nothing when it comes before", async () => {
+    await using server = serve({ port: 0 });
+    for (const json of [false, true]) {
+      const args = json ? ["-C2", "-r5", "--json"] : ["-C2"];
+      const session = start(server.addr.port, args);
+      await session.listening;
+      session.interrupt();
+      const { status, stdout, stderr } = await outcome(session);
+      assertEquals(
+        [status, stderr],
+        [1, "echo: interrupted before anything was sent\n"],
+      );
+      if (json) {
+        const { messages, connections, start, warmed_up } = JSON.parse(stdout);
+        assertEquals([messages, connections, start], [0, 2, null]);
+        assertEquals(warmed_up, false);
+      } else assertMatch(stdout, /^stopped before the load began: /m);
+    }
+    assertEquals(server.stats.accepted, 0);
+  });
+
   it("gives up connecting, and exits with 1", async () => {
     using nowhere = await deadEnd();
-    const ports = [[nowhere.port, "-t1h"], [freePort(), "--retry=1h"]] as const;
-    for (const [port, flag] of ports) {
+    const ports = [
+      [nowhere.port, "-t1h", /^failed: 1 unanswered, /m],
+      // That is known from the first attempt on, if it is over by then.
+      [freePort(), "--retry=1h", /^failed: 1 (refused|unanswered), /m],
+    ] as const;
+    for (const [port, flag, why] of ports) {
       const session = start(port, ["-d1h", flag]);
       await session.listeningForStatus;
       session.interrupt();
       const { status, stdout, stderr } = await outcome(session);
       assertEquals([status, stderr], [1, ""]);
-      assertMatch(stdout, /^0 messages of 64 B verified, 1 failed, /m);
+      assertMatch(stdout, /^stopped before the load began: /m);
+      assertMatch(stdout, why);
     }
   });
 

@@ -57,7 +57,8 @@ describe("echo send with load flags", () => {
     const args = ["-C2", "-d200ms", "--json", "-s1k"];
     const { status, stdout, stderr } = await send(port, args);
     assertEquals([status, stderr], [0, ""]);
-    const { local_port, ...report } = JSON.parse(stdout);
+    const { local_port, id, ...report } = JSON.parse(stdout);
+    assertMatch(id, /^[0-9a-f-]{36}$/);
     const { messages, messages_per_second, bytes_per_second } = report;
     const { latency_ms, histogram, timeline, client_limit, ...more } = report;
     const { histogram_hdr, latency_exact, busy_share, ...rest } = more;
@@ -73,7 +74,7 @@ describe("echo send with load flags", () => {
       ...{ messages_per_second, bytes_per_second, message_bytes: 1024 },
       ...{ duration_ms: 200, after_end, last_after_end_ms, first_errors: {} },
       ...{ longest_outage_ms: 0, warmed_up: true },
-      ...{ echo_load: 1, start: "2001-02-03T04:05:06.789Z" },
+      ...{ echo_load: 1, workers: 1, start: "2001-02-03T04:05:06.789Z" },
       first_errors_ms: {},
     });
     assertEquals(
@@ -150,7 +151,7 @@ describe("echo send with load flags", () => {
     assertEquals([status, stderr], [1, ""]);
     assertMatch(
       stdout,
-      /^--- .* echo load ---\n0 messages of 64 B verified, 1 failed, .*\n0 messages\/s, .*\nfailed: 1 (reset|closed), the first: .+\n$/,
+      /^--- .* echo load ---\n0 messages of 64 B verified, 1 failed, .*\n0 messages\/s, .*\nfailed: 1 (reset|closed), the first: .+\nlongest outage .+\n(the client was the limit: .+\n)?$/,
     );
     const { stdout: json } = await send(peer.port, ["-d50ms", "--json"]);
     const { messages, failed, latency_ms, error } = JSON.parse(json);

@@ -6,6 +6,7 @@
 
 import process from "node:process";
 import { describeError } from "../../net/errors.ts";
+import { sleep } from "../../net/time.ts";
 import { type ProbeCounts, sumCounts } from "../../probe/counts.ts";
 import { newHistogram } from "../../probe/histogram.ts";
 import { decodeHistogram } from "../../probe/histogram_text.ts";
@@ -32,6 +33,12 @@ import type { Target } from "./options.ts";
 
 const WORKER = threadCode("send/load_worker");
 
+/** For how long threads are made in one turn of the event loop, in milliseconds. */
+const MOST_BLOCKED_MS = 50;
+
+/** A thread is asked four times a second: one that answers so late is stuck. */
+const SILENT_MS = 1000;
+
 /** What threads are to load. */
 export interface LoadThreadsOptions {
   /** How many threads there are, at most as many as connections. */
@@ -46,6 +53,8 @@ export interface LoadThreadsOptions {
    * @default {load_worker.ts}
    */
   readonly script?: URL;
+  /** Gives up starting them when it is aborted. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -101,26 +110,46 @@ export class LoadThreads implements LoadRunner {
    * @returns The threads.
    * @throws {UsageError} If their code cannot be read.
    * @throws {ThreadDiedError} If one of them dies.
+   * @throws The reason of an abort.
    */
   static async start(options: LoadThreadsOptions): Promise<LoadThreads> {
-    const { target, task, threads: count, script = WORKER } = options;
+    const { target, task, threads: count, script = WORKER, signal } = options;
     checkWorkerCode(script);
-    const shares = shareLoad(task, count);
-    const threads = shares.map(() => new LoadThread(script));
+    const threads: LoadThread[] = [];
+    const aborted = Promise.withResolvers<never>();
+    aborted.promise.catch(() => {});
+    const onAbort = () => aborted.reject(signal?.reason);
+    signal?.addEventListener("abort", onAbort);
     try {
-      const areWarm = await Promise.all(
-        shares.map((share, at) =>
-          threads[at]!.prepare({ type: "prepare", target, share })
-            .catch((error) => {
-              throw deathOf(at, error);
-            })
-        ),
-      );
+      const preparing: Promise<boolean>[] = [];
+      let turnedAt = performance.now();
+      for (const [at, share] of shareLoad(task, count).entries()) {
+        // Making a thread blocks this one, which signals and the terminal need, too.
+        if (performance.now() - turnedAt >= MOST_BLOCKED_MS) {
+          await sleep(0);
+          turnedAt = performance.now();
+        }
+        signal?.throwIfAborted();
+        const thread = new LoadThread(script);
+        threads.push(thread);
+        const prepared = thread.prepare({ type: "prepare", target, share })
+          .catch((error) => {
+            throw deathOf(at, error);
+          });
+        prepared.catch(() => {});
+        preparing.push(prepared);
+      }
+      const areWarm = await Promise.race([
+        Promise.all(preparing),
+        aborted.promise,
+      ]);
       const durationMs = task.durationMs ?? Infinity;
       return new LoadThreads(threads, durationMs, areWarm.every(Boolean));
     } catch (error) {
       for (const thread of threads) thread.terminate();
       throw error;
+    } finally {
+      signal?.removeEventListener("abort", onAbort);
     }
   }
 
@@ -152,9 +181,10 @@ export class LoadThreads implements LoadRunner {
     if (isStarting) {
       await Promise.race([untilStart(), this.#over.promise]);
     }
+    const hasBegun = isStarting && !this.#isOver(signal);
     const cpu = process.cpuUsage();
     const startedAt = performance.now();
-    if (isStarting) {
+    if (hasBegun) {
       for (const thread of this.#going) thread.tell({ type: "start" });
       onStart(this.#progress(startedAt, signal));
     }
@@ -255,12 +285,16 @@ export class LoadThreads implements LoadRunner {
   }
 
   #underWayNow(): { messages: number; sinceAt: number | undefined } {
+    const now = performance.now();
     let messages = 0;
     let sinceAt: number | undefined;
     for (const { progress, progressAt } of this.#going) {
       if (!progress || progress.underWay === 0) continue;
       messages += progress.underWay;
-      const at = progressAt - progress.oldestMs;
+      // What it told is a while ago. Only where it is silent for long may the same
+      // message still be under way.
+      const isSilent = now - progressAt >= SILENT_MS;
+      const at = (isSilent ? progressAt : now) - progress.oldestMs;
       sinceAt = Math.min(sinceAt ?? at, at);
     }
     return { messages, sinceAt };

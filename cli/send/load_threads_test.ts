@@ -103,8 +103,8 @@ function found(
   };
 }
 
-/** Starts threads that a test plays. */
-function start(threads: number, areWarm: (boolean | Error)[] = []) {
+/** Starts threads that a test plays, which do not get ready. */
+function startOnly(threads: number, signal?: AbortSignal) {
   const workers: PlayedWorker[] = [];
   using _ = replace(
     globalThis,
@@ -118,8 +118,13 @@ function start(threads: number, areWarm: (boolean | Error)[] = []) {
     } as unknown as typeof Worker,
   );
   const script = new URL("data:text/javascript,");
-  const options = { threads, target: TARGET, task: TASK, script };
-  const starting = LoadThreads.start(options);
+  const options = { threads, target: TARGET, task: TASK, script, signal };
+  return { workers, starting: LoadThreads.start(options) };
+}
+
+/** Starts threads that a test plays. */
+function start(threads: number, areWarm: (boolean | Error)[] = []) {
+  const { workers, starting } = startOnly(threads);
   workers.forEach((worker, at) => {
     const isWarm = areWarm[at] ?? true;
     if (typeof isWarm === "boolean") worker.say({ type: "prepared", isWarm });
@@ -361,6 +366,28 @@ describe("LoadThreads", () => {
     assert(progress.endsAt <= performance.now());
   });
 
+  it("tells the age of what is under way as its threads told it", async () => {
+    using clock = stopClock();
+    const { workers, progress } = await begin(2);
+    const tell = (worker: PlayedWorker, underWay: number, oldestMs: number) =>
+      worker.say({
+        type: "progress",
+        progress: {
+          ...{ failed: 0, startMs: 0, durationMs: 1, messages: 0 },
+          ...{ histogram: "", underWay, oldestMs },
+        },
+      });
+    const oldestMs = () => performance.now() - progress.underWayNow().sinceAt!;
+    tell(workers[0]!, 2, 1);
+    tell(workers[1]!, 2, 5);
+    clock.passAtOnce(250);
+    assertEquals([progress.underWayNow().messages, oldestMs()], [4, 5]);
+    // One that does not answer is taken at its word.
+    clock.passAtOnce(750);
+    tell(workers[0]!, 2, 1);
+    assertEquals([progress.underWayNow().messages, oldestMs()], [4, 1005]);
+  });
+
   it("adds what its threads found so far", async () => {
     const { workers, shareOf, progress } = await begin(3);
     const asking = Promise.resolve(progress.summary());
@@ -443,6 +470,15 @@ describe("LoadThreads", () => {
     await assertRejects(() => summary, ThreadDiedError);
     const { sent: sentInTheEnd, open: openInTheEnd } = await counts();
     assertEquals([sentInTheEnd, openInTheEnd], [42, 0]);
+  });
+
+  it("gives up starting at an abort", async () => {
+    const stop = new AbortController();
+    const { workers, starting } = startOnly(2, stop.signal);
+    assertEquals(workers.length, 2);
+    stop.abort(new Error("stopped"));
+    await assertRejects(() => starting, Error, "stopped");
+    assertEquals(workers.map((it) => it.isTerminated), [true, true]);
   });
 
   it("needs to read its code", async () => {

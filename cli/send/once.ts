@@ -256,5 +256,5 @@ function handshakeField(
 }
 
 function bytesPerSecond({ bytes, durationMs }: EchoResult): number {
-  return bytes === 0 ? 0 : bytes / durationMs * 1000;
+  return bytes === 0 ? 0 : bytes * 1000 / durationMs;
 }

@@ -13,7 +13,7 @@ import {
   type PingOptions,
   type PingSummary,
 } from "../../probe/ping.ts";
-import { printLine, untilStopped } from "../command.ts";
+import { printLine, printStoppedEarly, untilStopped } from "../command.ts";
 import { formatBytes, formatDuration, formatTime } from "../format.ts";
 import { OutputClosedError, type Terminal } from "../terminal.ts";
 import { connectorTo } from "./connector.ts";
@@ -25,7 +25,7 @@ import {
   renderSummary,
   type SummaryContext,
 } from "./ping_summary.ts";
-import { areLossesGood, judge, printApart } from "./report.ts";
+import { areLossesGood, judge, printApart, renderCounts } from "./report.ts";
 import { warmUp } from "./warm_up.ts";
 
 /** What is sent, and how often. */
@@ -61,14 +61,18 @@ export async function runPing(
   metrics?: SendMetrics,
 ): Promise<number> {
   const { transport } = options.target;
-  const isWarm = await warmUp(transport, async (connect) => {
-    await ping({ ...WARM_UP, connect, count: 200, intervalMs: 0 });
-    await ping({ ...WARM_UP, connect, count: 10, intervalMs: 2 });
-  });
-  return await untilStopped(terminal, options.deadlineMs, (stop) => {
+  let isWarm: boolean | undefined;
+  return await untilStopped(terminal, options.deadlineMs, async (stop) => {
+    if (stop.aborted) await printStoppedEarly(terminal, stop);
     stop.addEventListener("abort", () => metrics?.drain());
     const run = new PingRun(options, task, terminal, stop);
-    return run.run(isWarm, metrics);
+    return await run.run(isWarm, metrics);
+  }, async (signal) => {
+    isWarm = await warmUp(transport, async (connect) => {
+      const what = { ...WARM_UP, connect, signal };
+      await ping({ ...what, count: 200, intervalMs: 0 });
+      await ping({ ...what, count: 10, intervalMs: 2 });
+    }, signal);
   });
 }
 
@@ -94,6 +98,7 @@ class PingRun {
     this.#stop = stop;
     this.#context = {
       target: options.target,
+      intervalMs: task.intervalMs,
       timeOf: (moment) => {
         const agoMs = performance.now() - moment;
         return new Date(terminal.now().getTime() - agoMs).toISOString();
@@ -101,7 +106,11 @@ class PingRun {
     };
   }
 
-  async run(isWarm: boolean, metrics?: SendMetrics): Promise<number> {
+  /** Runs it; `isWarm` is not known where it was stopped before. */
+  async run(
+    isWarm: boolean | undefined,
+    metrics?: SendMetrics,
+  ): Promise<number> {
     const { target, style, conditions } = this.#options;
     let soFar = (): PingSummary | undefined => undefined;
     using _ = this.#terminal.onStatusSignal(() => {
@@ -125,19 +134,21 @@ class PingRun {
       areLossesGood(summary, conditions);
     const measured = {
       ...{ sent, lost, latencyMs: rttMs, longestOutageMs: outages.longestMs },
-      ratePerSecond: verified / summary.durationMs * 1000,
+      ratePerSecond: verified * 1000 / summary.durationMs,
     };
     if (style.json) {
       const verdict = await judge(isGood, conditions, measured, this.#terminal);
       const object = jsonSummary(summary, this.#context);
-      const ending = { ...verdict.json, warmed_up: isWarm };
+      const ending = { ...verdict.json, warmed_up: isWarm ?? false };
       await this.#print(
         JSON.stringify({ ...this.#jsonTime(), ...object, ...ending }),
       );
       return verdict.status;
     }
     await this.#print(renderSummary(summary, this.#context));
-    if (!isWarm) await this.#print("the first calls of the client are in this");
+    if (isWarm === false) {
+      await this.#print("the first calls of the client are in this");
+    }
     return (await judge(isGood, conditions, measured, this.#terminal)).status;
   }
 
@@ -230,6 +241,11 @@ export function renderEvent(
         event.detail;
     case "irregular":
       return renderIrregular(event, address);
+    case "irregular_many": {
+      const { counts, withinMs } = event;
+      return `further irregular replies from ${address}: ` +
+        `${renderCounts(counts)} within ${formatDuration(withinMs)}`;
+    }
   }
 }
 

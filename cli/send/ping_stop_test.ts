@@ -102,25 +102,42 @@ describe("echo send --count at Ctrl-C", () => {
 
   it("gives up connecting", async () => {
     using nowhere = await deadEnd();
-    const ports = [[nowhere.port, "-t1h"], [freePort(), "--retry=1h"]] as const;
-    for (const [port, flag] of ports) {
+    const ports = [
+      [nowhere.port, "-t1h", /: seq=1 unanswered after/],
+      // That is known from the first attempt on, if it is over by then.
+      [freePort(), "--retry=1h", /: seq=1 (connection refused|unanswered)/],
+    ] as const;
+    for (const [port, flag, why] of ports) {
       const session = start(port, ["-c0", flag]);
       await session.listeningForStatus;
       session.interrupt();
       const { status, stdout } = await outcome(session);
       assertEquals(status, 1);
       assertMatch(stdout, /^1 sent, 0 verified, 1 lost \(100%\)/m);
+      assertMatch(stdout, why);
     }
   });
 
   it("sends nothing when it comes before", async () => {
     await using server = serve({ port: 0 });
-    const session = start(server.addr.port, ["-c0"]);
-    await session.listening;
-    session.interrupt();
-    const { status, stdout } = await outcome(session);
-    assertEquals(status, 1);
-    assertMatch(stdout, /^0 sent, 0 verified, 0 lost, in .*$/m);
+    for (const json of [false, true]) {
+      const args = json ? ["-c0", "--json"] : ["-c0"];
+      const session = start(server.addr.port, args);
+      await session.listening;
+      session.interrupt();
+      const { status, stdout, stderr } = await outcome(session);
+      assertEquals(
+        [status, stderr],
+        [1, "echo: interrupted before anything was sent\n"],
+      );
+      if (json) {
+        const { sent, verified, warmed_up } = JSON.parse(stdout);
+        assertEquals([sent, verified, warmed_up], [0, 0, false]);
+      } else {
+        assertMatch(stdout, /^0 sent, 0 verified, 0 lost, in .*$/m);
+      }
+    }
+    assertEquals(server.stats.accepted, 0);
   });
 
   it("ends at the second one when its reader stalls", async () => {

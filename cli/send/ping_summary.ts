@@ -29,6 +29,8 @@ import {
   renderConnectTimes,
   renderDatagrams,
   renderLate,
+  renderUdpRate,
+  UDP_RATE_PER_SECOND,
 } from "./report.ts";
 
 /** What a summary needs to know besides the numbers. */
@@ -37,6 +39,8 @@ export interface SummaryContext {
   readonly target: Address;
   /** Turns a `performance.now()` into a time of day (ISO 8601). */
   readonly timeOf: (moment: number) => string;
+  /** How far apart messages were due, in milliseconds, if that is known. */
+  readonly intervalMs?: number | undefined;
 }
 
 /**
@@ -58,6 +62,7 @@ export function renderSummary(
   ];
   if (context.target.transport === "udp") {
     lines.push(...renderDatagrams(summary));
+    if (isUdpRateLikely(summary, context)) lines.push(renderUdpRate());
   }
   lines.push(...renderConnectTimes(summary));
   if (rttMs) {
@@ -72,6 +77,15 @@ export function renderSummary(
     );
   }
   return [...lines, ...renderLate(lateMs)].join("\n");
+}
+
+/** Tells whether messages got no reply, and were so many that a server limits them. */
+function isUdpRateLikely(
+  { sent, lost, wrong }: PingSummary,
+  { intervalMs }: SummaryContext,
+): boolean {
+  return lost > wrong && sent >= UDP_RATE_PER_SECOND &&
+    intervalMs !== undefined && intervalMs < 1000 / UDP_RATE_PER_SECOND;
 }
 
 function renderCounts(summary: PingSummary): string {
@@ -154,6 +168,13 @@ export function jsonEvent(
         ...(seq !== undefined && { seq }),
         ...(ageMs !== undefined && { age_ms: roundMs(ageMs) }),
         ...(from && { from: formatHostPort(from) }),
+      };
+    }
+    case "irregular_many": {
+      const { counts, withinMs } = event;
+      return {
+        ...where,
+        ...{ irregular: "many", counts, within_ms: roundMs(withinMs) },
       };
     }
   }

@@ -122,6 +122,29 @@ const RTT_MS = {
   ...{ max: 7.12345, stddev: 8 },
 };
 
+describe("many irregular replies", () => {
+  const event: PingEvent = {
+    ...{ type: "irregular_many", withinMs: 612.3456, ends: ENDS },
+    counts: { duplicated: 12_345, late: 1 },
+  };
+
+  it("are one line", () => {
+    assertEquals(
+      renderEvent(event, "[::1]:7/udp", 250),
+      "further irregular replies from [::1]:7/udp: 12,345 duplicated, 1 late " +
+        "within 612 ms",
+    );
+    const { irregular, counts, within_ms } = jsonEvent(event, CONTEXT);
+    assertEquals(
+      { irregular, counts, within_ms },
+      {
+        ...{ irregular: "many", within_ms: 612.346 },
+        counts: { duplicated: 12_345, late: 1 },
+      },
+    );
+  });
+});
+
 describe("renderSummary()", () => {
   const render = (changes: Partial<PingSummary>) =>
     renderSummary({ ...SUMMARY, ...changes }, CONTEXT).split("\n");
@@ -134,6 +157,19 @@ describe("renderSummary()", () => {
         "1,234 sent, 0 verified, 1,234 lost (100%), in 3.00 s",
       ],
     );
+  });
+
+  it("names the server's limit where many datagrams got no reply", () => {
+    const told = (changes: Partial<PingSummary>, intervalMs = 0) => {
+      const target = { ...CONTEXT.target, transport: "udp" } as const;
+      const summary = { ...SUMMARY, ...changes };
+      const lines = renderSummary(summary, { ...CONTEXT, target, intervalMs });
+      return lines.includes("(--udp-rate)");
+    };
+    assertEquals(told({ sent: 2000, lost: 1 }), true);
+    assertEquals(told({ sent: 2000, lost: 1, wrong: 1 }), false);
+    assertEquals(told({ sent: 2000, lost: 1 }, 2), false);
+    assertEquals(told({ sent: 20, lost: 1 }), false);
   });
 
   it("tells the loss, the longest outage and each outage", () => {

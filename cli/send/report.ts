@@ -125,9 +125,7 @@ export function renderDatagrams(
 ): string[] {
   const { duplicated, reordered, late, stray } = irregular;
   const corrupt = irregular.corrupt + wrong;
-  const counts = Object.entries({ duplicated, reordered, late, corrupt, stray })
-    .filter(([, count]) => count > 0)
-    .map(([kind, count]) => `${formatNumber(count)} ${kind}`);
+  const counts = renderCounts({ duplicated, reordered, late, corrupt, stray });
   const runs = lossRuns.map(({ length, count }) =>
     `${formatNumber(length)} (${formatCount(count, "time")})`
   );
@@ -135,9 +133,39 @@ export function renderDatagrams(
     ? [...runs.slice(0, MOST_RUNS - 1), "...", runs.at(-1)]
     : runs;
   return [
-    ...(counts.length > 0 ? [`replies: ${counts.join(", ")}`] : []),
+    ...(counts ? [`replies: ${counts}`] : []),
     ...(runs.length > 0 ? [`lost in a row: ${shown.join(", ")}`] : []),
   ];
+}
+
+/**
+ * Renders how many replies were irregular.
+ *
+ * @param counts How many, by kind.
+ * @returns For example `12 duplicated, 1 late`, nothing where none was.
+ */
+export function renderCounts(counts: Partial<IrregularCounts>): string {
+  return Object.entries(counts)
+    .filter(([, count]) => count > 0)
+    .map(([kind, count]) => `${formatNumber(count)} ${kind}`)
+    .join(", ");
+}
+
+/**
+ * Above about this many datagrams a second an `echo serve` with its own defaults
+ * keeps replies back. What was sent in a second may fall into two rows of a timeline.
+ */
+export const UDP_RATE_PER_SECOND = 900;
+
+/**
+ * Renders what the silence to many datagrams a second may mean.
+ *
+ * @returns A line.
+ */
+export function renderUdpRate(): string {
+  return "the server may have kept replies back: echo serve answers 1,000 " +
+    "datagrams a second to one address, on loopback 1,000 that are alike " +
+    "(--udp-rate)";
 }
 
 /** How many lengths of runs of losses a line has. */

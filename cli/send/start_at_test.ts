@@ -122,11 +122,29 @@ describe("echo send --start-at", () => {
     const options: RunOptions = {
       ...{ now: () => new Date(NOW), isTerminal: "stderr" },
     };
-    const session = start(server.addr.port, [], options);
-    await session.untilStderr(/the load begins in/);
-    session.interrupt();
-    assertEquals(await session.status, 1);
-    assertMatch(session.stdout, /^0 messages of 64 B verified, 0 failed, /m);
+    for (const json of [false, true]) {
+      const args = json ? ["--json"] : [];
+      const session = start(server.addr.port, args, options);
+      await session.untilStderr(/the load begins in/);
+      session.interrupt();
+      assertEquals(await session.status, 1);
+      if (json) {
+        const { start, client_limit, timeline, messages, duration_ms } = JSON
+          .parse(session.stdout);
+        assertEquals(
+          { start, client_limit, timeline, messages, duration_ms },
+          {
+            ...{ start: null, client_limit: null, timeline: [] },
+            ...{ messages: 0, duration_ms: 0 },
+          },
+        );
+      } else {
+        assertMatch(
+          session.stdout,
+          /^--- .* echo load ---\nstopped before the load began: no message was sent\n$/,
+        );
+      }
+    }
     assertEquals(server.stats.bytes, 0);
   });
 });

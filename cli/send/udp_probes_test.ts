@@ -101,6 +101,26 @@ describe("echo send --udp --count", () => {
     assert(irregular[1].age_ms >= 1000);
   });
 
+  it("tells of a flood of second replies in a few lines", async () => {
+    using peer = startDatagramPeer(async ({ bytes, from }, { send, got }) => {
+      for (let n = got.length === 1 ? 50 : 1; n > 0; n--) {
+        await send(bytes, from);
+      }
+    });
+    const args = ["-c1", "-i0", "--json"];
+    const { status, stdout } = await sendUdp(peer.port, args);
+    const lines = stdout.trimEnd().split("\n").map((line) => JSON.parse(line));
+    const { duplicated } = lines.pop();
+    const told = lines.filter(({ irregular }) => irregular);
+    const many = told.filter(({ irregular }) => irregular === "many");
+    const counted = many.reduce((n, { counts }) => n + counts.duplicated, 0);
+    assertEquals([status, told.length - many.length + counted], [
+      ...[0, duplicated],
+    ]);
+    assert(duplicated > 5, `${duplicated}`);
+    assert(many.length > 0 && told.length <= 12, stdout);
+  });
+
   it("counts a damaged reply as corrupt, and a stranger's as stray", async () => {
     using other = startDatagramPeer();
     using peer = startDatagramPeer(async ({ bytes, from }, { send, got }) => {
@@ -130,7 +150,7 @@ describe("echo send --udp --count", () => {
     const port = freeUdpPort();
     const args = ["-c2", "-i0", "--retry=50s", "--json"];
     const session = run(["send", "--udp", `-p${port}`, ...args]);
-    await session.listening;
+    await session.listeningForStatus;
     await new Promise((resolve) => setTimeout(resolve, 50));
     using peer = startDatagramPeer(async (datagram, peer) => {
       await echo(datagram, peer);

@@ -18,12 +18,14 @@ const TIMEOUT_MS = 1000;
  * compiles at its first use takes longer than a round trip.
  *
  * @param transport What carries the messages.
- * @param measure Measures what a connector connects to.
+ * @param measure Measures what a connector connects to, until the signal is aborted.
+ * @param signal Ends it soon.
  * @returns Whether that was possible: a process may have no right to listen.
  */
 export async function warmUp(
   transport: Transport,
   measure: (connect: ConnectProbe) => Promise<unknown>,
+  signal?: AbortSignal,
 ): Promise<boolean> {
   // Without the right to it, listening would ask the user.
   const right = { name: "net", host: "127.0.0.1" } as const;
@@ -35,7 +37,7 @@ export async function warmUp(
     const timeoutMs = TIMEOUT_MS;
     const target = { transport: udp ? "udp" : "tcp", hostname, port } as const;
     await measure(connectorTo({ ...target, timeoutMs }));
-    if (transport === "tls") await warmUpTls(port);
+    if (transport === "tls") await warmUpTls(port, signal);
     return server.stats.bytes > 0;
   } catch {
     return false;
@@ -46,6 +48,10 @@ export async function warmUp(
  * Begins a TLS handshake with a server that speaks none: the runtime loads the roots
  * that it trusts, and all else that the first handshake needs, without a certificate.
  */
-async function warmUpTls(port: number): Promise<void> {
-  await connect({ port, tls: {}, timeoutMs: TIMEOUT_MS }).catch(() => {});
+async function warmUpTls(
+  port: number,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const timeoutMs = TIMEOUT_MS;
+  await connect({ port, tls: {}, timeoutMs, signal }).catch(() => {});
 }

@@ -7,7 +7,7 @@
 import type { ServerTls } from "../../server.ts";
 import { printLine } from "../command.ts";
 import type { Terminal } from "../terminal.ts";
-import type { LogEvent } from "./log_lines.ts";
+import type { LogEvent } from "./log_events.ts";
 
 /** Where a server's certificate comes from: it is made for names, or read. */
 export type TlsSource =

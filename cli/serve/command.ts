@@ -72,7 +72,9 @@ const FLAGS = {
     isRepeatable: true,
     parse: (text: string) => [parseHost(text)],
   },
-  once: switchFlag("serve one connection, then exit"),
+  once: switchFlag(
+    "serve one connection, or one datagram with --udp, then exit",
+  ),
   "max-connections": {
     value: "N",
     help: "hold further clients in the kernel's queue at N open",

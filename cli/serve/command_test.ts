@@ -29,7 +29,7 @@ describe("echo serve", () => {
       /\nTIME is 250ms, .*\n {2}cut\[=SIZE\] .*\n\n.* 130 when a second [^\n]+\n$/s,
     );
     const rows = stdout.matchAll(
-      /^ {2}(-\w| {2}).*--([\w-]+)(?: .*\[([^\]]*)\]$)?/gm,
+      /^ {2}(-\w| {2}).*?--([\w-]+)(?: .*\[([^\]]*)\]$)?/gm,
     );
     assertEquals(
       Array.from(rows, ([, short, name, shown]) => [short, name, shown]),

@@ -10,7 +10,7 @@ import { nearestName, UsageError } from "../flags.ts";
 import { formatTime } from "../format.ts";
 import { parseSize, parseTime } from "../values.ts";
 
-/** What there is, for an error. */
+/** What there is, for an error of a name. */
 const FAULTS = "latency=TIME[~TIME], rate=SIZE, slice=SIZE, corrupt, stall, " +
   "cut[=SIZE]; with --udp loss, duplicate, reorder; each may have :PERCENT";
 
@@ -21,8 +21,8 @@ const MIN_LATENCY_MS = 1;
 interface Syntax {
   /** Whether it takes a value. */
   readonly value: "needed" | "optional" | "none";
-  /** Whether only datagrams have it. */
-  readonly isDatagrams?: boolean;
+  /** What alone has it, if not both connections and datagrams do. */
+  readonly only?: "connections" | "datagrams";
   /** Makes options of its value and its percentage. */
   read(value: string | undefined, percent: number): FaultOptions;
   /** Renders its options; `undefined` if there is no such fault among them. */
@@ -57,6 +57,7 @@ const SYNTAX: Record<FaultKind, Syntax> = {
   },
   rate: {
     value: "needed",
+    only: "connections",
     read: (value = "", ratePercent) => ({
       rateBytesPerSecond: parseSize(value),
       ratePercent,
@@ -66,6 +67,7 @@ const SYNTAX: Record<FaultKind, Syntax> = {
   },
   slice: {
     value: "needed",
+    only: "connections",
     read: (value = "", slicePercent) => ({
       sliceBytes: parseSize(value),
       slicePercent,
@@ -74,9 +76,10 @@ const SYNTAX: Record<FaultKind, Syntax> = {
       renderSized(sliceBytes, slicePercent),
   },
   corrupt: withoutValue("corruptPercent"),
-  stall: withoutValue("stallPercent"),
+  stall: { ...withoutValue("stallPercent"), only: "connections" },
   cut: {
     value: "optional",
+    only: "connections",
     read: (value, cutPercent) =>
       value === undefined
         ? { cutPercent }
@@ -86,9 +89,9 @@ const SYNTAX: Record<FaultKind, Syntax> = {
         ? renderPercent(cutPercent)
         : renderSized(cutBytes, cutPercent),
   },
-  loss: { ...withoutValue("lossPercent"), isDatagrams: true },
-  duplicate: { ...withoutValue("duplicatePercent"), isDatagrams: true },
-  reorder: { ...withoutValue("reorderPercent"), isDatagrams: true },
+  loss: { ...withoutValue("lossPercent"), only: "datagrams" },
+  duplicate: { ...withoutValue("duplicatePercent"), only: "datagrams" },
+  reorder: { ...withoutValue("reorderPercent"), only: "datagrams" },
 };
 
 function withoutValue(
@@ -121,7 +124,8 @@ function renderSized(
 /**
  * Reads faults.
  *
- * @param text The faults, for example `latency=50ms~10ms:10,cut=10k:50%`.
+ * @param text The faults, for example `latency=50ms~10ms:10,cut=10k:50%`. Spaces
+ * around each of them are left out.
  * @returns The faults, as options of `serve()`.
  * @throws {UsageError} If one of them is unknown, is given twice, or has a value or a
  * percentage that it cannot have.
@@ -130,15 +134,10 @@ export function parseFaults(text: string): FaultOptions {
   const seen = new Set<string>();
   let options: FaultOptions = {};
   for (const fault of text.split(",")) {
-    try {
-      const [kind, read] = parseFault(fault);
-      if (seen.has(kind)) throw new UsageError(`${kind} is given twice`);
-      seen.add(kind);
-      options = { ...options, ...read };
-    } catch (error) {
-      if (!(error instanceof UsageError)) throw error;
-      throw new UsageError(`${error.message} (faults: ${FAULTS})`);
-    }
+    const [kind, read] = parseFault(fault.trim());
+    if (seen.has(kind)) throw new UsageError(`${kind} is given twice`);
+    seen.add(kind);
+    options = { ...options, ...read };
   }
   return options;
 }
@@ -165,10 +164,11 @@ function parseFault(fault: string): [kind: string, options: FaultOptions] {
 }
 
 function unknownFault(kind: string): UsageError {
-  if (kind === "") return new UsageError("a fault is missing");
+  const there = ` (faults: ${FAULTS})`;
+  if (kind === "") return new UsageError(`a fault is missing${there}`);
   const nearest = nearestName(kind, Object.keys(SYNTAX));
   const hint = nearest ? `, did you mean ${nearest}?` : "";
-  return new UsageError(`unknown fault ${escapeText(kind)}${hint}`);
+  return new UsageError(`unknown fault ${escapeText(kind)}${hint}${there}`);
 }
 
 function parsePercent(text = "100"): number {
@@ -190,13 +190,28 @@ function parsePercent(text = "100"): number {
  */
 export function checkTransport(faults: FaultOptions, isUdp: boolean): void {
   if (isUdp) return;
-  for (const [kind, { isDatagrams, render }] of Object.entries(SYNTAX)) {
-    if (isDatagrams && render(faults)) {
-      throw new UsageError(
-        `--fault ${kind} goes with --udp, a stream has none`,
-      );
-    }
-  }
+  const [kind] = kindsOfOnly("datagrams", faults);
+  if (kind === undefined) return;
+  throw new UsageError(`--fault ${kind} goes with --udp, a stream has none`);
+}
+
+/**
+ * Tells which faults datagrams do not have.
+ *
+ * @param faults The faults.
+ * @returns The names of those that only connections have.
+ */
+export function faultsOfConnections(faults: FaultOptions): FaultKind[] {
+  return kindsOfOnly("connections", faults);
+}
+
+function kindsOfOnly(
+  of: "connections" | "datagrams",
+  faults: FaultOptions,
+): FaultKind[] {
+  return Object.entries(SYNTAX)
+    .filter(([, { only, render }]) => only === of && render(faults))
+    .map(([kind]) => kind as FaultKind);
 }
 
 /**

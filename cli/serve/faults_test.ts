@@ -3,7 +3,12 @@ import { describe, it } from "@std/testing/bdd";
 import type { FaultOptions } from "../../server.ts";
 import fc from "../../testing/properties.ts";
 import { UsageError } from "../flags.ts";
-import { checkTransport, formatFaults, parseFaults } from "./faults.ts";
+import {
+  checkTransport,
+  faultsOfConnections,
+  formatFaults,
+  parseFaults,
+} from "./faults.ts";
 
 describe("parseFaults()", () => {
   const taken: [text: string, options: FaultOptions][] = [
@@ -25,6 +30,7 @@ describe("parseFaults()", () => {
     ["cut", { cutPercent: 100 }],
     ["cut:5", { cutPercent: 5 }],
     ["cut=10k:5", { cutBytes: 10_240, cutPercent: 5 }],
+    [" corrupt, cut ", { corruptPercent: 100, cutPercent: 100 }],
     ["loss:1,duplicate:2,reorder:3", {
       ...{ lossPercent: 1, duplicatePercent: 2, reorderPercent: 3 },
     }],
@@ -43,6 +49,7 @@ describe("parseFaults()", () => {
   const refused: [text: string, message: string][] = [
     ["", "a fault is missing"],
     ["stall,", "a fault is missing"],
+    ["stall, ,cut", "a fault is missing"],
     ["=5", "a fault is missing"],
     ["corupt", "unknown fault corupt, did you mean corrupt?"],
     ["xyz:5", "unknown fault xyz"],
@@ -76,10 +83,14 @@ describe("parseFaults()", () => {
     ["cut=5:x", `cut: ${percent}`],
   ];
   for (const [text, message] of refused) {
-    it(`refuses "${text}", and lists what there is`, () => {
+    const isOfName = /^(a fault is missing|unknown)/.test(message);
+    const listed = isOfName ? ", and lists what there is" : "";
+    it(`refuses "${text}"${listed}`, () => {
       const error = assertThrows(() => parseFaults(text), UsageError);
       assertEquals(error.message.slice(0, message.length), message);
-      assertMatch(error.message, /^[ -~]+ \(faults: latency=.*reorder;.*\)$/);
+      const list = / \(faults: latency=.*reorder;.*\)$/;
+      assertEquals(list.test(error.message), isOfName);
+      assertMatch(error.message, /^[ -~]+$/);
     });
   }
 });
@@ -124,6 +135,17 @@ describe("formatFaults()", () => {
         assertEquals(compact === "" ? {} : parseFaults(compact), options);
       },
     ));
+  });
+});
+
+describe("faultsOfConnections()", () => {
+  it("tells which faults datagrams do not have", () => {
+    const all = "latency=5ms,rate=5,slice=5,corrupt,stall,cut,loss,reorder";
+    assertEquals(
+      faultsOfConnections(parseFaults(all)),
+      ["rate", "slice", "stall", "cut"],
+    );
+    assertEquals(faultsOfConnections(parseFaults("latency=5ms,loss:5")), []);
   });
 });
 

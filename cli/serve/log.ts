@@ -5,7 +5,9 @@
  */
 
 import { startTimer } from "../../net/time.ts";
-import { type LogEvent, renderJson, renderText } from "./log_lines.ts";
+import type { LogEvent } from "./log_events.ts";
+import { renderJson } from "./log_json.ts";
+import { renderText } from "./log_text.ts";
 
 /** The least time between two batches, in milliseconds. */
 const BATCH_MS = 10;

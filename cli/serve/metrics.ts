@@ -22,7 +22,7 @@ const CLOSED: Record<CloseReason, number> = {
 
 /** So is every reason for not answering a datagram. */
 const DROPPED: Record<DropReason, number> = {
-  ...{ port: 0, address: 0, rate: 0, loop: 0, failed: 0 },
+  ...{ port: 0, address: 0, rate: 0, loop: 0, failed: 0, shutdown: 0 },
 };
 
 /** What {@linkcode startServeMetrics} needs of the command. */
@@ -58,7 +58,8 @@ export function startServeMetrics(
       if (!running) return "starting";
       if (!once) return "up";
       const { accepted, udp } = await running.stats();
-      return accepted + (udp?.datagrams ?? 0) > 0 ? "draining" : "up";
+      const { datagrams = 0, waiting = 0 } = udp ?? {};
+      return accepted + datagrams + waiting > 0 ? "draining" : "up";
     },
     async collect() {
       const stats = await server()?.stats();

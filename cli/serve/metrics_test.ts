@@ -167,6 +167,16 @@ describe("echo serve --metrics", () => {
     });
   });
 
+  it("says that it has the port on which the server is to listen", async () => {
+    const port = freePort();
+    const serving = run(["serve", `-p${port}`, `--metrics=${port}`]);
+    assertEquals(await outcome(serving), {
+      ...{ status: 1, stdout: "" },
+      stderr: `echo: Cannot listen on 127.0.0.1:${port}: address already ` +
+        "in use by --metrics, choose another port for it\n",
+    });
+  });
+
   it("is gone when the server cannot listen", async () => {
     using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const port = freePort();
@@ -186,9 +196,13 @@ describe("echo serve --metrics", () => {
 
 describe("startServeMetrics()", () => {
   it("tells the health by what the server did", async () => {
-    const stats = (accepted: number, datagrams: number): ServeStats => ({
+    const stats = (
+      accepted: number,
+      datagrams: number,
+      waiting = 0,
+    ): ServeStats => ({
       ...{ accepted, open: 0, closed: {}, bytes: 0 },
-      udp: { datagrams, bytes: 0, dropped: {} },
+      udp: { datagrams, bytes: 0, dropped: {}, waiting },
     });
     const starting = undefined;
     const healths: [
@@ -205,6 +219,7 @@ describe("startServeMetrics()", () => {
       [stats(1, 0), { once: true, isEnding: false }, "draining"],
       [stats(0, 1), { once: true, isEnding: false }, "draining"],
       [stats(1, 1), { once: true, isEnding: false }, "draining"],
+      [stats(0, 0, 1), { once: true, isEnding: false }, "draining"],
       [stats(0, 0), { once: true, isEnding: true }, "draining"],
     ];
     for (const [stats, { once, isEnding }, health] of healths) {

@@ -6,10 +6,10 @@
 
 import { writeAll } from "../../net/streams.ts";
 import { sleep } from "../../net/time.ts";
-import type { ServeOptions } from "../../server.ts";
+import { isNetworkError, type ServeOptions } from "../../server.ts";
 import { encode, printLine } from "../command.ts";
 import { OutputClosedError, type Terminal } from "../terminal.ts";
-import { formatFaults } from "./faults.ts";
+import { faultsOfConnections, formatFaults } from "./faults.ts";
 import type { MetricsAddress } from "../metrics/flag.ts";
 import { certificateOf, type TlsSource } from "./certificate.ts";
 import { EventLog, type LogOutput, type LogStyle } from "./log.ts";
@@ -70,7 +70,9 @@ export async function runServe(
   const out = logWriter(terminal);
   const log = new EventLog(out, options.log, () => terminal.now());
 
-  const starting = start(options, log, out, terminal);
+  const starting = start(options, log, out, terminal).catch((error) => {
+    throw metrics && isTakenBy(metrics, error) ? onMetricsPort(error) : error;
+  });
   const stoppedNow = Promise.withResolvers<void>();
   const stop = async (isFirst: boolean) => {
     // The signal may come while the workers start.
@@ -81,7 +83,8 @@ export async function runServe(
     }
     const open = await server.countOpen();
     const { drainTimeoutMs } = options.serve;
-    log.add({ type: "shutdown", open, drainTimeoutMs });
+    const waiting = server.countWaiting();
+    log.add({ type: "shutdown", open, waiting, drainTimeoutMs });
     server.shutdown();
   };
   using _ = terminal.onStopSignal(() => {
@@ -104,6 +107,20 @@ export async function runServe(
   }
   ended.abort();
   return signals > 1 ? 130 : 0;
+}
+
+/** Tells whether the server cannot listen where its own metrics are served. */
+function isTakenBy({ addr }: MetricsServer, error: unknown): boolean {
+  return isNetworkError(error) && error.operation === "listen" &&
+    error.reason === "address_in_use" && error.address.port === addr.port;
+}
+
+/** Makes an error that does not send the user to `--port`. */
+function onMetricsPort(cause: Error): Error {
+  return new Error(
+    `${cause.message} by --metrics, choose another port for it`,
+    { cause },
+  );
 }
 
 /** Serves metrics, before anything else is opened. */
@@ -134,7 +151,12 @@ async function start(
     const tls = certificate !== undefined;
     log.add({
       ...{ type: "listening", addr, udp, tls },
-      ...(faults && { faults: { text: formatFaults(faults), seed } }),
+      ...(faults && {
+        faults: {
+          ...{ text: formatFaults(faults), seed },
+          ...(udp && { ofConnections: faultsOfConnections(faults) }),
+        },
+      }),
     });
     if (certificate) log.add(certificate.event);
   };

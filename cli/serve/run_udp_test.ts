@@ -96,6 +96,36 @@ describe("echo serve --udp", () => {
     );
   });
 
+  it("says at its end which replies were held back, and counts them", async () => {
+    for (const style of ["text", "json"]) {
+      const { session, addr } = await startServe(
+        ...["--fault", "latency=30s", "--drain-timeout", "10ms"],
+        ...(style === "json" ? ["--json"] : []),
+      );
+      await using peer = new DatagramPeer();
+      await peer.send({ addr }, HELLO);
+      await session.untilStdout(style === "json" ? /"fault"/ : /Fault: /);
+      const { status, stdout } = await end(session);
+      assertEquals(status, 0);
+      if (style === "text") {
+        assertMatch(
+          stdout,
+          new RegExp(
+            "\nShutting down: 1 datagram reply held back, waiting up to 10ms " +
+              "\\(Ctrl-C again to stop now\\)\n" +
+              "No answer to a datagram from .*: the server stopped .*\n" +
+              "Last datagram from .*: 0 datagrams, 0 B echoed .*\n" +
+              "Served 0 connections and 0 datagrams, .*" +
+              ", not answered: 1 shutdown, faults: 1 latency\n$",
+          ),
+        );
+      } else {
+        assertMatch(stdout, /"event":"shutdown","connections":0,"replies":1}/);
+        assertMatch(stdout, /"event":"stopped".*"dropped":{"shutdown":1}/);
+      }
+    }
+  });
+
   it("forgets a silent sender after --idle-timeout", async () => {
     const { session, addr } = await startServe("--idle-timeout", "20ms");
     await using peer = new DatagramPeer();
@@ -104,6 +134,15 @@ describe("echo serve --udp", () => {
       /^Last datagram from .*: 1 datagram, 5 B echoed in .* \(idle\)$/m,
     );
     assertEquals((await end(session)).status, 0);
+  });
+
+  it("says which faults datagrams do not have", async () => {
+    const { session } = await startServe("--fault", "stall,loss:5");
+    const { stdout } = await end(session);
+    assertMatch(
+      stdout,
+      /^Server listening .*\(stall is for connections: datagrams are .*\n/,
+    );
   });
 
   it("with --quiet logs nothing, and answers all the same", async () => {

@@ -17,6 +17,8 @@ export interface RunningServer {
   readonly finished: Promise<ServeStats>;
   /** Counts the connections that are open. */
   countOpen(): Promise<number>;
+  /** Counts the replies to datagrams that wait for their time, because of a fault. */
+  countWaiting(): number;
   /** Totals up to now, which never fall but for what is open. */
   stats(): Promise<ServeStats>;
   /** Stops listening, and lets open connections finish for a while. */
@@ -48,6 +50,7 @@ export function serveInThisThread(
     faultSeed: server.faultSeed,
     finished: server.finished.then(() => server.stats),
     countOpen: () => Promise.resolve(server.stats.open),
+    countWaiting: () => server.stats.udp?.waiting ?? 0,
     stats: () => Promise.resolve(server.stats),
     shutdown: () => void server.shutdown(),
     stop: () => stopNow.abort(),

@@ -16,7 +16,7 @@ import {
 import { UsageError } from "../flags.ts";
 import { checkWorkerCode, threadCode } from "../thread_code.ts";
 import type { LogOutput, LogStyle } from "./log.ts";
-import type { LogEvent } from "./log_lines.ts";
+import type { LogEvent } from "./log_events.ts";
 import type { RunningServer } from "./running_server.ts";
 import { closedByDeath, NO_STATS, sumStats } from "./stats.ts";
 import { ServeWorker } from "./worker_handle.ts";
@@ -31,7 +31,7 @@ const DESCRIPTORS_PER_WORKER = 12;
 const RESTART_PAUSE_MS = 1000;
 
 /** How often, and how many times, a start waits for another one on the same port. */
-const STARTING = { intervalMs: 50, attempts: 20 };
+const STARTING = { intervalMs: 50, attempts: 100 };
 
 const WORKER = threadCode("serve/worker");
 
@@ -139,6 +139,11 @@ class Workers implements RunningServer {
   async countOpen(): Promise<number> {
     const counts = this.#workers.map((worker) => worker.countOpen());
     return (await Promise.all(counts)).reduce((a, b) => a + b);
+  }
+
+  countWaiting(): number {
+    // Several threads serve neither datagrams nor faults.
+    return 0;
   }
 
   async stats(): Promise<ServeStats> {

@@ -5,14 +5,15 @@
  */
 
 import { startTimer } from "../../net/time.ts";
+import { holdPeer, type Peer, releasePeer } from "../datagram_peers.ts";
 import type { ToldFault } from "../events.ts";
 import { DatagramPlan } from "./datagram_plan.ts";
 import type { Faults } from "./options.ts";
 import { flipBit } from "./stream_plan.ts";
 
 /**
- * How long a reply waits for the next one to its address, in milliseconds. It then
- * leaves late, but in order.
+ * How long a reply waits for the next one to its address, in milliseconds. Then it
+ * leaves in order: what it had is a latency.
  */
 export const MAX_HELD_MS = 2000;
 
@@ -32,11 +33,23 @@ export interface DatagramFaultOptions {
    *
    * @param bytes The reply, which is valid during the call alone.
    * @param to Where to.
+   * @param peer Where the reply is counted besides, if anywhere.
    */
-  send(bytes: Uint8Array<ArrayBuffer>, to: Deno.NetAddr): void;
+  send(
+    bytes: Uint8Array<ArrayBuffer>,
+    to: Deno.NetAddr,
+    peer: Peer | undefined,
+  ): void;
 
   /** Tells whether the process should stay alive for a reply that waits. */
   isRef(): boolean;
+
+  /**
+   * Takes note of a reply that waited, and never leaves.
+   *
+   * @param to The address that it would have gone to.
+   */
+  onDiscard(to: Deno.NetAddr): void;
 
   /**
    * Takes note of a fault, before its client can notice it.
@@ -47,12 +60,23 @@ export interface DatagramFaultOptions {
   onFault(to: Deno.NetAddr, fault: ToldFault): void;
 }
 
+/** A reply, with its faults. */
+interface Reply {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly to: Deno.NetAddr;
+  readonly peer: Peer | undefined;
+  /** How often it is sent. */
+  readonly copies: number;
+}
+
 /** A reply that waits. */
 interface Waiting {
-  readonly timer: Disposable;
-  /** Sends the reply. */
-  send(): void;
-  readonly bytes: number;
+  readonly reply: Reply;
+  /** When its wait ends, as `performance.now()`. */
+  readonly dueAt: number;
+  /** What happens then. */
+  leave(): void;
+  timer: Disposable | undefined;
 }
 
 /**
@@ -67,6 +91,8 @@ export class DatagramFaults implements Disposable {
   readonly #held = new Map<string, Waiting>();
   #waitingBytes = 0;
   #isLatencyTold = false;
+  /** Called when no reply waits any more. */
+  #tellNone: () => void = () => {};
 
   /**
    * Prepares faults.
@@ -78,9 +104,9 @@ export class DatagramFaults implements Disposable {
     this.#plan = new DatagramPlan(options.faults);
   }
 
-  /** Whether replies wait for their time. */
-  get isWaiting(): boolean {
-    return this.#waiting.size > 0;
+  /** How many replies wait for their time. */
+  get waiting(): number {
+    return this.#waiting.size;
   }
 
   /**
@@ -88,8 +114,13 @@ export class DatagramFaults implements Disposable {
    *
    * @param datagram What arrived; a reply that waits, or is wrong, is a copy.
    * @param to Where it came from.
+   * @param peer Where the reply is counted besides, if anywhere.
    */
-  reply(datagram: Uint8Array<ArrayBuffer>, to: Deno.NetAddr): void {
+  reply(
+    datagram: Uint8Array<ArrayBuffer>,
+    to: Deno.NetAddr,
+    peer?: Peer,
+  ): void {
     const faults = this.#plan.next(datagram.length);
     const { isLost, isDuplicated, isReordered, wrongBit, delayMs } = faults;
     if (isLost) return this.#tell(to, { kind: "loss" });
@@ -106,68 +137,93 @@ export class DatagramFaults implements Disposable {
     }
     if (isDuplicated) this.#tell(to, { kind: "duplicate" });
     if (delayMs > 0) this.#tellLatency(to, delayMs);
-    const send = () => {
-      this.#options.send(bytes, to);
-      if (isDuplicated) this.#options.send(bytes, to);
-    };
-    const leave = () =>
-      isHeld ? this.#hold(to, bytes, send) : this.#leave(to, send);
-    if (delayMs > 0) this.#wait(bytes, delayMs, leave);
+    const reply = { bytes, to, peer, copies: isDuplicated ? 2 : 1 };
+    const leave = () => isHeld ? this.#hold(reply) : this.#leave(reply);
+    if (delayMs > 0) this.#wait(reply, delayMs, leave);
     else leave();
+  }
+
+  /** Asks anew whether the process should stay alive for the replies that wait. */
+  updateRef(): void {
+    for (const waiting of this.#waiting) {
+      waiting.timer?.[Symbol.dispose]();
+      this.#startTimer(waiting);
+    }
+  }
+
+  /** Waits until no reply waits for its time. */
+  async untilNoneWaits(): Promise<void> {
+    if (this.#waiting.size === 0) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#tellNone = resolve;
+    await promise;
   }
 
   /** Forgets all replies that wait. */
   [Symbol.dispose](): void {
-    for (const { timer } of this.#waiting) timer[Symbol.dispose]();
-    this.#waiting.clear();
     this.#held.clear();
-    this.#waitingBytes = 0;
+    for (const waiting of this.#waiting) {
+      this.#remove(waiting);
+      this.#options.onDiscard(waiting.reply.to);
+    }
   }
 
   /** Sends a reply, and behind it the one that waited for it. */
-  #leave(to: Deno.NetAddr, send: () => void): void {
-    const held = this.#held.get(keyOf(to));
-    if (held) this.#tell(to, { kind: "reorder" });
-    send();
-    if (held) this.#end(held);
+  #leave(reply: Reply): void {
+    const key = keyOf(reply.to);
+    const held = this.#held.get(key);
+    if (held) this.#tell(reply.to, { kind: "reorder" });
+    this.#send(reply);
+    if (!held) return;
+    this.#held.delete(key);
+    this.#remove(held);
+    this.#send(held.reply);
   }
 
   /** Lets a reply wait for the next one to its address. */
-  #hold(
-    to: Deno.NetAddr,
-    bytes: Uint8Array<ArrayBuffer>,
-    send: () => void,
-  ): void {
-    const key = keyOf(to);
+  #hold(reply: Reply): void {
+    const key = keyOf(reply.to);
     // Another one may wait since this one was late.
-    if (this.#held.has(key)) return this.#leave(to, send);
-    const waiting = this.#wait(bytes, MAX_HELD_MS, () => {
+    if (this.#held.has(key)) return this.#leave(reply);
+    const waiting = this.#wait(reply, MAX_HELD_MS, () => {
       this.#held.delete(key);
-      send();
+      this.#tell(reply.to, { kind: "latency", delayMs: MAX_HELD_MS });
+      this.#send(reply);
     });
     this.#held.set(key, waiting);
   }
 
   /** Calls a function later, unless the faults are disposed of. */
-  #wait(
-    { length }: Uint8Array<ArrayBuffer>,
-    ms: number,
-    send: () => void,
-  ): Waiting {
-    const timer = startTimer(Math.ceil(ms), () => this.#end(waiting), {
-      persistent: this.#options.isRef(),
-    });
-    const waiting = { timer, send, bytes: Math.max(length, LEAST_BYTES) };
+  #wait(reply: Reply, ms: number, leave: () => void): Waiting {
+    const dueAt = performance.now() + Math.ceil(ms);
+    const waiting: Waiting = { reply, dueAt, leave, timer: undefined };
     this.#waiting.add(waiting);
-    this.#waitingBytes += waiting.bytes;
+    this.#waitingBytes += sizeOf(reply);
+    if (reply.peer) holdPeer(reply.peer);
+    this.#startTimer(waiting);
     return waiting;
   }
 
-  #end(waiting: Waiting): void {
-    waiting.timer[Symbol.dispose]();
+  #startTimer(waiting: Waiting): void {
+    const leftMs = Math.max(0, waiting.dueAt - performance.now());
+    waiting.timer = startTimer(Math.ceil(leftMs), () => {
+      this.#remove(waiting);
+      waiting.leave();
+    }, { persistent: this.#options.isRef() });
+  }
+
+  /** Takes note that a reply waits no more. */
+  #remove(waiting: Waiting): void {
+    const { reply, timer } = waiting;
+    timer?.[Symbol.dispose]();
     this.#waiting.delete(waiting);
-    this.#waitingBytes -= waiting.bytes;
-    waiting.send();
+    this.#waitingBytes -= sizeOf(reply);
+    if (reply.peer) releasePeer(reply.peer);
+    if (this.#waiting.size === 0) this.#tellNone();
+  }
+
+  #send({ bytes, to, peer, copies }: Reply): void {
+    for (let n = 0; n < copies; n++) this.#options.send(bytes, to, peer);
   }
 
   #tellLatency(to: Deno.NetAddr, delayMs: number): void {
@@ -185,4 +241,8 @@ export class DatagramFaults implements Disposable {
 
 function keyOf({ hostname, port }: Deno.NetAddr): string {
   return `${hostname} ${port}`;
+}
+
+function sizeOf({ bytes }: Reply): number {
+  return Math.max(bytes.length, LEAST_BYTES);
 }

@@ -19,18 +19,20 @@ const ONE: Deno.NetAddr = {
 const OTHER: Deno.NetAddr = { ...ONE, port: 50_713 };
 
 /** Makes faults, and keeps what they send and tell, in order. */
-function play(options: FaultOptions, isRef = true) {
+function play(options: FaultOptions, process = { isRef: true }) {
   const sent: [first: number | undefined, at: number, port: number][] = [];
   const told: (ToldFault & { sent: number; port: number })[] = [];
   const replies: Uint8Array[] = [];
+  const discarded: number[] = [];
   const start = performance.now();
   const faults = new DatagramFaults({
     faults: checkFaults({ seed: 1, ...options }, true),
-    isRef: () => isRef,
+    isRef: () => process.isRef,
     send(bytes, { port }) {
       replies.push(bytes.slice());
       sent.push([bytes[0], performance.now() - start, port]);
     },
+    onDiscard: ({ port }) => discarded.push(port),
     onFault: ({ port }, fault) =>
       told.push({ ...fault, sent: sent.length, port }),
   });
@@ -40,7 +42,7 @@ function play(options: FaultOptions, isRef = true) {
     memory[0] = first;
     faults.reply(memory, from);
   };
-  return { faults, sent, told, replies, receive };
+  return { faults, sent, told, replies, discarded, receive };
 }
 
 const { port } = ONE;
@@ -148,7 +150,7 @@ describe("DatagramFaults", () => {
     assertEquals(clock.timers, planned[49] && expected.length < 50 ? 1 : 0);
   });
 
-  it("do not let a reply wait for ever for the next one", async () => {
+  it("do not let a reply wait for ever, and tell that it was late", async () => {
     using clock = stopClock();
     const { sent, told, receive } = play({ reorderPercent: 100 });
     receive(1);
@@ -156,7 +158,10 @@ describe("DatagramFaults", () => {
     assertEquals(sent, []);
     await clock.pass(1);
     assertEquals(sent, [[1, MAX_HELD_MS, port]]);
-    assertEquals([told, clock.timers], [[], 0]);
+    assertEquals(told, [
+      { kind: "latency", delayMs: MAX_HELD_MS, sent: 0, port },
+    ]);
+    assertEquals(clock.timers, 0);
     // It is forgotten: the next one waits anew.
     receive(2);
     assertEquals(sent.length, 1);
@@ -211,22 +216,42 @@ describe("DatagramFaults", () => {
     assertEquals(clock.timers, 0);
   });
 
-  it("forget what waits when they are disposed of", async () => {
+  it("forget what waits when they are disposed of, and tell it", async () => {
     using clock = stopClock();
     const late = play({ latencyMs: 50 });
     const held = play({ reorderPercent: 100 });
     for (const { receive } of [late, held]) receive(1);
-    assertEquals(clock.timers, 2);
+    late.receive(2, OTHER);
+    assertEquals(clock.timers, 3);
+    assertEquals([late.faults.waiting, held.faults.waiting], [2, 1]);
     for (const { faults } of [late, held]) faults[Symbol.dispose]();
+    assertEquals([late.discarded, held.discarded], [[port, OTHER.port], [
+      port,
+    ]]);
+    assertEquals([late.faults.waiting, held.faults.waiting], [0, 0]);
     assertEquals(clock.timers, 0);
     await clock.pass(10_000);
     assertEquals([late.sent, held.sent], [[], []]);
   });
 
+  it("let the process end when their server does while replies wait", async () => {
+    using clock = stopClock();
+    const process = { isRef: true };
+    const { faults, receive, sent } = play({ latencyMs: 50 }, process);
+    receive(1);
+    await clock.pass(20);
+    receive(2);
+    process.isRef = false;
+    faults.updateRef();
+    assertEquals([clock.timers, clock.unrefTimers], [2, 2]);
+    await clock.pass(50);
+    assertEquals(sent, [[1, 50, port], [2, 70, port]]);
+  });
+
   it("keep the process alive only if their server does", () => {
     for (const isRef of [true, false]) {
       using clock = stopClock();
-      const { receive } = play({ latencyMs: 50 }, isRef);
+      const { receive } = play({ latencyMs: 50 }, { isRef });
       receive(1);
       assertEquals([clock.timers, clock.unrefTimers], [1, isRef ? 0 : 1]);
     }

@@ -59,7 +59,7 @@ describe("a rate", () => {
     });
     conn.reply(patternOf(3));
     await clock.pass(1500);
-    connection.onClose!();
+    connection.waiter!.stop();
     await clock.pass(0);
     assertEquals([writes.length, ends.length, clock.timers], [1, 1, 0]);
   });
@@ -179,7 +179,7 @@ describe("a corruption", () => {
     });
     conn.reply(patternOf(64));
     await clock.pass(10);
-    connection.onClose!();
+    connection.waiter!.stop();
     await clock.pass(100_000);
     assertEquals(faults.map(({ kind }) => kind), ["rate"]);
   });

@@ -6,7 +6,12 @@
 
 import { READ_BYTES } from "../../net/fairness.ts";
 import { startTimer } from "../../net/time.ts";
-import type { Connection, ConnectionLoop, LoopContext } from "../connection.ts";
+import type {
+  Connection,
+  ConnectionLoop,
+  LoopContext,
+  Waiter,
+} from "../connection.ts";
 import type { CloseReason, FaultEvent, ToldFault } from "../events.ts";
 import type { Faults } from "./options.ts";
 import { Pacer } from "./pacer.ts";
@@ -79,7 +84,7 @@ interface End {
 }
 
 /** One connection: it is read from and written to at the same time. */
-class FaultyEcho {
+class FaultyEcho implements Waiter {
   readonly #connection: Connection;
   readonly #context: LoopContext;
   readonly #options: FaultLoopOptions;
@@ -110,7 +115,7 @@ class FaultyEcho {
     this.#plan = plan;
     const { bytesPerSecond } = plan;
     if (bytesPerSecond < Infinity) this.#pacer = new Pacer(bytesPerSecond);
-    connection.onClose = () => this.#stop();
+    connection.waiter = this;
   }
 
   async run(): Promise<void> {
@@ -122,8 +127,13 @@ class FaultyEcho {
   }
 
   /** Ends every wait: the connection is closed, or about to be. */
-  #stop(): void {
+  stop(): void {
     this.#queue.close();
+    this.#endHold();
+  }
+
+  /** Starts the wait anew that is under way, which ends at the same time. */
+  updateRef(): void {
     this.#endHold();
   }
 
@@ -149,7 +159,7 @@ class FaultyEcho {
       this.#queue.end();
     } catch (error) {
       this.#readError = error;
-      this.#stop();
+      this.stop();
     }
   }
 

@@ -172,7 +172,7 @@ describe("latency", () => {
     await clock.pass(0);
     assertEquals(clock.timers, 1);
     conn[Symbol.dispose]();
-    connection.onClose!();
+    connection.waiter!.stop();
     await clock.pass(0);
     assertEquals([clock.timers, ends.length, writes.length], [0, 1, 0]);
     assertEquals(pool.used, []);
@@ -196,6 +196,23 @@ describe("latency", () => {
       await clock.pass(0);
       assertEquals([clock.timers, clock.unrefTimers], [1, isRef ? 0 : 1]);
     }
+  });
+
+  it("lets the process end when its server does while a reply waits", async () => {
+    using clock = stopClock();
+    const play = { isRef: true };
+    const { conn, connection, writes } = playLoop({ latencyMs: 50 }, play);
+    conn.reply(patternOf(3));
+    await clock.pass(20);
+    assertEquals([clock.timers, clock.unrefTimers], [1, 0]);
+    play.isRef = false;
+    connection.waiter!.updateRef();
+    await clock.pass(0);
+    assertEquals([clock.timers, clock.unrefTimers], [1, 1]);
+    await clock.pass(29);
+    assertEquals(writes.length, 0);
+    await clock.pass(1);
+    assertEquals([writes.length, clock.timers], [1, 0]);
   });
 });
 
@@ -221,7 +238,7 @@ describe("a queue of replies", () => {
     conn.reply(patternOf(2 * QUEUE_BYTES));
     await clock.pass(0);
     assertEquals(conn.isReading, false);
-    connection.onClose!();
+    connection.waiter!.stop();
     await clock.pass(0);
     assertEquals([ends.length, pool.used, clock.timers], [1, [], 0]);
     assertEquals(conn.reads.length, QUEUE_BYTES / REPLY_BYTES);

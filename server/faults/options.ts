@@ -136,7 +136,8 @@ export interface FaultOptions {
 
   /**
    * How many of the replies leave after the next one to the same address, in percent.
-   * Datagrams alone.
+   * Datagrams alone. A reply that no other one follows within two seconds leaves then,
+   * which counts as `latency`.
    *
    * @default {0}
    */

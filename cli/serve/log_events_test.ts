@@ -8,7 +8,9 @@ import type {
   DropReason,
   FaultEvent,
 } from "../../server.ts";
-import { type LogEvent, renderJson, renderText } from "./log_lines.ts";
+import type { LogEvent } from "./log_events.ts";
+import { renderJson } from "./log_json.ts";
+import { renderText } from "./log_text.ts";
 
 const REMOTE: Deno.NetAddr = { transport: "tcp", hostname: "::1", port: 50712 };
 const UDP_REMOTE: Deno.NetAddr = { ...REMOTE, transport: "udp" };
@@ -82,6 +84,11 @@ type Case = [event: LogEvent, text: string, json: Record<string, unknown>];
 /** Faults, and what is said of each. */
 const FAULTS: [fields: Omit<FaultEvent, "type" | "remote">, words: string][] = [
   [{ kind: "corrupt", offset: 17 }, "corrupted byte 17 of"],
+  [{ kind: "corrupt", offset: 128_534 }, "corrupted byte 128,534 of"],
+  [
+    { kind: "slice", offset: 16_384 },
+    "sent the reply at byte 16,384 in pieces to",
+  ],
   [{ kind: "corrupt", offset: 0 }, "corrupted byte 0 of"],
   [
     { kind: "latency", offset: 0, delayMs: 52.34567 },
@@ -116,6 +123,38 @@ const EVENTS: Case[] = [
     {
       ...{ event: "listening", address: "[::1]:7", transports: ["tcp", "udp"] },
       ...{ faults: "latency=50ms:10%, cut", fault_seed: 17 },
+    },
+  ],
+  [
+    {
+      ...{ type: "listening", addr: { ...REMOTE, port: 7 }, udp: true },
+      faults: {
+        text: "latency=5ms, stall",
+        seed: 17,
+        ofConnections: ["stall"],
+      },
+    },
+    "Server listening on [::1]:7, over TCP and UDP, " +
+    "with faults: latency=5ms, stall, seed 17 " +
+    "(stall is for connections: datagrams are echoed without it)...",
+    {
+      ...{ event: "listening", address: "[::1]:7", transports: ["tcp", "udp"] },
+      ...{ faults: "latency=5ms, stall", fault_seed: 17 },
+      faults_of_connections: ["stall"],
+    },
+  ],
+  [
+    {
+      ...{ type: "listening", addr: { ...REMOTE, port: 7 }, udp: true },
+      faults: { text: "rate=5, cut", seed: 1, ofConnections: ["rate", "cut"] },
+    },
+    "Server listening on [::1]:7, over TCP and UDP, " +
+    "with faults: rate=5, cut, seed 1 " +
+    "(rate, cut are for connections: datagrams are echoed without them)...",
+    {
+      ...{ event: "listening", address: "[::1]:7", transports: ["tcp", "udp"] },
+      ...{ faults: "rate=5, cut", fault_seed: 1 },
+      faults_of_connections: ["rate", "cut"],
     },
   ],
   [
@@ -205,6 +244,18 @@ const EVENTS: Case[] = [
     { type: "shutdown", open: 2, drainTimeoutMs: 0 },
     "Shutting down: 2 connections open, closing now",
     { event: "shutdown", connections: 2 },
+  ],
+  [
+    { type: "shutdown", open: 0, waiting: 1, drainTimeoutMs: 3000 },
+    "Shutting down: 1 datagram reply held back, waiting up to 3s " +
+    "(Ctrl-C again to stop now)",
+    { event: "shutdown", connections: 0, replies: 1 },
+  ],
+  [
+    { type: "shutdown", open: 2, waiting: 1234, drainTimeoutMs: 0 },
+    "Shutting down: 2 connections open, 1,234 datagram replies held back, " +
+    "closing now",
+    { event: "shutdown", connections: 2, replies: 1234 },
   ],
   [
     { type: "shutdown", open: 1, drainTimeoutMs: 90_000 },
@@ -331,6 +382,7 @@ const EVENTS: Case[] = [
     "it sends back what it was sent, as another echo server does, " +
       "more than 1,000 times a second; set --udp-rate if it does not",
   ),
+  dropCase("shutdown", "the server stopped before the reply was due"),
   dropCase("failed", "network unreachable", "network unreachable"),
   [
     { type: "crowd", addresses: 10_000 },

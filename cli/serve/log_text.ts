@@ -1,5 +1,5 @@
 /**
- * The lines of the server's log, for a person or as JSON.
+ * The lines of the server's log, for a person.
  *
  * @module
  */
@@ -15,7 +15,6 @@ import type {
   FaultCounts,
   FaultEvent,
   OpenEvent,
-  ServeEvent,
   ServeStats,
 } from "../../server.ts";
 import {
@@ -24,43 +23,8 @@ import {
   formatDuration,
   formatNumber,
   formatTime,
-  roundMs,
 } from "../format.ts";
-
-/** Anything that the log tells: the server's events, its beginning and its end. */
-export type LogEvent =
-  | ServeEvent
-  | ListeningEvent
-  | { type: "metrics"; addr: Deno.NetAddr }
-  | {
-    type: "certificate";
-    names: readonly string[] | undefined;
-    validUntil: Date;
-    sha256: string;
-  }
-  | { type: "shutdown"; open: number; drainTimeoutMs: number }
-  | { type: "left_out"; lines: number }
-  | { type: "worker_died"; worker: number; reason: string }
-  | { type: "stopped"; stats: ServeStats; durationMs: number };
-
-/** The server listens. */
-export interface ListeningEvent {
-  /** The kind of event. */
-  type: "listening";
-  /** The address that it listens on. */
-  addr: Deno.NetAddr;
-  /** Whether it echoes datagrams, too. */
-  udp: boolean;
-  /** Whether it speaks TLS. */
-  tls?: boolean;
-  /** What it does wrong on purpose, if it does. */
-  faults?: {
-    /** The faults, as they are given on the command line. */
-    text: string;
-    /** The seed that repeats them. */
-    seed: number | undefined;
-  };
-}
+import type { ListeningEvent, LogEvent, ShutdownEvent } from "./log_events.ts";
 
 /**
  * Renders an event for a person.
@@ -152,6 +116,7 @@ const DROP_WORDS: Record<Exclude<DropReason, "failed">, string> = {
   rate: "it sends more a second than --udp-rate allows",
   loop: "it sends back what it was sent, as another echo server does, " +
     "more than 1,000 times a second; set --udp-rate if it does not",
+  shutdown: "the server stopped before the reply was due",
 };
 
 function dropWords({ reason, detail }: DropEvent): string {
@@ -186,7 +151,16 @@ function transportNote({ udp, tls }: ListeningEvent): string {
 }
 
 function faultsNote({ faults }: ListeningEvent): string {
-  return faults ? `, with faults: ${faults.text}, seed ${faults.seed}` : "";
+  if (!faults) return "";
+  const { text, seed, ofConnections = [] } = faults;
+  const [are, them] = ofConnections.length === 1
+    ? ["is", "it"]
+    : ["are", "them"];
+  const limits = ofConnections.length === 0
+    ? ""
+    : ` (${ofConnections.join(", ")} ${are} for connections: ` +
+      `datagrams are echoed without ${them})`;
+  return `, with faults: ${text}, seed ${seed}${limits}`;
 }
 
 /** Says what the server did to a client, whose address follows. */
@@ -194,7 +168,7 @@ function faultWords({ kind, offset, delayMs }: FaultEvent): string {
   // A datagram has no place in a stream.
   const reply = offset === undefined
     ? "a reply"
-    : `the reply at byte ${offset}`;
+    : `the reply at byte ${formatNumber(offset)}`;
   switch (kind) {
     case "latency":
       // A fault that all replies have is told once.
@@ -208,7 +182,7 @@ function faultWords({ kind, offset, delayMs }: FaultEvent): string {
         ? "sends all replies in pieces to"
         : `sent ${reply} in pieces to`;
     case "corrupt":
-      return `corrupted byte ${offset} of`;
+      return `corrupted byte ${formatNumber(offset ?? 0)} of`;
     case "stall":
       return "never answers";
     case "cut":
@@ -231,11 +205,18 @@ function countsNote(counts: FaultCounts | undefined): string {
 }
 
 function shutdownNote(
-  { open, drainTimeoutMs }: Extract<LogEvent, { type: "shutdown" }>,
+  { open, waiting = 0, drainTimeoutMs }: ShutdownEvent,
 ): string {
-  if (open === 0) return "";
-  const connections = `: ${formatCount(open, "connection")} open, `;
-  return connections +
+  if (open + waiting === 0) return "";
+  const connections = open > 0
+    ? `${formatCount(open, "connection")} open, `
+    : "";
+  const replies = waiting > 0
+    ? `${formatNumber(waiting)} datagram ${
+      waiting === 1 ? "reply" : "replies"
+    } held back, `
+    : "";
+  return `: ${connections}${replies}` +
     (drainTimeoutMs === 0
       ? "closing now"
       : `waiting up to ${
@@ -246,112 +227,4 @@ function shutdownNote(
 function closeNote({ reason, error }: CloseEvent): string {
   if (error !== undefined) return ` (${describeError(error)})`;
   return reason === "eof" ? "" : ` (${reason})`;
-}
-
-/**
- * Renders an event as a line of JSON.
- *
- * @param event What happened.
- * @param time When it happened.
- * @returns One line, without its end.
- */
-export function renderJson(event: LogEvent, time: Date): string {
-  return JSON.stringify({ time, event: event.type, ...jsonFields(event) });
-}
-
-function jsonFields(event: LogEvent): Record<string, unknown> {
-  switch (event.type) {
-    case "listening":
-      return {
-        address: formatHostPort(event.addr),
-        transports: event.tls ? ["tls"] : event.udp ? ["tcp", "udp"] : ["tcp"],
-        ...(event.faults && {
-          faults: event.faults.text,
-          fault_seed: event.faults.seed,
-        }),
-      };
-    case "certificate":
-      return {
-        names: event.names ?? null,
-        valid_until: event.validUntil,
-        sha256: event.sha256,
-      };
-    case "metrics":
-      return { address: formatHostPort(event.addr) };
-    case "open":
-      return {
-        ...jsonRemote(event),
-        ...(event.handshakeMs !== undefined && {
-          handshake_ms: roundMs(event.handshakeMs),
-        }),
-      };
-    case "handshake_failed":
-      return {
-        ...jsonRemote(event),
-        reason: event.reason,
-        error: event.detail,
-        duration_ms: roundMs(event.durationMs),
-      };
-    case "data":
-      return {
-        ...jsonRemote(event),
-        bytes: event.bytes,
-        text: escapeText(event.preview),
-      };
-    case "close":
-      return {
-        ...jsonRemote(event),
-        bytes: event.bytes,
-        ...(event.datagrams !== undefined && { datagrams: event.datagrams }),
-        duration_ms: roundMs(event.durationMs),
-        reason: event.reason,
-      };
-    case "error":
-      return { reason: event.error.message };
-    case "reset":
-      return {};
-    case "full":
-      return { connections: event.open };
-    case "drop":
-      return {
-        ...jsonRemote(event),
-        reason: event.reason,
-        ...(event.detail !== undefined && { error: event.detail }),
-      };
-    case "crowd":
-      return { addresses: event.addresses };
-    case "fault":
-      return {
-        kind: event.kind,
-        ...jsonRemote(event),
-        offset: event.offset,
-        delay_ms: event.delayMs && roundMs(event.delayMs),
-      };
-    case "shutdown":
-      return { connections: event.open };
-    case "worker_died":
-      return { worker: event.worker, reason: event.reason };
-    case "left_out":
-      return { lines: event.lines };
-    case "stopped":
-      return {
-        connections: event.stats.accepted,
-        bytes: event.stats.bytes,
-        ...(event.stats.failedHandshakes !== undefined && {
-          failed_handshakes: event.stats.failedHandshakes,
-        }),
-        ...(event.stats.udp && {
-          datagrams: event.stats.udp.datagrams,
-          dropped: event.stats.udp.dropped,
-        }),
-        duration_ms: roundMs(event.durationMs),
-        faults: event.stats.faults,
-      };
-  }
-}
-
-function jsonRemote(
-  { remote }: { remote: Deno.NetAddr },
-): Record<string, unknown> {
-  return { remote: formatHostPort(remote), transport: remote.transport };
 }
