@@ -24,17 +24,20 @@ export function processMetrics(startedAt: Date): Metric[] {
       samples: [{ labels: { version: config.version }, value: 1 }],
     },
     single(
-      ...["counter", "process_cpu_seconds_total"] as const,
+      "counter",
+      "process_cpu_seconds_total",
       "Processor time of all threads, user and system, in seconds",
       (user + system) / 1e6,
     ),
     single(
-      ...["gauge", "process_resident_memory_bytes"] as const,
+      "gauge",
+      "process_resident_memory_bytes",
       "Memory that is resident, in bytes",
       Deno.memoryUsage().rss,
     ),
     single(
-      ...["gauge", "process_start_time_seconds"] as const,
+      "gauge",
+      "process_start_time_seconds",
       "When the process started, in seconds since 1970",
       startedAt.getTime() / 1000,
     ),

@@ -123,20 +123,20 @@ export function sendMetrics(
   const { connected, open, latencies, late } = counts;
   return [
     single(
-      ...["counter", "echo_messages_sent_total"] as const,
+      "counter",
+      "echo_messages_sent_total",
       "Messages that were sent, and connections that could not be made for one",
       sent,
     ),
     single(
-      ...["counter", "echo_messages_verified_total"] as const,
+      "counter",
+      "echo_messages_verified_total",
       "Messages that came back, every byte verified",
       verified,
     ),
     countedBy(
-      ...[
-        "echo_messages_failed_total",
-        "Those of the sent that failed",
-      ] as const,
+      "echo_messages_failed_total",
+      "Those of the sent that failed",
       "reason",
       { ...NO_FAILURES, ...failures },
     ),
@@ -147,7 +147,8 @@ export function sendMetrics(
       { too_many_under_way: unsent, client_late: tooLate },
     ),
     single(
-      ...["counter", "echo_bytes_verified_total"] as const,
+      "counter",
+      "echo_bytes_verified_total",
       "Bytes of the messages that came back",
       verified * messageBytes,
     ),
@@ -158,12 +159,14 @@ export function sendMetrics(
       irregular,
     ),
     single(
-      ...["counter", "echo_connections_made_total"] as const,
+      "counter",
+      "echo_connections_made_total",
       "Connections that were made",
       connected,
     ),
     single(
-      ...["gauge", "echo_connections"] as const,
+      "gauge",
+      "echo_connections",
       "Connections that are open",
       open,
     ),

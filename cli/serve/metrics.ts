@@ -81,17 +81,20 @@ export function serveMetrics(stats: ServeStats): Metric[] {
   const { accepted, open, closed, bytes, udp, faults } = stats;
   return [
     single(
-      ...["counter", "echo_connections_accepted_total"] as const,
+      "counter",
+      "echo_connections_accepted_total",
       "Connections that were accepted",
       accepted,
     ),
     single(
-      ...["gauge", "echo_connections_open"] as const,
+      "gauge",
+      "echo_connections_open",
       "Connections that are open",
       open,
     ),
     countedBy(
-      ...["echo_connections_closed_total", "Connections that ended"] as const,
+      "echo_connections_closed_total",
+      "Connections that ended",
       "reason",
       { ...CLOSED, ...closed },
     ),
@@ -104,7 +107,8 @@ export function serveMetrics(stats: ServeStats): Metric[] {
     ...(udp
       ? [
         single(
-          ...["counter", "echo_datagrams_echoed_total"] as const,
+          "counter",
+          "echo_datagrams_echoed_total",
           "Datagrams that were sent back",
           udp.datagrams,
         ),
@@ -118,7 +122,8 @@ export function serveMetrics(stats: ServeStats): Metric[] {
       : []),
     ...(faults
       ? [countedBy(
-        ...["echo_faults_total", "Faults, on purpose"] as const,
+        "echo_faults_total",
+        "Faults, on purpose",
         "kind",
         faults,
       )]
