@@ -36,6 +36,18 @@ function sorted(datagrams: readonly Uint8Array[]): string[] {
   return datagrams.map((bytes) => bytes.toString()).sort();
 }
 
+/** Serves one datagram, of the peer, whose reply waits for a second. */
+async function serveOneLate(peer: DatagramPeer): Promise<EchoServer> {
+  const { events, onEvent } = recorder();
+  const server = serve({
+    ...{ port: 0, udp: true, once: true, onEvent },
+    faults: { latencyMs: 1000 },
+  });
+  await peer.send(server, HELLO);
+  await untilSo(() => events.some(({ type }) => type === "data"));
+  return server;
+}
+
 /** The edges: nothing, DNS's limit, what Ethernet carries at once, UDP's limit. */
 const SIZES = [0, 1, 512, 1472, 1473, 65_507];
 
@@ -215,14 +227,8 @@ describe("serve() with udp", () => {
 
   it("serves no connection with once while the reply of the one datagram waits", async () => {
     using clock = stopClock();
-    const { events, onEvent } = recorder();
-    const server = serve({
-      ...{ port: 0, udp: true, once: true, onEvent },
-      faults: { latencyMs: 1000 },
-    });
     await using peer = new DatagramPeer();
-    await peer.send(server, HELLO);
-    await untilSo(() => events.some(({ type }) => type === "data"));
+    const server = await serveOneLate(peer);
     const { hostname, port } = server.addr;
     await untilSo(() => {
       try {
@@ -243,14 +249,8 @@ describe("serve() with udp", () => {
 
   it("lets the reply of the one datagram wait on shutdown, with once", async () => {
     using clock = stopClock();
-    const { events, onEvent } = recorder();
-    const server = serve({
-      ...{ port: 0, udp: true, once: true, onEvent },
-      faults: { latencyMs: 1000 },
-    });
     await using peer = new DatagramPeer();
-    await peer.send(server, HELLO);
-    await untilSo(() => events.some(({ type }) => type === "data"));
+    const server = await serveOneLate(peer);
     server.shutdown();
     await clock.pass(999);
     assertEquals(peer.received, []);
