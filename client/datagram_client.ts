@@ -18,6 +18,7 @@ import {
   type QueuedDatagram,
 } from "./datagram_queue.ts";
 import { Deadline } from "./deadline.ts";
+import { clientClosedError } from "./errors.ts";
 
 /** The most bytes of a datagram: 65,535 less the headers of IPv4 and UDP. */
 export const MAX_DATAGRAM_BYTES = 65_507;
@@ -156,8 +157,7 @@ export class DatagramClient implements UdpClient {
   }
 
   close(): void {
-    const address = formatAddress(this.remoteAddr);
-    this.#close(new Error(`Cannot send to ${address}: the client is closed`));
+    this.#close(clientClosedError(this.remoteAddr));
   }
 
   [Symbol.dispose](): void {

@@ -188,6 +188,18 @@ export function noReplyError(
   });
 }
 
+/**
+ * Makes the error of messages that a client is given after it was closed.
+ *
+ * @param address The address of the server.
+ * @returns The error.
+ */
+export function clientClosedError(address: Address): Error {
+  return new Error(
+    `Cannot send to ${formatAddress(address)}: the client is closed`,
+  );
+}
+
 function describeProgress({ sent, received, isAll = true }: Progress): string {
   if (received === sent) {
     return `all ${formatNumber(sent)} B sent so far came back`;

@@ -13,6 +13,7 @@ import { Comparison, EXCERPT_BYTES } from "./comparison.ts";
 import { Deadline } from "./deadline.ts";
 import type { Dialed, EchoConn } from "./dial.ts";
 import {
+  clientClosedError,
   MismatchError,
   noReplyError,
   type Progress,
@@ -181,8 +182,7 @@ export class StreamClient implements EchoClient {
   }
 
   close(): void {
-    const address = formatAddress(this.remoteAddr);
-    this.#close(new Error(`Cannot send to ${address}: the client is closed`));
+    this.#close(clientClosedError(this.remoteAddr));
   }
 
   [Symbol.dispose](): void {
