@@ -122,7 +122,10 @@ describe("./echo serve --fault", () => {
       const { lost, counts } = await run(faults, "-c1000", "-i0");
       const { corrupt, cut, slice, latency, rate, ...others } = counts;
       assertEquals(others, {});
-      assertEquals(reasonsOf(lost), { mismatch: corrupt, closed: cut });
+      assertEquals<unknown>(reasonsOf(lost), {
+        mismatch: corrupt,
+        closed: cut,
+      });
       for (
         const [count, least, most] of [
           [slice, 100, 300],

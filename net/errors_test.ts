@@ -232,6 +232,6 @@ describe("withFields()", () => {
       detail: "other bytes",
     };
     assertStrictEquals<Error>(withFields(error, failure), error);
-    assertEquals({ ...error }, failure);
+    assertEquals<unknown>({ ...error }, failure);
   });
 });

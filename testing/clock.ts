@@ -43,6 +43,9 @@ export interface FakeClock extends Disposable {
 export function stopClock(): FakeClock {
   // Before Deno 2.9 the package would bring back those of Node instead.
   const { setTimeout, clearTimeout, setInterval, clearInterval } = globalThis;
+  // Only a real timer keeps the event loop alive, and with it a test that awaits what a
+  // timer that is stopped here, or a socket that was unref'd, will settle.
+  const alive = setInterval(() => {}, 1000);
   const clock = FakeTimers.install({
     toFake: [
       "setTimeout",
@@ -76,6 +79,7 @@ export function stopClock(): FakeClock {
     },
     [Symbol.dispose]() {
       clock.uninstall();
+      clearInterval(alive);
       sleeping[Symbol.dispose]();
       Object.assign(globalThis, {
         ...{ setTimeout, clearTimeout },

@@ -38,6 +38,12 @@ export interface WatchedPipes extends Disposable {
   far: Deno.TcpConn[];
 }
 
+/** The timers as they are before a test stops the clock. */
+const realTimers = {
+  setInterval: globalThis.setInterval,
+  clearInterval: globalThis.clearInterval,
+};
+
 /**
  * Watches pipes connect. Whatever else listens and connects counts, too.
  *
@@ -72,6 +78,9 @@ export function watchPipes(steps: PipeSteps = {}): WatchedPipes {
     steps.near?.(near);
     return near;
   };
+  // A pipe's sockets are unref'd: alone, they do not keep a test's event loop alive.
+  const alive = realTimers.setInterval(() => {}, 1000);
+  restored.defer(() => realTimers.clearInterval(alive));
   restored.use(replace(Deno, "listen", watchedListen as typeof listen));
   restored.use(replace(Deno, "connect", watchedConnect as typeof connect));
   return watched;

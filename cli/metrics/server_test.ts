@@ -179,7 +179,7 @@ describe("startMetrics()", () => {
     await slow.write(encode("GET /metr"));
     // Its bytes are read before the next client is answered.
     assertEquals((await ask(server, "/healthz"))[0], 200);
-    await deadline(server[Symbol.asyncDispose](), LONG_MS);
+    await deadline(Promise.resolve(server[Symbol.asyncDispose]()), LONG_MS);
     Deno.listen({ hostname: "127.0.0.1", port }).close();
   });
 
@@ -209,7 +209,7 @@ describe("startMetrics()", () => {
     gathered.resolve([]);
     assertEquals((await asking)[0], 200);
     await clock.pass(1);
-    await deadline(ended, LONG_MS);
+    await deadline(Promise.resolve(ended), LONG_MS);
     assertEquals(clock.timers, 0);
   });
 
@@ -218,7 +218,7 @@ describe("startMetrics()", () => {
     const { asking, ended } = await startEnding();
     await clock.pass(50);
     await clock.pass(1);
-    await deadline(ended, LONG_MS);
+    await deadline(Promise.resolve(ended), LONG_MS);
     await assertRejects(() => asking);
   });
 
@@ -270,7 +270,7 @@ describe("startMetrics()", () => {
       }) as unknown as typeof Deno.serve,
     );
     const server = start();
-    await deadline(server[Symbol.asyncDispose](), LONG_MS);
+    await deadline(Promise.resolve(server[Symbol.asyncDispose]()), LONG_MS);
   });
 
   it("says why it cannot listen, and what to try", async () => {
