@@ -45,7 +45,7 @@ export function stopClock(): FakeClock {
   const { setTimeout, clearTimeout, setInterval, clearInterval } = globalThis;
   // Only a real timer keeps the event loop alive, and with it a test that awaits what a
   // timer that is stopped here, or a socket that was unref'd, will settle.
-  const alive = setInterval(() => {}, 1000);
+  const alive = stayAlive();
   const clock = FakeTimers.install({
     toFake: [
       "setTimeout",
@@ -79,7 +79,7 @@ export function stopClock(): FakeClock {
     },
     [Symbol.dispose]() {
       clock.uninstall();
-      clearInterval(alive);
+      alive[Symbol.dispose]();
       sleeping[Symbol.dispose]();
       Object.assign(globalThis, {
         ...{ setTimeout, clearTimeout },
@@ -88,4 +88,13 @@ export function stopClock(): FakeClock {
       Deno.unrefTimer = unrefTimer;
     },
   };
+}
+
+// As they are before a test stops the clock.
+const { setInterval: startReal, clearInterval: stopReal } = globalThis;
+
+/** Keeps the event loop alive, and with it a test whose sockets are unref'd. */
+export function stayAlive(): Disposable {
+  const timer = startReal(() => {}, 1000);
+  return { [Symbol.dispose]: () => stopReal(timer) };
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { stayAlive } from "./clock.ts";
 import { SelfPipe } from "../net/self_pipe.ts";
 import { replace } from "./replace.ts";
 
@@ -37,12 +38,6 @@ export interface WatchedPipes extends Disposable {
   /** The ends that were accepted. */
   far: Deno.TcpConn[];
 }
-
-/** The timers as they are before a test stops the clock. */
-const realTimers = {
-  setInterval: globalThis.setInterval,
-  clearInterval: globalThis.clearInterval,
-};
 
 /**
  * Watches pipes connect. Whatever else listens and connects counts, too.
@@ -79,8 +74,7 @@ export function watchPipes(steps: PipeSteps = {}): WatchedPipes {
     return near;
   };
   // A pipe's sockets are unref'd: alone, they do not keep a test's event loop alive.
-  const alive = realTimers.setInterval(() => {}, 1000);
-  restored.defer(() => realTimers.clearInterval(alive));
+  restored.use(stayAlive());
   restored.use(replace(Deno, "listen", watchedListen as typeof listen));
   restored.use(replace(Deno, "connect", watchedConnect as typeof connect));
   return watched;

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { stayAlive } from "./clock.ts";
 import { OutputClosedError, type Terminal } from "../cli/terminal.ts";
 import { main } from "../main.ts";
 import type { Reader, Writer } from "../net/streams.ts";
@@ -163,7 +164,14 @@ class Listeners {
   add(listener: () => void): Disposable {
     this.#listeners.add(listener);
     this.#added.resolve();
-    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+    // A listener of a signal keeps a process alive.
+    const alive = stayAlive();
+    return {
+      [Symbol.dispose]: () => {
+        this.#listeners.delete(listener);
+        alive[Symbol.dispose]();
+      },
+    };
   }
 
   call(): void {
