@@ -116,7 +116,8 @@ export async function connect(
   const transport = tls ? "tls" : "tcp";
   const address: TcpAddress | TlsAddress = { transport, hostname, port };
 
-  const lastAttemptAt = performance.now() + retryMs;
+  const startedAt = performance.now();
+  let attempts = 0;
   let pauseMs = RETRY_PAUSE_MS.first;
   while (true) {
     signal?.throwIfAborted();
@@ -125,8 +126,12 @@ export async function connect(
       return new StreamClient(dialed, timeoutMs, signal);
     } catch (error) {
       signal?.throwIfAborted();
-      const leftMs = lastAttemptAt - performance.now();
-      const failure = networkError("connect", address, error);
+      const triedMs = performance.now() - startedAt;
+      const leftMs = retryMs - triedMs;
+      const howLong = ++attempts > 1
+        ? ` (${attempts} attempts in ${(triedMs / 1000).toFixed(1)} s)`
+        : "";
+      const failure = networkError("connect", address, error, howLong);
       if (leftMs <= 0 || isFinal(error)) throw failure;
       options.onAttemptFailed?.(failure);
       await sleep(Math.min(pauseMs, leftMs), signal);

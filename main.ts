@@ -8,6 +8,7 @@ import {
   type Command,
   COMMON_FLAGS,
   printLine,
+  PROGRAM,
   runCommonFlags,
 } from "./cli/command.ts";
 import {
@@ -24,6 +25,8 @@ import {
   processTerminal,
   type Terminal,
 } from "./cli/terminal.ts";
+import type { Address } from "./net/address.ts";
+import { DEFAULT_HOSTNAME, DEFAULT_PORT } from "./net/defaults.ts";
 import { isNetworkError, type Operation, type Reason } from "./net/errors.ts";
 import { escapeText } from "./net/text.ts";
 
@@ -38,7 +41,7 @@ const COMMANDS: readonly Command[] = [
 const ABOUT = `\
 echo sends bytes to a server that sends them back, and proves that it did.
 
-Usage: echo <COMMAND> [OPTIONS]
+Usage: ${PROGRAM} <COMMAND> [OPTIONS]
 
 Commands:
 ${COMMANDS.map(({ name, about }) => `  ${name.padEnd(5)}  ${about}`).join("\n")}
@@ -46,9 +49,9 @@ ${COMMANDS.map(({ name, about }) => `  ${name.padEnd(5)}  ${about}`).join("\n")}
 Options:
 ${renderFlags(COMMON_FLAGS)}
 
-More on a command: echo <COMMAND> --help`;
+More on a command: ${PROGRAM} <COMMAND> --help`;
 
-/** What to try, by what failed and why. */
+/** What to try, by what failed and why; `SERVE` is the command that serves there. */
 const HINTS: Partial<Record<Operation, Partial<Record<Reason, string>>>> = {
   connect: {
     tls_untrusted: "trust it, or its authority's, with: --tls-ca <FILE>",
@@ -58,7 +61,7 @@ const HINTS: Partial<Record<Operation, Partial<Record<Reason, string>>>> = {
     tls_authority:
       "give the server one of its own that this authority signed (CA:FALSE)",
     tls_not_spoken: "does the server speak TLS on that port? leave out --tls",
-    refused: "is a server running there? start one with: ./echo serve",
+    refused: "is a server running there? start one with: SERVE",
     timeout: "check --host and --port, or wait longer with --timeout",
     dns: "check --host",
   },
@@ -118,7 +121,7 @@ async function run(
     const misplaced = COMMANDS.find((command) => rest.includes(command.name));
     if (misplaced) {
       throw new UsageError(
-        `flags go after the command: echo ${misplaced.name}`,
+        `flags go after the command: ${PROGRAM} ${misplaced.name}`,
       );
     }
     const line = parseCommandLine(args, COMMON_FLAGS);
@@ -141,7 +144,18 @@ function describe(error: unknown): string {
   const message = error.message.replaceAll("\n", " ");
   const hint = isNetworkError(error) &&
     HINTS[error.operation]?.[error.reason];
-  return hint ? `${message}, ${hint}` : message;
+  if (!hint) return message;
+  return `${message}, ${hint.replace("SERVE", serveAt(error.address))}`;
+}
+
+/** The command that starts a server at an address. */
+function serveAt({ hostname, port, transport }: Address): string {
+  return [
+    `${PROGRAM} serve`,
+    ...(hostname === DEFAULT_HOSTNAME ? [] : ["-H", hostname]),
+    ...(port === DEFAULT_PORT ? [] : ["-p", port]),
+    ...(transport === "tcp" ? [] : [`--${transport}`]),
+  ].join(" ");
 }
 
 if (import.meta.main) Deno.exit(await main(Deno.args));

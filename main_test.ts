@@ -24,7 +24,7 @@ describe("main()", () => {
     for (const flag of ["--help", "-h"]) {
       const { status, stdout, stderr } = await outcome(run([flag]));
       assertEquals([status, stderr], [0, ""]);
-      assertMatch(stdout, /^Usage: echo <COMMAND> \[OPTIONS\]$/m);
+      assertMatch(stdout, /^Usage: .\/echo <COMMAND> \[OPTIONS\]$/m);
       assertMatch(stdout, /^ {2}serve {2}Send back every byte .*$/m);
       assertMatch(stdout, /^ {2}send {3}Send bytes .*$/m);
       assertMatch(stdout, /^ {2}merge {2}Print one report .*$/m);
@@ -46,7 +46,7 @@ describe("main()", () => {
   it("prints its usage on stderr when no command is given", async () => {
     const { status, stdout, stderr } = await outcome(run([]));
     assertEquals([status, stdout], [2, ""]);
-    assertMatch(stderr, /^Usage: echo <COMMAND>/m);
+    assertMatch(stderr, /^Usage: .\/echo <COMMAND>/m);
   });
 
   const mistakes: [args: string[], message: string][] = [
@@ -61,8 +61,8 @@ describe("main()", () => {
     [["--prot"], "unknown flag --prot"],
     [["--hepl"], "unknown flag --hepl, did you mean --help?"],
     [["-hV=1"], "-V takes no value"],
-    [["-p", "80", "serve"], "flags go after the command: echo serve"],
-    [["-q", "send", "hi"], "flags go after the command: echo send"],
+    [["-p", "80", "serve"], "flags go after the command: ./echo serve"],
+    [["-q", "send", "hi"], "flags go after the command: ./echo send"],
     [["send", "--prot"], "unknown flag --prot, did you mean --port?"],
     [
       ["serve", "8080"],
@@ -84,7 +84,8 @@ describe("main()", () => {
       stdout: "",
       stderr:
         `echo: Cannot connect to 127.0.0.1:${port}: connection refused, ` +
-        "is a server running there? start one with: ./echo serve\n",
+        "is a server running there? start one with: " +
+        `./echo serve -p ${port}\n`,
     });
   });
 
@@ -106,7 +107,7 @@ describe("main()", () => {
     [
       "connect",
       new errors.ConnectionRefused("refused"),
-      ", is a server running there? start one with: ./echo serve",
+      ", is a server running there? start one with: ./echo serve -H ::1 -p 7",
     ],
     [
       "connect",

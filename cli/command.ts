@@ -18,6 +18,19 @@ import {
 import { formatTime } from "./format.ts";
 import type { Terminal } from "./terminal.ts";
 
+/**
+ * How to start this program, for help that is pasted: a bare `echo` is the shell's own,
+ * and says that all is well.
+ */
+export const PROGRAM = programName();
+
+function programName(): string {
+  if (!Deno.build.standalone) return "./echo";
+  const path = Deno.execPath();
+  const folder = `${Deno.cwd()}/`;
+  return path.startsWith(folder) ? `./${path.slice(folder.length)}` : path;
+}
+
 /** The flags of every command. */
 export const COMMON_FLAGS = {
   help: switchFlag("print this help", "h"),
@@ -84,7 +97,7 @@ export function makeCommand<F extends Flags, Options>(
       const line = parseCommandLine(args, flags, spec.operand);
       const status = await runCommonFlags(line.values, terminal, () => {
         const notes = spec.notes ? `\n\n${spec.notes}` : "";
-        return `Usage: echo ${spec.name} ${spec.synopsis}\n\n${spec.about}.\n\n` +
+        return `Usage: ${PROGRAM} ${spec.name} ${spec.synopsis}\n\n${spec.about}.\n\n` +
           `Options:\n${renderFlags(flags)}${notes}`;
       });
       if (status !== undefined) return status;

@@ -63,7 +63,7 @@ describe("makeCommand()", () => {
   });
 
   const help = `\
-Usage: echo say [OPTIONS]
+Usage: ./echo say [OPTIONS]
 
 Say something.
 

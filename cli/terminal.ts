@@ -53,8 +53,8 @@ export interface Terminal {
   onStopSignal(listener: () => void): Disposable;
 
   /**
-   * Calls a function on each SIGQUIT (Ctrl-\\), which then does not end the process.
-   * Windows has no such signal.
+   * Calls a function on each SIGQUIT (Ctrl-\\) and SIGUSR1, which then do not end the
+   * process. Windows has no such signals.
    *
    * @param listener What to call.
    * @returns Disposing of it lets the signal end the process again.
@@ -125,7 +125,7 @@ export function processTerminal(): Terminal {
       return listen(isWindows() ? WINDOWS_SIGNALS : SIGNALS, listener);
     },
     onStatusSignal(listener) {
-      return listen(isWindows() ? [] : ["SIGQUIT"], listener);
+      return listen(isWindows() ? [] : ["SIGQUIT", "SIGUSR1"], listener);
     },
   };
 }

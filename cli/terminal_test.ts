@@ -145,7 +145,7 @@ describe("processTerminal()", () => {
   it("listens for Ctrl-\\ until it is told to stop", () => {
     let calls = 0;
     const { handlers, stop } = playSignals(() => calls++, "onStatusSignal");
-    const expected = Deno.build.os === "windows" ? [] : ["SIGQUIT"];
+    const expected = Deno.build.os === "windows" ? [] : ["SIGQUIT", "SIGUSR1"];
     assertEquals([...handlers.keys()], expected);
     for (const handler of handlers.values()) handler();
     assertEquals(calls, expected.length);

@@ -128,7 +128,8 @@ describe("./echo send --workers", () => {
       [
         "",
         `echo: Cannot connect to 127.0.0.1:${port}: connection refused, ` +
-        "is a server running there? start one with: ./echo serve\n",
+        "is a server running there? start one with: " +
+        `./echo serve -p ${port}\n`,
       ],
     );
   });

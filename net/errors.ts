@@ -149,6 +149,7 @@ const BEGINNINGS: Record<Exclude<Operation, "echo">, string> = {
  * @param operation What was attempted.
  * @param address The address that it was attempted on.
  * @param cause What was thrown.
+ * @param howLong What was tried before it was given up, for the end of the sentence.
  * @returns For example a `Deno.errors.AddrInUse` with the message `Cannot listen
  * on 127.0.0.1:12345: address already in use`.
  */
@@ -156,13 +157,15 @@ export function networkError(
   operation: keyof typeof BEGINNINGS,
   address: Address,
   cause: unknown,
+  howLong = "",
 ): NetworkError {
   const SameError = cause instanceof Error
     ? cause.constructor as ErrorConstructor
     : Error;
-  const detail = isNetworkError(cause)
+  const why = isNetworkError(cause)
     ? cause.detail
     : describeError(cause, operation);
+  const detail = why + howLong;
   const message = `${BEGINNINGS[operation]} ${formatAddress(address)}: ` +
     detail;
   const reason = reasonOf(cause);

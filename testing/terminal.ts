@@ -97,6 +97,8 @@ export function run(args: string[], options: RunOptions = {}): Session {
     const why = `the command ended with ${how}\n${stderr.written.text}`;
     stdout.written.ended(why);
     stderr.written.ended(why);
+    stop.end();
+    ask.end();
   };
   status.then(ended, ended);
   return {
@@ -155,6 +157,7 @@ export function sendUdp(port: number, args: string[]): Promise<Outcome> {
 class Listeners {
   readonly #listeners = new Set<() => void>();
   readonly #added = Promise.withResolvers<void>();
+  #alive: Disposable | undefined;
 
   /** Settles when the first one was added. */
   get added(): Promise<void> {
@@ -165,17 +168,23 @@ class Listeners {
     this.#listeners.add(listener);
     this.#added.resolve();
     // A listener of a signal keeps a process alive.
-    const alive = stayAlive();
+    this.#alive ??= stayAlive();
     return {
       [Symbol.dispose]: () => {
         this.#listeners.delete(listener);
-        alive[Symbol.dispose]();
+        if (this.#listeners.size === 0) this.end();
       },
     };
   }
 
   call(): void {
     for (const listener of this.#listeners) listener();
+  }
+
+  /** A command that ended at once, by a second signal, left its listeners. */
+  end(): void {
+    this.#alive?.[Symbol.dispose]();
+    this.#alive = undefined;
   }
 }
 

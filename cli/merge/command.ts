@@ -5,7 +5,7 @@
  */
 
 import { escapeText } from "../../net/text.ts";
-import { type Command, makeCommand } from "../command.ts";
+import { type Command, makeCommand, PROGRAM } from "../command.ts";
 import {
   type CommandLine,
   type Flags,
@@ -26,7 +26,7 @@ over several lines, from files one after the other, or from a log (kubectl logs,
 with --prefix or without). Counts and rates are added, percentiles are those of the
 added histograms, the timeline is aligned by the time of day:
 
-  cat load-*.json | echo merge --fail-if 'p99>20ms'
+  cat load-*.json | ${PROGRAM} merge --fail-if 'p99>20ms'
 
 Other lines of a log are skipped, and told in one line on stderr. JSON that is no
 result of a load, of another version, cut off or damaged is named with its line, and

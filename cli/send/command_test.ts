@@ -13,7 +13,7 @@ describe("echo send", () => {
     assertEquals(await session.status, 0);
     const { stdout } = session;
     assert(stdout.startsWith(
-      "Usage: echo send [OPTIONS] [MESSAGE...]\n\n" +
+      "Usage: ./echo send [OPTIONS] [MESSAGE...]\n\n" +
         "Send bytes and check that exactly those bytes come back.\n\nOptions:\n",
     ));
     for (const name of Object.keys(FLAGS)) assert(stdout.includes(`--${name}`));

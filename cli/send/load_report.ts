@@ -24,7 +24,7 @@ import {
   renderConnectTimes,
   renderDatagrams,
   renderLate,
-  renderUdpRate,
+  renderUdpDrops,
   UDP_RATE_PER_SECOND,
 } from "./report.ts";
 
@@ -170,7 +170,7 @@ export function renderLoad(
   }
   if (context.target.transport === "udp") {
     lines.push(...renderDatagrams(datagramCounts(summary)));
-    if (isUdpRateLikely(summary)) lines.push(renderUdpRate());
+    if (isUdpRateLikely(summary)) lines.push(...renderUdpDrops(context.target));
   }
   lines.push(...renderConnectTimes(summary));
   if (latencyMs) {

@@ -98,10 +98,10 @@ describe("renderLoad()", () => {
 
   it("names the server's limit where many datagrams got no reply", () => {
     const told = (changes: Partial<LoadSummary>, transport: "tcp" | "udp") => {
-      const target = { ...CONTEXT.target, transport };
+      const target = { ...CONTEXT.target, hostname: "a", transport };
       const summary = { ...SUMMARY, ...changes };
       return renderLoad({ summary, context: { ...CONTEXT, target } }, 80)
-        .includes("(--udp-rate)");
+        .includes("--udp-rate");
     };
     const timeline = [rowOf(1000), rowOf(0)];
     assertEquals(told({ timeline }, "udp"), true);

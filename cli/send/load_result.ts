@@ -5,11 +5,10 @@
  */
 
 import type { LoadSummary } from "../../probe/load.ts";
-import { printLine } from "../command.ts";
-import { OutputClosedError, type Terminal } from "../terminal.ts";
+import type { Terminal } from "../terminal.ts";
 import type { Condition } from "./conditions.ts";
 import { type LoadReport, rateOf, renderLoad } from "./load_report.ts";
-import { areLossesGood, judge, type Verdict } from "./report.ts";
+import { areLossesGood, judge, printResult, type Verdict } from "./report.ts";
 
 /** How the result of a load is printed and judged. */
 export interface ResultOptions {
@@ -38,10 +37,7 @@ export async function printLoad(
 ): Promise<number> {
   const { summary } = report;
   const error = isStopped ? undefined : summary.error;
-  const print = (text: string) =>
-    printLine(terminal.stdout, text).catch((error) => {
-      if (!(error instanceof OutputClosedError)) throw error;
-    });
+  const print = (text: string) => printResult(terminal, text, () => isStopped);
   if (json) {
     // What it encodes histograms with takes long to load.
     const { jsonLoad } = await import("./load_json.ts");

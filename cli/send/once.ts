@@ -11,9 +11,17 @@ import {
   type EchoResult,
   type UdpClient,
 } from "../../client.ts";
+import { formatAddress } from "../../net/address.ts";
+import { DEFAULT_HOSTNAME } from "../../net/defaults.ts";
 import { type Reader, writeAll, type Writer } from "../../net/streams.ts";
 import { endsOf } from "../../probe/link.ts";
-import { encode, printLine, StoppedError, untilStopped } from "../command.ts";
+import {
+  encode,
+  printLine,
+  PROGRAM,
+  StoppedError,
+  untilStopped,
+} from "../command.ts";
 import { formatBytes, formatDuration, roundMs } from "../format.ts";
 import { StatusLine } from "../status_line.ts";
 import { OutputClosedError, type Terminal } from "../terminal.ts";
@@ -78,7 +86,9 @@ class Exchange {
   }
 
   async run(): Promise<void> {
-    const { target } = this.#options;
+    const { target, style } = this.#options;
+    const hint = style.quiet ? undefined : misplacedHost(this.#payload, target);
+    if (hint) await printLine(this.#terminal.stderr, `echo: ${hint}`);
     const signal = this.#signal;
     try {
       this.#result = target.transport === "udp"
@@ -207,7 +217,11 @@ class Exchange {
     const { quiet } = this.#options.style;
     const payload = this.#payload;
     if (payload.kind === "message") {
-      const label = quiet ? "" : "Received from server: ";
+      const { target } = this.#options;
+      const from = target.hostname === DEFAULT_HOSTNAME
+        ? "server"
+        : formatAddress(target);
+      const label = quiet ? "" : `Received from ${from}: `;
       await writeAll(stderr, encode(label));
       try {
         await writeAll(stdout, new Uint8Array([...payload.bytes, 10]));
@@ -257,4 +271,17 @@ function handshakeField(
 
 function bytesPerSecond({ bytes, durationMs }: EchoResult): number {
   return bytes === 0 ? 0 : bytes * 1000 / durationMs;
+}
+
+/** Other tools take HOST PORT: says how to, where a MESSAGE looks like these two. */
+function misplacedHost(
+  payload: Payload,
+  { hostname }: SendOptions["target"],
+): string | undefined {
+  if (payload.kind !== "message" || hostname !== DEFAULT_HOSTNAME) return;
+  const [, host, port] = new TextDecoder().decode(payload.bytes)
+    .match(/^(localhost|[\w-]*[.:][\w.:-]*) (\d{1,5})$/) ?? [];
+  if (!host) return;
+  return `"${host} ${port}" is sent as the message; ` +
+    `to connect there: ${PROGRAM} send -H ${host} -p ${port}`;
 }

@@ -60,6 +60,28 @@ describe("echo send", () => {
     });
   });
 
+  it("names the server where it is not the default one", async () => {
+    await using server = serve({ hostname: "127.0.0.2", port: 0 });
+    const { port } = server.addr;
+    const { stderr } = await send(port, ["-H", "127.0.0.2", "hi"]);
+    assertEquals(stderr, `Received from 127.0.0.2:${port}: `);
+  });
+
+  it("says how to name a server, where a message looks like one", async () => {
+    await using server = serve({ port: 0 });
+    const { port } = server.addr;
+    const { stdout, stderr } = await send(port, ["127.0.0.1", "7008"]);
+    assertEquals(stdout, "127.0.0.1 7008\n");
+    assertEquals(
+      stderr,
+      'echo: "127.0.0.1 7008" is sent as the message; to connect there: ' +
+        "./echo send -H 127.0.0.1 -p 7008\nReceived from server: ",
+    );
+    for (const words of [["hello", "7008"], ["127.0.0.1"], ["3.5", "x"]]) {
+      assertEquals((await send(port, words)).stderr, "Received from server: ");
+    }
+  });
+
   it("streams stdin byte for byte", async () => {
     await using server = serve({ port: 0 });
     const stdin = patternOf(300_000);

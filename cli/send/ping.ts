@@ -25,7 +25,13 @@ import {
   renderSummary,
   type SummaryContext,
 } from "./ping_summary.ts";
-import { areLossesGood, judge, printApart, renderCounts } from "./report.ts";
+import {
+  areLossesGood,
+  judge,
+  printApart,
+  printResult,
+  renderCounts,
+} from "./report.ts";
 import { warmUp } from "./warm_up.ts";
 
 /** What is sent, and how often. */
@@ -140,15 +146,15 @@ class PingRun {
       const verdict = await judge(isGood, conditions, measured, this.#terminal);
       const object = jsonSummary(summary, this.#context);
       const ending = { ...verdict.json, warmed_up: isWarm ?? false };
-      await this.#print(
+      await this.#printResult(
         JSON.stringify({ ...this.#jsonTime(), ...object, ...ending }),
       );
       return verdict.status;
     }
-    await this.#print(renderSummary(summary, this.#context));
-    if (isWarm === false) {
-      await this.#print("the first calls of the client are in this");
-    }
+    const warmth = isWarm === false
+      ? "\nthe first calls of the client are in this"
+      : "";
+    await this.#printResult(renderSummary(summary, this.#context) + warmth);
     return (await judge(isGood, conditions, measured, this.#terminal)).status;
   }
 
@@ -191,6 +197,10 @@ class PingRun {
       if (!(error instanceof OutputClosedError)) throw error;
       this.#outputClosed.abort();
     }
+  }
+
+  #printResult(text: string): Promise<void> {
+    return printResult(this.#terminal, text, () => this.#stop.aborted);
   }
 
   #jsonTime(): Record<string, unknown> {

@@ -29,7 +29,7 @@ import {
   renderConnectTimes,
   renderDatagrams,
   renderLate,
-  renderUdpRate,
+  renderUdpDrops,
   UDP_RATE_PER_SECOND,
 } from "./report.ts";
 
@@ -62,7 +62,9 @@ export function renderSummary(
   ];
   if (context.target.transport === "udp") {
     lines.push(...renderDatagrams(summary));
-    if (isUdpRateLikely(summary, context)) lines.push(renderUdpRate());
+    if (isUdpRateLikely(summary, context)) {
+      lines.push(...renderUdpDrops(context.target));
+    }
   }
   lines.push(...renderConnectTimes(summary));
   if (rttMs) {

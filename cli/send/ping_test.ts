@@ -345,6 +345,23 @@ describe("echo send --count", () => {
     assertEquals(lines, 5);
   });
 
+  it("prints the summary on stderr when Ctrl-C ended the reader too", async () => {
+    await using server = serve({ port: 0 });
+    let lines = 0;
+    const stdout = {
+      write(p: Uint8Array): Promise<number> {
+        if (++lines < 3) return Promise.resolve(p.length);
+        if (lines === 3) session.interrupt();
+        return Promise.reject(new OutputClosedError("closed"));
+      },
+    };
+    const args = ["send", `-p${server.addr.port}`, "-c0", "-i0"];
+    const session = run(args, { stdout });
+    const { status, stderr } = await outcome(session);
+    assertEquals(status, 0);
+    assertMatch(stderr, /^--- 127\.0\.0\.1:\d+ echo statistics ---\n\d+ sent/);
+  });
+
   it("fails when stdout is full", async () => {
     await using server = serve({ port: 0 });
     const { port } = server.addr;

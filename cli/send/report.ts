@@ -4,14 +4,16 @@
  * @module
  */
 
+import { delay } from "@std/async/delay";
 import { type Address, formatHostPort } from "../../net/address.ts";
+import { LOOPBACK } from "../../net/datagrams.ts";
 import type { IrregularCounts, LossRun } from "../../probe/irregularities.ts";
 import type { ConnectSummary } from "../../probe/connect_times.ts";
 import type { LatencySummary } from "../../probe/latency.ts";
 import type { Ends } from "../../probe/probe_client.ts";
 import { printLine } from "../command.ts";
 import { formatCount, formatNumber, roundMs } from "../format.ts";
-import type { Terminal } from "../terminal.ts";
+import { OutputClosedError, type Terminal } from "../terminal.ts";
 import {
   type Condition,
   failedConditions,
@@ -70,6 +72,28 @@ export async function judge(
     : { failed_conditions: failed.map(jsonFailed) };
   return { status: !isGood ? 1 : failed.length > 0 ? 3 : 0, json };
 }
+
+/**
+ * Prints a result. Ctrl-C ends the reader of a pipe too (`| tee`): what it can no longer
+ * read goes to stderr then. One that left by itself (`| head`) has what it wanted.
+ */
+export async function printResult(
+  { stdout, stderr }: Terminal,
+  text: string,
+  isStopped: () => boolean,
+): Promise<void> {
+  try {
+    await printLine(stdout, text);
+  } catch (error) {
+    if (!(error instanceof OutputClosedError)) throw error;
+    // The end of the reader may be seen before the signal that ended it.
+    if (!isStopped()) await delay(SIGNAL_LAG_MS);
+    if (isStopped()) await printLine(stderr, text);
+  }
+}
+
+/** How much later than the end of a pipe its signal may be seen, in milliseconds. */
+const SIGNAL_LAG_MS = 20;
 
 /**
  * Prints a report on stderr while the run goes on. On a terminal it does not share a
@@ -157,15 +181,15 @@ export function renderCounts(counts: Partial<IrregularCounts>): string {
  */
 export const UDP_RATE_PER_SECOND = 900;
 
-/**
- * Renders what the silence to many datagrams a second may mean.
- *
- * @returns A line.
- */
-export function renderUdpRate(): string {
-  return "the server may have kept replies back: echo serve answers 1,000 " +
-    "datagrams a second to one address, on loopback 1,000 that are alike " +
-    "(--udp-rate)";
+/** Names what may have dropped many datagrams, the likeliest first. */
+export function renderUdpDrops({ hostname }: Address): string[] {
+  const limit = "the server's --udp-rate: echo serve answers " +
+    "1,000 per second to one address";
+  const buffer = "a full socket buffer: " +
+    "see nstat -az UdpRcvbufErrors on the server's machine";
+  return LOOPBACK.test(hostname)
+    ? [`likely dropped by ${buffer}`]
+    : [`likely dropped by ${limit}`, `or by ${buffer}`];
 }
 
 /** How many lengths of runs of losses a line has. */

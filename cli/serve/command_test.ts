@@ -22,7 +22,7 @@ describe("echo serve", () => {
     assertEquals(status, 0);
     assertMatch(
       stdout,
-      /^Usage: echo serve \[OPTIONS\]\n\nSend back every byte that comes over TCP, or UDP too\.\n/,
+      /^Usage: .\/echo serve \[OPTIONS\]\n\nSend back every byte that comes over TCP, or UDP too\.\n/,
     );
     assertMatch(
       stdout,
