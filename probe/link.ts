@@ -9,7 +9,7 @@ import { sleep } from "../net/time.ts";
 import type { ConnectionMessages, Messages } from "./messages.ts";
 import type { ConnectProbe, Ends, ProbeClient } from "./probe_client.ts";
 
-/** The pause before a connection that failed is replaced, in milliseconds. */
+/** The pause before another attempt to connect, in milliseconds. */
 export const FAILURE_PAUSE_MS = 100;
 
 /** A client, and what it sends. */
@@ -28,7 +28,7 @@ export interface LinkOptions {
   readonly messages: Messages;
   /** Closes the clients, and gives up connecting. */
   readonly giveUp: AbortSignal;
-  /** The pause between a failure and the next attempt to connect, in milliseconds. */
+  /** The pause after an attempt to connect that failed, in milliseconds. */
   readonly pauseMs: number;
   /** Called for each connection that is made. */
   readonly onConnected?: (client: ProbeClient) => void;
@@ -44,7 +44,7 @@ export class Link {
   readonly #options: LinkOptions;
   #connection: Connection | undefined;
   #connecting: Promise<Connection> | undefined;
-  /** When the connection before failed, as `performance.now()`. */
+  /** When connecting failed last, as `performance.now()`. */
   #failedAt = -Infinity;
 
   /**
@@ -89,7 +89,6 @@ export class Link {
    */
   drop(connection: Connection | undefined): void {
     if (connection !== this.#connection || connection?.client.isOpen) return;
-    this.#failedAt = performance.now();
     this.#connection = undefined;
   }
 
@@ -104,10 +103,15 @@ export class Link {
     await connection?.client.end();
   }
 
-  async #connect(retryMs: number): Promise<Connection> {
-    const { connect, messages, giveUp, pauseMs, onIrregular } = this.#options;
+  /** Waits until the pause after a failed attempt is over, which is this end's doing. */
+  async pause(): Promise<void> {
+    const { pauseMs, giveUp } = this.#options;
     const leftMs = this.#failedAt + pauseMs - performance.now();
     if (leftMs > 0) await sleep(leftMs, giveUp);
+  }
+
+  async #connect(retryMs: number): Promise<Connection> {
+    const { connect, messages, giveUp, onIrregular } = this.#options;
     let lastFailure: unknown;
     try {
       let own: ConnectionMessages | undefined = undefined;

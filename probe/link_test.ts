@@ -1,6 +1,5 @@
 import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { delay } from "@std/async/delay";
 import { stopClock } from "../testing/clock.ts";
 import { type Answer, failure, PlayedClients } from "../testing/probe.ts";
 import { LOCAL, REMOTE } from "../testing/socket.ts";
@@ -78,39 +77,26 @@ describe("Link", () => {
     assertStrictEquals(link.open, second);
   });
 
-  it("makes a pause after a failure, not before", async () => {
+  it("makes a pause after an attempt that failed, and no other", async () => {
     using clock = stopClock();
-    clock.passAtOnce(50);
-    const { link, clients } = play(async ({ nth }) => {
-      await delay(10);
-      if (nth === 3) throw failure("refused");
+    const { link, giveUp } = play(({ nth }) => {
+      if (nth > 1) throw failure("refused");
     }, { pauseMs: 100 });
-    const connect = async (passMs: number) => {
-      const connecting = link.connect().catch(() => {});
-      await clock.pass(passMs);
-      await connecting;
-      return clients.calls.at(-1)!.at;
-    };
-    assertEquals(await connect(10), 50);
-    await clock.pass(40);
-    link.drop(link.open); // At 100.
-    await clock.pass(30);
-    assertEquals(await connect(80), 200);
-    link.drop(link.open); // At 210.
-    await clock.pass(200);
-    // The pause is over already; this connection fails at 420.
-    assertEquals(await connect(10), 410);
-    assertEquals(await connect(110), 520);
-    assertEquals(clock.timers, 0);
-  });
-
-  it("makes no pause once everything is given up", async () => {
-    using clock = stopClock();
-    const { link, giveUp } = play(undefined, { pauseMs: 100 });
+    const startedAt = performance.now();
+    await link.pause();
     link.drop(await link.connect());
-    const connecting = link.connect();
+    // What was made once is made again at once.
+    await link.pause();
+    await assertRejects(() => link.connect());
+    await clock.pass(30);
+    const pausing = link.pause();
+    await clock.pass(70);
+    await pausing;
+    assertEquals(performance.now() - startedAt, 100);
+    await assertRejects(() => link.connect());
+    const givenUp = link.pause();
     giveUp.abort(new Error("enough"));
-    await assertRejects(() => connecting, Error, "enough");
+    await givenUp;
     assertEquals(clock.timers, 0);
   });
 

@@ -88,6 +88,9 @@ export async function load(options: LoadOptions): Promise<LoadSummary> {
   return await new Load(options).run();
 }
 
+/** From one look at how late a timer is to the next, in milliseconds. */
+const CLOCK_MS = 10;
+
 class Load {
   readonly #options: LoadOptions;
   readonly #stop: AbortSignal;
@@ -191,11 +194,23 @@ class Load {
       countOpen: () => this.#links.length,
       pauseMs: BARRIER_PAUSE_MS,
     });
+    using _clock = this.#watchClock();
     const running = this.#links.map((link, index) =>
       this.#sendInTurn(link, index, barrier)
     );
     await Promise.all(running);
     await barrier.stop();
+  }
+
+  /** Notes how late timers are: without a rate, nothing else says that this end was. */
+  #watchClock(): Disposable {
+    let due = performance.now() + CLOCK_MS;
+    const timer = setInterval(() => {
+      const now = performance.now();
+      this.#tally.addLate(Math.max(0, now - due));
+      due = now + CLOCK_MS;
+    }, CLOCK_MS);
+    return { [Symbol.dispose]: () => clearInterval(timer) };
   }
 
   async #sendInTurn(
@@ -255,8 +270,8 @@ class Load {
       ...{ messageBytes: this.#messages.bytes, stop: this.#stop },
       onUnsent: () => tally.addUnsent(),
       send: (sent, lateMs) => {
-        const settled = this.#exchange(sent, loop);
-        tally.addLate(lateMs);
+        const settled = this.#exchange(sent, lateMs, loop);
+        tally.addSent();
         return settled;
       },
     });
@@ -265,19 +280,26 @@ class Load {
     await loop.untilSettled();
   }
 
-  async #exchange(sent: Sent, loop: OpenLoop): Promise<void> {
-    const { number, sentAt } = sent;
+  async #exchange(sent: Sent, lateMs: number, loop: OpenLoop): Promise<void> {
+    const { number } = sent;
+    let { sentAt } = sent;
     const link = this.#links[number % this.#links.length]!;
     let connection = link.open;
     let waitedMs = 0;
     try {
       if (!connection) {
+        await link.pause();
+        const pausedMs = performance.now() - sentAt;
+        sentAt += pausedMs;
+        lateMs += pausedMs;
         connection = await link.connect();
         waitedMs = performance.now() - sentAt;
       }
       const { client, messages } = connection;
       const message = messages.take(number);
-      const { durationMs } = await client.echo(message);
+      const echoed = client.echo(message);
+      this.#tally.addLate(lateMs);
+      const { durationMs } = await echoed;
       messages.giveBack(message);
       loop.addReply(this.#tally.addVerified(undefined, waitedMs + durationMs));
     } catch (error) {

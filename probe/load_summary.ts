@@ -48,7 +48,7 @@ export interface LoadSummary {
   latencyMs: LatencySummary | undefined;
   /** How many latencies lie in which range. */
   histogram: Bucket[];
-  /** How late messages left, with a rate: the client's own doing. */
+  /** How late messages left, with a rate, or timers were: the client's own doing. */
   lateMs: LatencySummary | undefined;
   /** The times during which nothing came back, the longest of them. */
   longestOutageMs: number;

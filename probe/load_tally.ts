@@ -239,13 +239,13 @@ export class LoadTally implements RunningLoad {
     this.#irregular[kind]++;
   }
 
-  /**
-   * Counts a message that left when it was due, or late.
-   *
-   * @param ms How late, in milliseconds.
-   */
-  addLate(ms: number): void {
+  /** Counts a message that was due and is on its way. */
+  addSent(): void {
     this.#sent++;
+  }
+
+  /** Counts how late a message left, or a timer was, in milliseconds. */
+  addLate(ms: number): void {
     this.#late.record(ms);
   }
 

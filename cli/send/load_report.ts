@@ -80,8 +80,8 @@ const BUSY_SHARE = 0.8;
 /** From this share of a processor on the client was the limit. */
 const PROCESSOR_SHARE = 0.95;
 
-/** From this lateness on the client was the limit, in milliseconds. */
-const LATE_MS = 2;
+/** From this part of the latency on, and this time, lateness made the client the limit. */
+const LATE = { share: 0.25, sendMs: 0.5, timerMs: 2 };
 
 /** Replies that came so long after the end are worth telling, in milliseconds. */
 const LATE_REPLY_MS = 100;
@@ -177,7 +177,9 @@ export function renderLoad(
     const { p50, p90, p99, p99_9, max } = latencyMs;
     const times = [...[p50, p90, p99, p99_9].map(knownMs), exactMs(max)];
     lines.push(`latency p50/p90/p99/p99.9/max = ${times.join("/")} ms`);
-    lines.push(...renderLate(summary.lateMs));
+    if (context.ratePerSecond !== undefined) {
+      lines.push(...renderLate(summary.lateMs));
+    }
     lines.push(...renderHistogram(summary.histogram, columns));
     lines.push(...renderTimeline(summary.timeline));
   }
@@ -318,7 +320,16 @@ export function clientLimit(
   if (busyShare !== undefined && processorShare >= PROCESSOR_SHARE * threads) {
     return `it was busy for all of the time${advice}`;
   }
-  if (tooLate > 0 || (lateMs && lateMs.p99 >= LATE_MS)) {
+  const leastMs = Math.max(
+    (summary.latencyMs?.p99 ?? Infinity) * LATE.share,
+    busyShare === undefined ? LATE.sendMs : LATE.timerMs,
+  );
+  const isLate = lateMs !== undefined && lateMs.p99 >= leastMs;
+  if (isLate && busyShare !== undefined) {
+    return `its timers were late by up to ${knownMs(lateMs.p99)} ms (p99): ` +
+      `something else took its processor${advice}`;
+  }
+  if (tooLate > 0 || isLate) {
     const fewer = connections > 1 ? ", or for fewer connections" : "";
     return `it sent messages late; ask for a lower rate${fewer}`;
   }

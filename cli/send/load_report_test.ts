@@ -191,7 +191,9 @@ describe("renderLoad()", () => {
 
   it("tells how late messages left, and what it did over the time", () => {
     const timeline = rowsOf([10, 1], [20, 2]);
-    assertEquals(render({ ...GOOD, lateMs: TIMES, timeline }).slice(4), [
+    const context = { ratePerSecond: 20 };
+    const lines = render({ ...GOOD, lateMs: TIMES, timeline }, context);
+    assertEquals(lines.slice(5), [
       "sent late: p99 0.190 ms, max 1.000 ms",
       ...renderTimeline(timeline),
     ]);
@@ -215,8 +217,18 @@ describe("clientLimit()", () => {
   it("is none where the server was the limit", () => {
     assertEquals(limit({}), undefined);
     assertEquals(limit({ busyShare: 0.8, processorShare: 0.949 }), undefined);
-    const lateMs = { ...TIMES, p99: 1.99, max: 50 };
-    assertEquals(limit({ busyShare: undefined, lateMs }), undefined);
+    // Its replies took far longer than its messages were late, or its timers.
+    const latencyMs = { ...TIMES, p99: 40 };
+    const lateMs = { ...TIMES, p99: 9.99, max: 50 };
+    assertEquals(limit({ latencyMs, lateMs }), undefined);
+    const open = { busyShare: undefined };
+    assertEquals(limit({ ...open, latencyMs, lateMs }), undefined);
+    // What is that short says nothing, whatever the latency.
+    assertEquals(
+      limit({ ...open, lateMs: { ...TIMES, p99: 0.49 } }),
+      undefined,
+    );
+    assertEquals(limit({ lateMs: { ...TIMES, p99: 1.99 } }), undefined);
   });
 
   it("is found where connections were idle", () => {
@@ -248,7 +260,14 @@ describe("clientLimit()", () => {
     const late = "it sent messages late; ask for a lower rate, " +
       "or for fewer connections";
     const open = { busyShare: undefined };
-    assertEquals(limit({ ...open, lateMs: { ...TIMES, p99: 2 } }), late);
+    const latencyMs = { ...TIMES, p99: 40 };
+    const lateMs = { ...TIMES, p99: 10 };
+    assertEquals(limit({ ...open, latencyMs, lateMs }), late);
+    assertEquals(
+      limit({ latencyMs, lateMs }),
+      "its timers were late by up to 10.0 ms (p99): something else took its " +
+        "processor" + advice,
+    );
     assertEquals(limit({ ...open, tooLate: 1 }), late);
     // Too many were under way: that is the server's doing.
     assertEquals(limit({ ...open, unsent: 1 }), undefined);
