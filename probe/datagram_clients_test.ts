@@ -28,7 +28,6 @@ describe("ping() over UDP", () => {
       ...{ connect, count: 4, intervalMs: 1, message: 64 },
     });
     assertEquals([summary.sent, summary.verified, summary.lost], [4, 2, 2]);
-    assertEquals(summary.lossRuns, [{ length: 1, count: 2 }]);
     assertEquals(clients.map(({ isOpen }) => isOpen), [false]);
   });
 
@@ -39,7 +38,6 @@ describe("ping() over UDP", () => {
       ...{ connect, count: 5, intervalMs: 1, message: 64, reconnect: true },
     });
     assertEquals([summary.sent, summary.verified, summary.lost], [5, 0, 5]);
-    assertEquals(summary.lossRuns, [{ length: 5, count: 1 }]);
     assertEquals(clients.map(({ isOpen }) => isOpen), Array(5).fill(false));
     const ports = new Set(clients.map(({ localAddr }) => localAddr.port));
     assertEquals(ports.size, 5);

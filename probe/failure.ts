@@ -4,6 +4,7 @@
  * @module
  */
 
+import { ShortEchoError } from "../client.ts";
 import {
   describeError,
   isNetworkError,
@@ -74,6 +75,14 @@ export function failureReason(error: unknown): FailureReason {
  */
 export function couldNotLeave(error: unknown): boolean {
   return isNetworkError(error) && error.operation === "send";
+}
+
+/**
+ * Whether a message found its connection cut, before anything of it could come back:
+ * that was some time since the message before.
+ */
+export function isCut(error: unknown): boolean {
+  return error instanceof ShortEchoError && error.sent === error.received;
 }
 
 /**

@@ -246,7 +246,6 @@ class Load {
         tally.settle(index);
         const why = connection?.messages.explain(error, number);
         tally.addFailed(error, sentAt, why);
-        if (connection) tally.addLoss(number, index);
         // A datagram that was lost is waited for already.
         const isOver = performance.now() >= tally.endsAt;
         const isWaitedFor = connection?.client.isOpen && !couldNotLeave(error);
@@ -263,14 +262,14 @@ class Load {
     const tally = this.#tally;
     const intervalMs = 1000 / ratePerSecond;
     const { index, count } = this.#options.part ?? { index: 0, count: 1 };
-    const loop: OpenLoop = new OpenLoop({
+    const loop = new OpenLoop({
       startedAt: tally.startedAt + intervalMs * index / count,
       intervalMs,
       ...{ first: 1, last: Infinity, endsAt: tally.endsAt },
       ...{ messageBytes: this.#messages.bytes, stop: this.#stop },
       onUnsent: () => tally.addUnsent(),
       send: (sent, lateMs) => {
-        const settled = this.#exchange(sent, lateMs, loop);
+        const settled = this.#exchange(sent, lateMs);
         tally.addSent();
         return settled;
       },
@@ -280,7 +279,7 @@ class Load {
     await loop.untilSettled();
   }
 
-  async #exchange(sent: Sent, lateMs: number, loop: OpenLoop): Promise<void> {
+  async #exchange(sent: Sent, lateMs: number): Promise<void> {
     const { number } = sent;
     let { sentAt } = sent;
     const link = this.#links[number % this.#links.length]!;
@@ -301,12 +300,11 @@ class Load {
       this.#tally.addLate(lateMs);
       const { durationMs } = await echoed;
       messages.giveBack(message);
-      loop.addReply(this.#tally.addVerified(undefined, waitedMs + durationMs));
+      this.#tally.addVerified(undefined, waitedMs + durationMs);
     } catch (error) {
       link.drop(connection);
       const why = connection?.messages.explain(error, number);
-      this.#tally.addFailed(error, sentAt, why, sent.repliedAt);
-      this.#tally.addLoss(number);
+      this.#tally.addFailed(error, sentAt, why);
     }
   }
 

@@ -6,7 +6,7 @@
 
 import { addCounts } from "./counts.ts";
 import type { FailureReason } from "./failure.ts";
-import { noIrregularities, sumOfRuns } from "./irregularities.ts";
+import { noIrregularities } from "./irregularities.ts";
 import { Latencies } from "./latency.ts";
 import { overlapOf } from "./load_runs.ts";
 import { type LoadSummary, statisticsOf } from "./load_summary.ts";
@@ -61,7 +61,7 @@ export function mergeLoads(loads: readonly PlacedLoad[]): LoadSummary {
     failures,
     ...earliestErrors(loads),
     irregular,
-    lossRuns: sumOfRuns(parts.flatMap((part) => part.lossRuns)),
+    failedEarly: sum((part) => part.failedEarly),
     error: parts.find((part) => part.error !== undefined)?.error,
     underWay: sum((part) => part.underWay),
     oldestMs: most((part) => part.oldestMs),

@@ -86,8 +86,10 @@ function play(
         return tally.addVerified(undefined, what.latencyMs);
       case "loss": {
         const detail = `${what.reason} ${number}`;
-        tally.addFailed(failure(what.reason, detail), performance.now());
-        return tally.addLoss(number, connection);
+        return tally.addFailed(
+          failure(what.reason, detail),
+          performance.now(),
+        );
       }
       case "irregular":
         return tally.addIrregular(what.irregular);

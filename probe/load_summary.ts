@@ -6,7 +6,7 @@
 
 import type { ConnectSummary } from "./connect_times.ts";
 import type { FailureReason } from "./failure.ts";
-import type { IrregularCounts, LossRun } from "./irregularities.ts";
+import type { IrregularCounts } from "./irregularities.ts";
 import type { Bucket, Latencies, LatencySummary } from "./latency.ts";
 import type { LoadRun } from "./load_runs.ts";
 import type { Ends } from "./probe_client.ts";
@@ -30,8 +30,8 @@ export interface LoadSummary {
   firstErrorsMs: Partial<Record<FailureReason, number>>;
   /** How many replies were irregular, by kind. */
   irregular: IrregularCounts;
-  /** How many messages were lost in a row, on one connection or on a schedule. */
-  lossRuns: LossRun[];
+  /** How many connections failed before the start: they are in no row. */
+  failedEarly: number;
   /** What made the first connection impossible, if anything did. */
   error: unknown;
   /** How many messages are under way, before the end. */

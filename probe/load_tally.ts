@@ -7,8 +7,13 @@
 import { ConnectTimes } from "./connect_times.ts";
 import type { IrregularKind } from "../client.ts";
 import type { ProbeCounts } from "./counts.ts";
-import { detailOf, type FailureReason, failureReason } from "./failure.ts";
-import { LossRuns, noIrregularities, sumOfRuns } from "./irregularities.ts";
+import {
+  detailOf,
+  type FailureReason,
+  failureReason,
+  isCut,
+} from "./failure.ts";
+import { noIrregularities } from "./irregularities.ts";
 import { Latencies } from "./latency.ts";
 import { endsOf } from "./link.ts";
 import { type LoadSummary, statisticsOf } from "./load_summary.ts";
@@ -61,8 +66,6 @@ export class LoadTally implements RunningLoad {
   readonly #connectTimes = new ConnectTimes();
   readonly #outages = new Outages();
   readonly #irregular = noIrregularities();
-  /** With a rate one for all, else one for each connection that lost a message. */
-  readonly #lossRuns = new Map<number, LossRuns>();
   /** When each connection's message was sent; 0 if none is under way. */
   readonly #sentAt: Float64Array;
   #timeline = new Timeline(performance.now());
@@ -73,7 +76,8 @@ export class LoadTally implements RunningLoad {
   #busyMs = 0;
   #unsent = 0;
   #tooLate = 0;
-  #lastVerifiedAt = -Infinity;
+  /** How many connections failed before the clock started. */
+  #failedEarly = 0;
   #processorMs = 0;
   #endedAt: number | undefined;
   #ends: Ends | undefined;
@@ -178,8 +182,7 @@ export class LoadTally implements RunningLoad {
     if (connection !== undefined) this.#sentAt[connection] = 0;
     this.#latencies.record(latencyMs);
     this.#timeline.addVerified(now, latencyMs);
-    this.#outages.addVerified(now);
-    this.#lastVerifiedAt = now;
+    this.#outages.addReply(now);
     const afterMs = now - this.endsAt;
     if (afterMs < 0) this.#inTime++;
     else this.#lastAfterMs = afterMs;
@@ -193,14 +196,8 @@ export class LoadTally implements RunningLoad {
    * @param error What was thrown.
    * @param sentAt When it was sent or begun, as `performance.now()`.
    * @param why Why it failed, in words, if not the error's own.
-   * @param repliedAt When the first reply came after that, if that is known.
    */
-  addFailed(
-    error: unknown,
-    sentAt: number,
-    why?: string,
-    repliedAt?: number,
-  ): void {
+  addFailed(error: unknown, sentAt: number, why?: string): void {
     const reason = failureReason(error);
     this.#failures[reason] = (this.#failures[reason] ?? 0) + 1;
     const now = performance.now();
@@ -209,25 +206,14 @@ export class LoadTally implements RunningLoad {
     this.failed++;
     // What failed before the start or after the end was no message that was begun.
     if (!this.#isStarted || this.#endedAt !== undefined) this.#sent++;
-    this.#timeline.addFailed(now);
-    // Where others came back meanwhile, the server was not out. Before the start
-    // nothing could.
-    const isOut = repliedAt === undefined && this.#lastVerifiedAt < sentAt;
-    if (isOut && this.#isStarted) {
-      this.#outages.addLost(sentAt, reason);
+    if (!this.#isStarted) {
+      this.#failedEarly++;
+      return;
     }
-  }
-
-  /**
-   * Counts a message that was lost, among those before and after it.
-   *
-   * @param number The message's number.
-   * @param connection The number of the connection if it has numbers of its own.
-   */
-  addLoss(number: number, connection = 0): void {
-    let runs = this.#lossRuns.get(connection);
-    if (!runs) this.#lossRuns.set(connection, runs = new LossRuns());
-    runs.add(number);
+    this.#timeline.addFailed(now);
+    this.#busyMs += Math.max(0, Math.min(now, this.endsAt) - sentAt);
+    if (reason === "mismatch") this.#outages.addReply(now);
+    else this.#outages.addLost(sentAt, reason, isCut(error));
   }
 
   /**
@@ -237,6 +223,7 @@ export class LoadTally implements RunningLoad {
    */
   addIrregular(kind: IrregularKind): void {
     this.#irregular[kind]++;
+    if (kind === "corrupt") this.#outages.addReply(performance.now());
   }
 
   /** Counts a message that was due and is on its way. */
@@ -331,15 +318,14 @@ export class LoadTally implements RunningLoad {
           .map(([reason, at]) => [reason, at - this.startedAt]),
       ),
       irregular: { ...this.#irregular },
-      lossRuns: sumOfRuns(
-        [...this.#lossRuns.values()].flatMap((runs) => runs.list()),
-      ),
+      failedEarly: this.#failedEarly,
       error: this.error,
       ...{ underWay, oldestMs: now - sinceAt },
       durationMs,
       unsent: this.#unsent,
       tooLate: this.#tooLate,
-      longestOutageMs: this.#outages.summary(now).longestMs,
+      longestOutageMs: this.#outages.summary(Math.min(now, this.endsAt))
+        .longestMs,
       busyShare: isKnown
         ? this.#busyMs / (durationMs * connections)
         : undefined,

@@ -135,7 +135,7 @@ describe("LoadTally", () => {
     using clock = stopClock();
     const tally = start(clock, { ratePerSecond: 10 });
     const sent = [1010, 1020].map((sentAt, at) => ({
-      ...{ number: at + 1, sentAt, repliedAt: undefined },
+      ...{ number: at + 1, sentAt },
     }));
     tally.underWay = new Set(sent);
     assertEquals(tally.underWayNow(), { messages: 2, sinceAt: 1010 });
@@ -143,22 +143,44 @@ describe("LoadTally", () => {
     assertEquals(tally.underWayNow(), { messages: 0, sinceAt: undefined });
   });
 
-  it("has an outage only where nothing came back", () => {
+  it("has an outage where nothing came back, until the sending ends", () => {
     using clock = stopClock();
     const tally = start(clock);
+    const longest = () => tally.summary().longestOutageMs;
     clock.passAtOnce(100);
     tally.addVerified(0, 100);
     clock.passAtOnce(100);
-    // Sent before the last reply, and one with a reply after it.
+    tally.addVerified(0, 100);
+    // It was sent at 1,050, and 50 ms later came a reply.
     tally.addFailed(failure("timeout"), 1050);
-    tally.addFailed(failure("timeout"), 1150, undefined, 1160);
-    assertEquals(tally.summary().longestOutageMs, 0);
-    tally.addFailed(failure("timeout"), 1150);
-    assertEquals(tally.summary().longestOutageMs, 50);
+    assertEquals(longest(), 50);
     clock.passAtOnce(300);
+    tally.addFailed(failure("timeout"), 1300);
+    assertEquals(longest(), 200);
+    clock.passAtOnce(100_000);
+    assertEquals(longest(), 700);
+  });
+
+  it("has no outage where wrong bytes came back", () => {
+    using clock = stopClock();
+    const tally = start(clock);
+    clock.passAtOnce(100);
+    tally.addFailed(failure("mismatch"), 1000);
+    clock.passAtOnce(100);
     tally.addVerified(0, 1);
-    clock.passAtOnce(300);
-    assertEquals(tally.summary().longestOutageMs, 350);
+    assertEquals(tally.summary().longestOutageMs, 0);
+  });
+
+  it("says which failures were before the start, and in no row", () => {
+    using clock = stopClock();
+    const tally = new LoadTally({ connections: 2 });
+    tally.addFailed(failure("refused"), performance.now());
+    tally.start(1000);
+    clock.passAtOnce(100);
+    tally.addFailed(failure("reset"), 1000);
+    const { failed, failedEarly, timeline } = tally.summary();
+    assertEquals([failed, failedEarly], [2, 1]);
+    assertEquals(timeline.map((row) => row.failed), [1]);
   });
 
   it("has a row for each second, and the latest that is over", () => {

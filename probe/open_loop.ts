@@ -16,8 +16,6 @@ export interface Sent {
   readonly number: number;
   /** When it was sent, as `performance.now()`. */
   readonly sentAt: number;
-  /** When the first reply to any message came after that. */
-  repliedAt: number | undefined;
 }
 
 /** What an open loop does. */
@@ -82,8 +80,6 @@ export class OpenLoop {
   readonly #options: OpenLoopOptions;
   readonly #underWay = new Set<Sent>();
   readonly #poll = new SelfPipe();
-  /** Those after which no reply came, with some that are settled. */
-  #unreplied: Sent[] = [];
   /** How long the message took that was settled last, in milliseconds. */
   #lastTookMs = 0;
   /** Settles when a message is settled, or when the alarm goes off. */
@@ -154,16 +150,6 @@ export class OpenLoop {
     while (this.#underWay.size > 0) await this.#woken.promise;
   }
 
-  /**
-   * Takes note that a reply came.
-   *
-   * @param now The time, as `performance.now()`.
-   */
-  addReply(now: number): void {
-    for (const sent of this.#unreplied) sent.repliedAt = now;
-    this.#unreplied = [];
-  }
-
   async #untilDue(due: number): Promise<void> {
     const { stop, onIdle, intervalMs } = this.#options;
     await untilNear(due, stop);
@@ -211,12 +197,8 @@ export class OpenLoop {
     const isTooMuch = size >= MOST_UNDER_WAY.messages ||
       (size > 0 && bytes > MOST_UNDER_WAY.bytes);
     if (isTooMuch) return onUnsent();
-    const sent: Sent = { number, sentAt: now, repliedAt: undefined };
+    const sent: Sent = { number, sentAt: now };
     this.#underWay.add(sent);
-    this.#unreplied.push(sent);
-    if (this.#unreplied.length > 2 * MOST_UNDER_WAY.messages) {
-      this.#unreplied = this.#unreplied.filter((it) => this.#underWay.has(it));
-    }
     send(sent, lateMs).then(() => {
       this.#underWay.delete(sent);
       this.#lastTookMs = performance.now() - now;

@@ -257,33 +257,6 @@ describe("OpenLoop with much under way", () => {
   });
 });
 
-describe("OpenLoop.addReply()", () => {
-  it("tells each message when the first reply after it came", async () => {
-    using clock = stopProbeClock();
-    const it = play({ last: 3, send: forever });
-    const running = it.loop.run();
-    await passUntil(clock, delay(15));
-    it.loop.addReply(START + 15);
-    it.loop.addReply(START + 16);
-    await passUntil(clock, running);
-    const replied = () => it.sent.map(({ repliedAt }) => repliedAt);
-    assertEquals(replied(), [START + 15, START + 15, undefined]);
-    it.loop.addReply(START + 30);
-    assertEquals(replied(), [START + 15, START + 15, START + 30]);
-  });
-
-  it("forgets no message that is under way, among many", async () => {
-    using _ = stopProbeClock();
-    const it = play({
-      ...{ startedAt: START - 30_000, intervalMs: 1, last: 30_000 },
-      send: ({ number }) => number === 5 ? forever() : Promise.resolve(),
-    });
-    await it.loop.run();
-    it.loop.addReply(START);
-    assertEquals(it.sent[4]!.repliedAt, START);
-  });
-});
-
 describe("OpenLoop with idle time", () => {
   /** Runs a loop, and returns when its idle times ended. */
   async function idleTimes(

@@ -1,14 +1,9 @@
-/**
- * The times during which nothing came back.
- *
- * @module
- */
-
 import type { FailureReason } from "./failure.ts";
 
 /**
- * A time during which nothing came back: from the sending of the first message that
- * was lost until a reply to any message came.
+ * A time during which nothing came back that should have: from the sending of the first
+ * message that was lost until a reply to any message came, right or wrong, or until the
+ * sending ended.
  */
 export interface Outage {
   /** When its first message was sent, as `performance.now()`. */
@@ -31,79 +26,121 @@ export interface OutageSummary {
   latest: Outage[];
 }
 
+/** The time from one reply to the next, and what was lost that was sent in it. */
+interface Gap {
+  from: number;
+  to: number;
+  outage: Outage | undefined;
+  /** Whether it is an outage: not just a connection that was found cut. */
+  isSure: boolean;
+}
+
 /** How many outages are kept. */
 const MOST_KEPT = 20;
 
+/** How many gaps are kept: a loss is found when its timeout is over. */
+const MOST_GAPS = 10_000;
+
+/** Replies that come faster leave no outage between them, in milliseconds. */
+const LEAST_MS = 1;
+
 /** Finds outages in what becomes of messages. */
 export class Outages {
-  /** In the order of their beginnings. */
-  readonly #latest: Outage[] = [];
+  /** Those that are over, in the order of time. */
+  #gaps: Gap[] = [];
+  /** The one since the last reply. */
+  #open: Gap = newGap(-Infinity);
+  #latest: Gap[] = [];
   #count = 0;
   /** The longest of those that are over. */
   #longestMs = 0;
-  /** The one that goes on. */
-  #open: Outage | undefined;
+
+  /** Takes note that a reply came, at a time of `performance.now()`. */
+  addReply(now: number): void {
+    const gap = this.#open;
+    if (now - gap.from <= LEAST_MS && !gap.outage) {
+      gap.from = now;
+      return;
+    }
+    gap.to = now;
+    this.#measure(gap);
+    this.#gaps.push(gap);
+    if (this.#gaps.length >= 2 * MOST_GAPS) {
+      this.#gaps = this.#gaps.slice(-MOST_GAPS);
+    }
+    this.#open = newGap(now);
+  }
 
   /**
    * Counts a message that was lost.
    *
    * @param sentAt When it was sent, as `performance.now()`.
    * @param reason Why it was lost.
-   * @param repliedAt When the first reply came after that, if one came before the
-   * message was found to be lost.
+   * @param isCut Whether its connection was found cut, at once: alone, that is no time
+   * without replies.
    */
-  addLost(sentAt: number, reason: FailureReason, repliedAt = Infinity): void {
-    let outage = this.#latest.find(({ startedAt, endedAt }) =>
-      sentAt <= endedAt && startedAt <= repliedAt
-    );
-    if (!outage) {
-      outage = { startedAt: sentAt, endedAt: repliedAt, messages: 0, reason };
+  addLost(sentAt: number, reason: FailureReason, isCut = false): void {
+    const gap = this.#gapAt(sentAt);
+    if (!gap) return;
+    gap.outage ??= { startedAt: sentAt, endedAt: gap.to, messages: 0, reason };
+    gap.outage.messages++;
+    if (sentAt < gap.outage.startedAt) {
+      gap.outage.startedAt = sentAt;
+      gap.outage.reason = reason;
+    }
+    if (!isCut && !gap.isSure) {
+      gap.isSure = true;
       this.#count++;
-      this.#latest.push(outage);
+      // Losses are found in another order than the messages were sent.
+      this.#latest.push(gap);
+      this.#latest.sort((one, other) => one.from - other.from);
+      if (this.#latest.length > MOST_KEPT) this.#latest.shift();
     }
-    outage.messages++;
-    if (sentAt < outage.startedAt) {
-      outage.startedAt = sentAt;
-      outage.reason = reason;
-    }
-    outage.endedAt = Math.max(outage.endedAt, repliedAt);
-    // Messages are found to be lost in another order than they were sent.
-    this.#latest.sort((one, other) => one.startedAt - other.startedAt);
-    if (this.#latest.length > MOST_KEPT) this.#latest.shift();
-    if (outage.endedAt === Infinity) this.#open = outage;
-    else this.#addLength(outage);
-  }
-
-  /**
-   * Ends the outage, if there is one: a message came back.
-   *
-   * @param now The time, as `performance.now()`.
-   */
-  addVerified(now: number): void {
-    if (!this.#open) return;
-    this.#open.endedAt = now;
-    this.#addLength(this.#open);
-    this.#open = undefined;
+    this.#measure(gap);
   }
 
   /**
    * Sums up.
    *
-   * @param now The time, as `performance.now()`, which ends the outage that goes on.
+   * @param now The time, or when the sending ended, as `performance.now()`: it ends the
+   * outage that goes on.
    */
   summary(now: number): OutageSummary {
-    const lastMs = this.#open ? now - this.#open.startedAt : 0;
+    const latest = this.#latest.map(({ to, outage }) => ({
+      ...outage!,
+      endedAt: to === Infinity ? Math.max(outage!.startedAt, now) : to,
+    }));
+    const last = latest.at(-1);
     return {
       count: this.#count,
-      longestMs: Math.max(this.#longestMs, lastMs),
-      latest: this.#latest.map((outage) => ({
-        ...outage,
-        endedAt: Math.min(outage.endedAt, now),
-      })),
+      longestMs: Math.max(
+        this.#longestMs,
+        last ? last.endedAt - last.startedAt : 0,
+      ),
+      latest,
     };
   }
 
-  #addLength({ startedAt, endedAt }: Outage): void {
-    this.#longestMs = Math.max(this.#longestMs, endedAt - startedAt);
+  #gapAt(moment: number): Gap | undefined {
+    if (moment >= this.#open.from) return this.#open;
+    let [low, high] = [0, this.#gaps.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#gaps[middle]!.to <= moment) low = middle + 1;
+      else high = middle;
+    }
+    const gap = this.#gaps[low];
+    return gap && gap.from <= moment ? gap : undefined;
   }
+
+  #measure({ outage, isSure, to }: Gap): void {
+    if (!outage) return;
+    outage.endedAt = to;
+    if (!isSure || to === Infinity) return;
+    this.#longestMs = Math.max(this.#longestMs, to - outage.startedAt);
+  }
+}
+
+function newGap(from: number): Gap {
+  return { from, to: Infinity, outage: undefined, isSure: false };
 }

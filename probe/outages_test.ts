@@ -1,11 +1,12 @@
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import fc from "../testing/properties.ts";
 import { Outages } from "./outages.ts";
 
 describe("Outages", () => {
   it("has none where nothing was lost", () => {
     const outages = new Outages();
-    outages.addVerified(100);
+    outages.addReply(100);
     const none = { count: 0, longestMs: 0, latest: [] };
     assertEquals(outages.summary(1000), none);
   });
@@ -14,9 +15,9 @@ describe("Outages", () => {
     const outages = new Outages();
     outages.addLost(100, "refused");
     outages.addLost(200, "timeout");
-    outages.addVerified(350);
+    outages.addReply(350);
     // A later reply does not make it longer.
-    outages.addVerified(900);
+    outages.addReply(900);
     assertEquals(outages.summary(1000), {
       ...{ count: 1, longestMs: 250 },
       latest: [
@@ -25,7 +26,7 @@ describe("Outages", () => {
     });
   });
 
-  it("lasts until now, if no reply came", () => {
+  it("lasts until now or the end of the sending, if no reply came", () => {
     const outages = new Outages();
     outages.addLost(100, "timeout");
     for (const now of [400, 700]) {
@@ -36,93 +37,67 @@ describe("Outages", () => {
         ],
       });
     }
+    assertEquals(outages.summary(50).longestMs, 0);
   });
 
-  it("tells the longest, whichever it was", () => {
-    for (const lengths of [[300, 100, 200], [100, 300, 200], [100, 200, 300]]) {
-      const outages = new Outages();
-      lengths.forEach((ms, at) => {
-        outages.addLost(at * 1000, "closed");
-        outages.addVerified(at * 1000 + ms);
-      });
-      const { count, longestMs, latest } = outages.summary(9000);
-      assertEquals([count, longestMs, latest.length], [3, 300, 3]);
-      outages.addLost(5000, "closed");
-      assertEquals(outages.summary(5200).longestMs, 300);
-      assertEquals(outages.summary(5400).longestMs, 400);
-    }
-  });
-
-  it("ends with the first reply after a message found lost later", () => {
+  it("lies between the replies that came before a loss was found", () => {
     const outages = new Outages();
-    outages.addVerified(150);
-    // Sent at 100, given up at 5100. Others came back from 150 on.
-    outages.addLost(100, "timeout", 150);
-    outages.addVerified(5200);
-    const { count, longestMs, latest } = outages.summary(9000);
-    assertEquals([count, longestMs, latest[0]!.endedAt], [1, 50, 150]);
-  });
-
-  it("is one for messages that were lost together", () => {
-    const outages = new Outages();
-    // All were sent during a stall and given up one after another.
-    outages.addVerified(450);
-    outages.addLost(100, "timeout", 450);
-    outages.addLost(200, "timeout", 450);
-    outages.addLost(440, "timeout", 470);
+    for (const at of [90, 450, 470, 5000]) outages.addReply(at);
+    // All were sent before 450, and found lost one after another, long after it.
+    for (const at of [200, 100, 449]) outages.addLost(at, "timeout");
     assertEquals(outages.summary(9000), {
-      ...{ count: 1, longestMs: 370 },
+      ...{ count: 1, longestMs: 350 },
       latest: [
-        { startedAt: 100, endedAt: 470, messages: 3, reason: "timeout" },
+        { startedAt: 100, endedAt: 450, messages: 3, reason: "timeout" },
       ],
     });
-    // A reply that ended the outage already does not make it shorter.
-    outages.addLost(300, "timeout", 450);
-    assertEquals(outages.summary(9000).latest[0]!.endedAt, 470);
-    assertEquals(outages.summary(9000).longestMs, 370);
-    outages.addLost(600, "timeout", 620);
-    assertEquals(outages.summary(9000).count, 2);
   });
 
-  it("goes on, whatever came after a message of it", () => {
+  it("is two where a reply came between", () => {
     const outages = new Outages();
-    outages.addLost(100, "refused");
-    outages.addLost(50, "timeout", 60);
-    assertEquals(outages.summary(500).latest.at(-1)!.endedAt, 500);
-  });
-
-  it("is apart from one that is found later and lies before", () => {
-    const outages = new Outages();
-    outages.addLost(10_000, "refused");
-    outages.addLost(6000, "timeout", 9000);
-    outages.addVerified(10_200);
-    const { count, longestMs, latest } = outages.summary(20_000);
-    assertEquals([count, longestMs], [2, 3000]);
+    outages.addReply(100);
+    outages.addLost(100, "timeout");
+    outages.addReply(200);
+    // A closed loop sends the next message at the moment of a reply.
+    outages.addLost(200, "timeout");
+    outages.addReply(500);
+    const { count, longestMs, latest } = outages.summary(9000);
+    assertEquals([count, longestMs], [2, 300]);
     assertEquals(
-      latest.map(({ startedAt, endedAt, messages }) => [
-        startedAt,
-        endedAt,
-        messages,
-      ]),
-      [[6000, 9000, 1], [10_000, 10_200, 1]],
+      latest.map(({ startedAt, endedAt }) => [startedAt, endedAt]),
+      [[100, 200], [200, 500]],
     );
   });
 
-  it("begins with the message that was sent first", () => {
+  it("is none where others came back all the time", () => {
     const outages = new Outages();
-    // The first message times out when the second was refused already.
-    outages.addLost(200, "refused");
-    outages.addLost(100, "timeout");
-    outages.addVerified(500);
-    const { count, longestMs } = outages.summary(9000);
-    assertEquals([count, longestMs], [1, 400]);
+    for (let at = 0; at <= 100; at++) outages.addReply(at);
+    outages.addLost(50, "timeout");
+    assertEquals(outages.summary(9000).count, 0);
+  });
+
+  it("is none for a cut that was found by the message after it, alone", () => {
+    const outages = new Outages();
+    outages.addReply(0);
+    outages.addLost(1000, "closed", true);
+    outages.addReply(1002);
+    assertEquals(outages.summary(9000).count, 0);
+    // The server is away after the cut: that is when it began.
+    outages.addLost(2000, "closed", true);
+    outages.addLost(3000, "refused");
+    outages.addReply(4000);
+    const { count, latest } = outages.summary(9000);
+    assertEquals([count, latest], [1, [
+      { startedAt: 2000, endedAt: 4000, messages: 2, reason: "closed" },
+    ]]);
   });
 
   it("keeps the latest twenty, and counts all", () => {
     const outages = new Outages();
     for (let at = 0; at < 30; at++) {
+      outages.addReply(at * 100);
       outages.addLost(at * 100, "reset");
-      outages.addVerified(at * 100 + (at === 0 ? 90 : 10));
+      outages.addReply(at * 100 + (at === 0 ? 90 : 10));
     }
     const { count, longestMs, latest } = outages.summary(9000);
     assertEquals([count, longestMs], [30, 90]);
@@ -138,9 +113,29 @@ describe("Outages", () => {
     outages.addLost(100, "reset");
     const { latest } = outages.summary(200);
     outages.addLost(150, "reset");
-    outages.addVerified(300);
+    outages.addReply(300);
     assertEquals(latest, [
       { startedAt: 100, endedAt: 200, messages: 1, reason: "reset" },
     ]);
+  });
+
+  it("finds what the replies and losses say, in whatever order", () => {
+    const moments = fc.uniqueArray(fc.integer({ min: 0, max: 200 }), {
+      minLength: 1,
+      maxLength: 60,
+    });
+    fc.assert(fc.property(moments, moments, (replies, losses) => {
+      const times = replies.map((at) => at * 10).toSorted((a, b) => a - b);
+      const outages = new Outages();
+      for (const at of times) outages.addReply(at);
+      for (const at of losses) outages.addLost(at * 10, "timeout");
+      const ends = losses.map((at) =>
+        times.find((time) => time > at * 10) ?? 5000
+      );
+      const { count, longestMs } = outages.summary(5000);
+      assertEquals(count, new Set(ends).size);
+      const longest = losses.map((at, index) => ends[index]! - at * 10);
+      assertEquals(longestMs, Math.max(...longest));
+    }));
   });
 });

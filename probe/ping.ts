@@ -77,14 +77,13 @@ class Ping {
   readonly #count: number;
   readonly #intervalMs: number;
   readonly #messages: Messages;
-  readonly #tally = new PingTally();
+  readonly #tally: PingTally;
   readonly #irregular = new IrregularFlow((event) => void this.#tell(event));
   /** Told to stop, or an event was not taken. */
   readonly #stop: AbortSignal;
   readonly #failed = new AbortController();
   readonly #ending: Ending;
   readonly #link: Link;
-  #loop: OpenLoop | undefined;
   /** What the look for a second reply found before a message was sent. */
   #disturbance: unknown;
   #told: Promise<void> = Promise.resolve();
@@ -99,6 +98,7 @@ class Ping {
     this.#options = options;
     this.#count = count;
     this.#intervalMs = intervalMs;
+    this.#tally = new PingTally({ intervalMs });
     this.#messages = new Messages(options.message);
     this.#stop = signal
       ? AbortSignal.any([signal, this.#failed.signal])
@@ -148,7 +148,6 @@ class Ping {
         return settled;
       },
     });
-    this.#loop = loop;
     await loop.run();
     await loop.untilSettled();
   }
@@ -158,7 +157,7 @@ class Ping {
     for (let number = first; number <= this.#count; number++) {
       if (this.#stop.aborted) return;
       const sentAt = performance.now();
-      const sent = { number, sentAt, repliedAt: undefined };
+      const sent = { number, sentAt };
       const hasLeft = await this.#exchange(sent);
       // A server that is not there must not make this spin.
       if (!hasLeft) await sleep(FAILURE_PAUSE_MS, this.#stop);
@@ -176,7 +175,7 @@ class Ping {
       return true;
     } catch (error) {
       this.#tally.addSent();
-      const sent = { number: 1, sentAt, repliedAt: undefined };
+      const sent = { number: 1, sentAt };
       await this.#lose(sent, undefined, error);
       return false;
     }
@@ -240,7 +239,6 @@ class Ping {
     if (reconnect) await link.end();
     const rttMs = durationMs + waitedMs;
     this.#tally.addReply(rttMs);
-    this.#loop?.addReply(performance.now());
     await this.#tell({
       ...{ type: "reply", seq: number, bytes, rttMs, ends: endsOf(client) },
       connectMs: reconnect ? client.connectMs : undefined,
@@ -256,7 +254,7 @@ class Ping {
   ): Promise<void> {
     const { number, sentAt } = sent;
     const reason = failureReason(error);
-    this.#tally.addLost(sent, reason);
+    this.#tally.addLost(sentAt, error);
     await this.#tell({
       ...{ type: "lost", seq: number, reason, error },
       detail: connection?.messages.explain(error, number) ?? detailOf(error),

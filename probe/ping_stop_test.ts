@@ -72,7 +72,8 @@ describe("ping() with a signal", () => {
     assertEquals(lost[0]!.detail, "no answer when the run ended");
     assertEquals([counts, summary.underWay], [[5, 2, 3], 0]);
     assertEquals([summary.durationMs, timers], [550, 0]);
-    assertEquals(summary.outages.longestMs, 350);
+    // The sending ended a hundred after the last of them, at the latest.
+    assertEquals(summary.outages.longestMs, 300);
   });
 
   it("waits for as long as the longest round trip took", async () => {
@@ -192,7 +193,7 @@ describe("ping() with a signal", () => {
       if (method === "echo" && nth === 3) return forever();
     });
     const [outage] = summary.outages.latest;
-    assertEquals([outage!.messages, summary.outages.longestMs], [2, 250]);
+    assertEquals([outage!.messages, summary.outages.longestMs], [2, 200]);
     assertEquals(outage!.reason, "timeout");
   });
 });

@@ -6,17 +6,10 @@
 
 import type { IrregularKind } from "../client.ts";
 import type { ProbeCounts } from "./counts.ts";
-import type { FailureReason } from "./failure.ts";
-import {
-  type IrregularCounts,
-  type LossRun,
-  LossRuns,
-  noIrregularities,
-  sumOfRuns,
-} from "./irregularities.ts";
+import { type FailureReason, failureReason, isCut } from "./failure.ts";
+import { type IrregularCounts, noIrregularities } from "./irregularities.ts";
 import { type ConnectSummary, ConnectTimes } from "./connect_times.ts";
 import { Latencies, type LatencySummary } from "./latency.ts";
-import type { Sent } from "./open_loop.ts";
 import { Outages, type OutageSummary } from "./outages.ts";
 import type { Ends } from "./probe_client.ts";
 
@@ -40,8 +33,6 @@ export interface PingSummary {
   surplus: number;
   /** How many replies were irregular, by kind. */
   irregular: IrregularCounts;
-  /** How many messages were lost in a row. */
-  lossRuns: LossRun[];
   /** The times during which nothing came back. */
   outages: OutageSummary;
   /** From the first connection until the last message was settled, in milliseconds. */
@@ -82,12 +73,18 @@ export class PingTally {
   /** How long connections took to make. */
   readonly connectTimes: ConnectTimes = new ConnectTimes();
   readonly #irregular = noIrregularities();
-  readonly #lossRuns = new LossRuns();
   #lastRttMs: number | undefined;
+  /** When the last message was sent that was lost. */
+  #lastSentAt = -Infinity;
+  readonly #intervalMs: number;
   /** The sum of the differences between neighbouring round trips. */
   #differencesMs = 0;
   /** The latest connection. */
   ends: Ends | undefined;
+
+  constructor({ intervalMs }: { readonly intervalMs: number }) {
+    this.#intervalMs = intervalMs;
+  }
 
   /** The longest round trip, in milliseconds. */
   get longestMs(): number {
@@ -137,7 +134,7 @@ export class PingTally {
       this.#differencesMs += Math.abs(rttMs - this.#lastRttMs);
     }
     this.#lastRttMs = rttMs;
-    this.#outages.addVerified(performance.now());
+    this.#outages.addReply(performance.now());
   }
 
   /**
@@ -147,20 +144,24 @@ export class PingTally {
    */
   addIrregular(kind: IrregularKind): void {
     this.#irregular[kind]++;
+    if (kind === "corrupt") this.#outages.addReply(performance.now());
   }
 
   /**
    * Counts a message that was lost.
    *
-   * @param sent The message.
-   * @param reason Why it was lost.
+   * @param sentAt When it was sent, as `performance.now()`.
+   * @param error Why it was lost.
    */
-  addLost({ number, sentAt, repliedAt }: Sent, reason: FailureReason): void {
+  addLost(sentAt: number, error: unknown): void {
+    const reason = failureReason(error);
     this.#lost++;
     this.#failures[reason] = (this.#failures[reason] ?? 0) + 1;
-    this.#lossRuns.add(number);
-    if (reason === "mismatch") this.#wrong++;
-    this.#outages.addLost(sentAt, reason, repliedAt);
+    this.#lastSentAt = Math.max(this.#lastSentAt, sentAt);
+    if (reason === "mismatch") {
+      this.#wrong++;
+      this.#outages.addReply(performance.now());
+    } else this.#outages.addLost(sentAt, reason, isCut(error));
   }
 
   /**
@@ -181,6 +182,12 @@ export class PingTally {
     };
   }
 
+  /** The outage of a last message ends when the next one would have been due. */
+  #sendingEndsAt(now: number): number {
+    const isOver = this.#endedAt !== undefined && this.#intervalMs > 0;
+    return isOver ? Math.min(now, this.#lastSentAt + this.#intervalMs) : now;
+  }
+
   /** Sums up what was found so far. */
   summary(): PingSummary {
     const now = this.#endedAt ?? performance.now();
@@ -191,8 +198,7 @@ export class PingTally {
       ...{ unsent: this.#unsent, tooLate: this.#tooLate },
       surplus: this.#surplus,
       irregular: { ...this.#irregular },
-      lossRuns: sumOfRuns(this.#lossRuns.list()),
-      outages: this.#outages.summary(now),
+      outages: this.#outages.summary(this.#sendingEndsAt(now)),
       durationMs: now - this.#startedAt,
       rttMs: this.#rtts.summary(),
       jitterMs: this.#verified > 1

@@ -56,7 +56,7 @@ describe("ping()", () => {
       ...{ sent: 3, verified: 3, lost: 0, underWay: 0 },
       ...{ unsent: 0, tooLate: 0, surplus: 0, wrong: 0 },
       outages: { count: 0, longestMs: 0, latest: [] },
-      ...{ irregular: noIrregularities(), lossRuns: [] },
+      irregular: noIrregularities(),
       // The differences are 3 and 5.
       ...{ durationMs: 200, jitterMs: 4, ends },
     });

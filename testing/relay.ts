@@ -63,8 +63,6 @@ export interface RelayOptions {
 export interface Relay extends Disposable {
   readonly port: number;
   readonly counts: RelayCounts;
-  /** The numbers of lost messages, for each client. */
-  readonly lost: readonly number[][];
 }
 
 /** One client of a relay. */
@@ -72,7 +70,6 @@ interface Client {
   readonly address: Deno.NetAddr;
   /** A socket of its own, to which the server answers. */
   readonly upstream: Deno.DatagramConn;
-  readonly lost: number[];
   /** The latest message whose reply went back. */
   latest: number;
   /** Lets a reply go that waits for the next one. */
@@ -110,10 +107,6 @@ class UdpRelay implements Relay {
     return (this.#socket.addr as Deno.NetAddr).port;
   }
 
-  get lost(): readonly number[][] {
-    return [...this.#clients.values()].map(({ lost }) => lost);
-  }
-
   [Symbol.dispose](): void {
     this.#socket.close();
     for (const { upstream } of this.#clients.values()) upstream.close();
@@ -129,7 +122,6 @@ class UdpRelay implements Relay {
       counts.verified++;
     } else {
       counts.lost++;
-      client.lost.push(number);
     }
     if (fate === "lost there") return;
     const { serverPort: port } = this.#options;
@@ -139,7 +131,7 @@ class UdpRelay implements Relay {
 
   #add(address: Deno.NetAddr): Client {
     const client: Client = {
-      ...{ address, upstream: open(), lost: [], latest: 0, swap: undefined },
+      ...{ address, upstream: open(), latest: 0, swap: undefined },
     };
     receive(client.upstream, (bytes) => this.#back(client, bytes));
     this.#clients.set(address.port, client);

@@ -106,8 +106,10 @@ export async function runLoad(
       return await printLoad(report, ending, terminal);
     }
     using _ = terminal.onStatusSignal(async () => {
-      if (!progress) return;
-      const summary = await progress.summary();
+      // Without any thread left there is nothing to show, and the end is near.
+      const summary = await Promise.try(() => progress?.summary())
+        .catch(() => undefined);
+      if (!summary) return;
       const report = renderLoad(
         { summary, context: context() },
         terminal.columns,

@@ -72,6 +72,7 @@ export function jsonLoad(
     })),
     ...jsonRecord("", latencies.toRecord()),
     failures: summary.failures,
+    failed_before_start: summary.failedEarly,
     first_errors: summary.firstErrors,
     first_errors_ms: Object.fromEntries(
       Object.entries(summary.firstErrorsMs)

@@ -71,6 +71,7 @@ export function parseLoad(json: Record<string, unknown>): LoadReport {
     unsent: isOpenLoop ? fields.count("unsent_too_many_under_way") : 0,
     tooLate: isOpenLoop ? fields.count("unsent_client_late") : 0,
     longestOutageMs: fields.number("longest_outage_ms", 0),
+    failedEarly: fields.count("failed_before_start"),
     busyShare: fields.has("busy_share")
       ? fields.number("busy_share", 0)
       : undefined,
@@ -154,9 +155,9 @@ function readHistogram<T>(name: string, read: () => T): T {
 function readDatagrams(
   fields: Fields,
   transport: Address["transport"],
-): Pick<LoadSummary, "irregular" | "lossRuns"> {
+): Pick<LoadSummary, "irregular"> {
   const irregular = noIrregularities();
-  if (transport !== "udp") return { irregular, lossRuns: [] };
+  if (transport !== "udp") return { irregular };
   for (const kind of Object.keys(irregular) as IrregularKind[]) {
     irregular[kind] = fields.count(kind);
   }
@@ -166,11 +167,7 @@ function readDatagrams(
     irregular.corrupt -= failures.count("mismatch");
     check(irregular.corrupt >= 0, "corrupt");
   }
-  const lossRuns = fields.list("loss_runs", (it) => ({
-    length: it.count("length"),
-    count: it.count("count"),
-  }));
-  return { irregular, lossRuns };
+  return { irregular };
 }
 
 /** Reads the runs of a merged load; of one that was not merged, makes its run. */

@@ -189,11 +189,18 @@ export function renderLoad(
   return lines.join("\n");
 }
 
-function renderFailures({ failures, firstErrors }: LoadSummary): string[] {
-  return Object.entries(failures).map(([reason, times]) =>
+function renderFailures(
+  { failures, firstErrors, failedEarly }: LoadSummary,
+): string[] {
+  const lines = Object.entries(failures).map(([reason, times]) =>
     `failed: ${formatNumber(times)} ${reason}, the first: ` +
     firstErrors[reason as FailureReason]
   );
+  if (failedEarly > 0) {
+    const many = formatCount(failedEarly, "connection");
+    lines.push(`${many} failed before the start`);
+  }
+  return lines;
 }
 
 /** What messages go over. */
@@ -247,8 +254,8 @@ function renderRuns({ runs }: LoadSummary): string[] {
  * @returns The counts.
  */
 export function datagramCounts(summary: LoadSummary): DatagramCounts {
-  const { irregular, lossRuns, failures } = summary;
-  return { irregular, lossRuns, wrong: failures.mismatch ?? 0 };
+  const { irregular, failures } = summary;
+  return { irregular, wrong: failures.mismatch ?? 0 };
 }
 
 /** Tells whether messages got no reply, and were so many that a server limits them. */

@@ -76,6 +76,7 @@ describe("echo send with load flags", () => {
       ...{ longest_outage_ms: 0, warmed_up: true },
       ...{ echo_load: 1, workers: 1, start: "2001-02-03T04:05:06.789Z" },
       first_errors_ms: {},
+      failed_before_start: 0,
     });
     assertEquals(
       decodeHistogram(histogram_hdr, 3, messages).totalCount,

@@ -4,9 +4,10 @@
  * @module
  */
 
-import { ShortEchoError } from "../../client.ts";
+import type { ShortEchoError } from "../../client.ts";
 import { formatAddress } from "../../net/address.ts";
 import { isNetworkError } from "../../net/errors.ts";
+import { isCut } from "../../probe/failure.ts";
 import {
   ping,
   type PingEvent,
@@ -282,8 +283,8 @@ function describeLoss(
   if (reason === "unanswered") {
     return `unanswered after ${formatDuration(ageMs)}`;
   }
-  if (error instanceof ShortEchoError && error.sent === error.received) {
-    return `${error.ending} since the last message`;
+  if (isCut(error)) {
+    return `${(error as ShortEchoError).ending} since the last message`;
   }
   return detail;
 }

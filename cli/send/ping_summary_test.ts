@@ -114,7 +114,7 @@ const SUMMARY: PingSummary = {
   ...{ unsent: 0, tooLate: 0, wrong: 0 },
   ...{ outages: NO_OUTAGES, durationMs: 3000, rttMs: undefined },
   ...{ jitterMs: undefined, lateMs: undefined, ends: ENDS },
-  ...{ irregular: noIrregularities(), lossRuns: [] },
+  irregular: noIrregularities(),
 };
 
 const RTT_MS = {
@@ -288,7 +288,7 @@ describe("jsonSummary()", () => {
       },
       ...{ durationMs: 3000.9999, rttMs: RTT_MS, jitterMs: 0.12345 },
       ...{ lateMs: RTT_MS, ends: ENDS },
-      ...{ irregular: noIrregularities(), lossRuns: [] },
+      irregular: noIrregularities(),
     };
     const times = {
       ...{ min: 1, mean: 2, p50: 3, p90: 4.5, p99: 5, p99_9: 6 },

@@ -94,7 +94,7 @@ describe("echo send --count", () => {
     assertEquals(server.stats.bytes, 400);
   });
 
-  it("tells a wrong reply, and the outage that it was", async () => {
+  it("tells a wrong reply, which is no outage", async () => {
     using peer = startSpoiling();
     const args = ["-c3", "-i0", "hello"];
     const { status, stdout, stderr } = await send(peer.port, args);
@@ -112,14 +112,7 @@ describe("echo send --count", () => {
     assertEquals(lines[5], `--- ${address} echo statistics ---`);
     assertMatch(
       lines[6]!,
-      /^3 sent, 2 verified, 1 lost \(33\.33%\), longest outage [\d.]+ m?s, in [\d.]+ m?s$/,
-    );
-    assertMatch(
-      lines[7]!,
-      new RegExp(
-        `^outage from ${EARLIER} to ${EARLIER}: [\\d.]+ m?s, 1 message, ` +
-          "mismatch$",
-      ),
+      /^3 sent, 2 verified, 1 lost \(33\.33%\), in [\d.]+ m?s$/,
     );
   });
 
@@ -248,7 +241,7 @@ describe("echo send --count", () => {
     assert(one.local_port !== two.local_port);
   });
 
-  it("prints losses and outages in JSON", async () => {
+  it("prints losses in JSON", async () => {
     using peer = startSpoiling();
     const args = ["-c3", "-i0", "--json", "hello"];
     const { status, stdout } = await send(peer.port, args);
@@ -268,14 +261,7 @@ describe("echo send --count", () => {
     });
     assertEquals([typeof age_ms, typeof local_port], ["number", "number"]);
     const { outages, longest_outage_ms, latest_outages } = summary;
-    const [{ start, end, ...outage }] = latest_outages;
-    assertEquals([outages, latest_outages.length], [1, 1]);
-    assertEquals(outage, {
-      ...{ duration_ms: longest_outage_ms, messages: 1, reason: "mismatch" },
-    });
-    assert(longest_outage_ms > 0);
-    for (const time of [start, end]) assertMatch(time, RegExp(EARLIER));
-    assert(start <= end && end < TIME);
+    assertEquals([outages, longest_outage_ms, latest_outages], [0, 0, []]);
   });
 
   it("tells in JSON that there was no connection", async () => {

@@ -7,7 +7,7 @@
 import { delay } from "@std/async/delay";
 import { type Address, formatHostPort } from "../../net/address.ts";
 import { LOOPBACK } from "../../net/datagrams.ts";
-import type { IrregularCounts, LossRun } from "../../probe/irregularities.ts";
+import type { IrregularCounts } from "../../probe/irregularities.ts";
 import type { ConnectSummary } from "../../probe/connect_times.ts";
 import type { LatencySummary } from "../../probe/latency.ts";
 import type { Ends } from "../../probe/probe_client.ts";
@@ -132,8 +132,6 @@ export function jsonWhere(
 export interface DatagramCounts {
   /** How many replies were irregular, by kind. */
   readonly irregular: IrregularCounts;
-  /** How many messages were lost in a row. */
-  readonly lossRuns: readonly LossRun[];
   /** How many messages got a wrong reply. */
   readonly wrong: number;
 }
@@ -145,21 +143,12 @@ export interface DatagramCounts {
  * @returns Some lines, none where nothing was irregular.
  */
 export function renderDatagrams(
-  { irregular, lossRuns, wrong }: DatagramCounts,
+  { irregular, wrong }: DatagramCounts,
 ): string[] {
   const { duplicated, reordered, late, stray } = irregular;
   const corrupt = irregular.corrupt + wrong;
   const counts = renderCounts({ duplicated, reordered, late, corrupt, stray });
-  const runs = lossRuns.map(({ length, count }) =>
-    `${formatNumber(length)} (${formatCount(count, "time")})`
-  );
-  const shown = runs.length > MOST_RUNS
-    ? [...runs.slice(0, MOST_RUNS - 1), "...", runs.at(-1)]
-    : runs;
-  return [
-    ...(counts ? [`replies: ${counts}`] : []),
-    ...(runs.length > 0 ? [`lost in a row: ${shown.join(", ")}`] : []),
-  ];
+  return counts ? [`replies: ${counts}`] : [];
 }
 
 /**
@@ -192,9 +181,6 @@ export function renderUdpDrops({ hostname }: Address): string[] {
     : [`likely dropped by ${limit}`, `or by ${buffer}`];
 }
 
-/** How many lengths of runs of losses a line has. */
-const MOST_RUNS = 10;
-
 /**
  * Renders what is counted of datagrams for JSON.
  *
@@ -202,12 +188,11 @@ const MOST_RUNS = 10;
  * @returns The fields.
  */
 export function jsonDatagrams(
-  { irregular, lossRuns, wrong }: DatagramCounts,
+  { irregular, wrong }: DatagramCounts,
 ): Record<string, unknown> {
   return {
     ...irregular,
     corrupt: irregular.corrupt + wrong,
-    loss_runs: lossRuns,
   };
 }
 
