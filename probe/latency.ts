@@ -55,6 +55,15 @@ export interface LatencyRecord {
   readonly histogram: Histogram;
 }
 
+/** The number with the fewest digits from `least` to `most`: no more are known. */
+function shortest(least: number, most: number): number {
+  for (let digits = 1; digits <= DIGITS + 2; digits++) {
+    const rounded = Number(most.toPrecision(digits));
+    if (rounded >= least && rounded <= most) return rounded;
+  }
+  return most;
+}
+
 /** How many latencies lie in a range, which begins where the one before ends. */
 export interface Bucket {
   /** The longest latency that belongs to the range, in milliseconds. */
@@ -225,8 +234,11 @@ export class Latencies {
     if (this.#count === 0) return undefined;
     const [min, max] = [this.#min, this.#max];
     const percentile = (p: number) => {
-      const ns = this.#histogram.getValueAtPercentile(p);
-      return Math.min(max, Math.max(min, roundTo(ns / NS_PER_MS, DIGITS)));
+      const histogram = this.#histogram as unknown as JsHistogram;
+      const most = histogram.getValueAtPercentile(p);
+      const least = histogram.lowestEquivalentValue(most);
+      const ms = shortest(least / NS_PER_MS, most / NS_PER_MS);
+      return Math.min(max, Math.max(min, ms));
     };
     return {
       min,
@@ -240,11 +252,6 @@ export class Latencies {
       stddev: Math.sqrt(this.#squares / this.#count),
     };
   }
-}
-
-/** Rounds to some significant digits. */
-function roundTo(number: number, digits: number): number {
-  return Number(number.toPrecision(digits));
 }
 
 /**

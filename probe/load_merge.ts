@@ -62,6 +62,7 @@ export function mergeLoads(loads: readonly PlacedLoad[]): LoadSummary {
     ...earliestErrors(loads),
     irregular,
     failedEarly: sum((part) => part.failedEarly),
+    failedLate: sum((part) => part.failedLate),
     error: parts.find((part) => part.error !== undefined)?.error,
     underWay: sum((part) => part.underWay),
     oldestMs: most((part) => part.oldestMs),

@@ -77,7 +77,7 @@ function play(
     return { group, tally };
   });
   for (const { tally } of tallies) tally.start(DURATION_MS);
-  happenings.forEach(({ afterMs, connection, what }, number) => {
+  happenings.forEach(({ afterMs, connection, what }) => {
     clock.passAtOnce(afterMs);
     const group = groupOf(connection);
     const { tally } = tallies.find((it) => it.group === group)!;
@@ -85,7 +85,7 @@ function play(
       case "reply":
         return tally.addVerified(undefined, what.latencyMs);
       case "loss": {
-        const detail = `${what.reason} ${number}`;
+        const detail = `${what.reason} at ${performance.now()}`;
         return tally.addFailed(
           failure(what.reason, detail),
           performance.now(),

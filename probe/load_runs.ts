@@ -76,12 +76,20 @@ export function rateOfRuns(runs: readonly LoadRun[]): number {
     // Runs of the same length are added before they are divided: that rounds once, so
     // 5980 messages in two seconds are 2990 a second, and not a little less.
     const messages = new Map<number, number>();
-    for (const { durationMs, messagesInTime } of going) {
-      const before = messages.get(durationMs) ?? 0;
-      messages.set(durationMs, before + messagesInTime);
+    for (const run of going) {
+      const spanMs = spanOf(run);
+      const before = messages.get(spanMs) ?? 0;
+      messages.set(spanMs, before + run.messagesInTime);
     }
     return sum([...messages].map(([ms, count]) => count * 1000 / ms));
   });
+}
+
+/** The time of a run, or all intervals of its posts: the last one may end after it. */
+function spanOf({ durationMs, ratePerSecond }: LoadRun): number {
+  if (ratePerSecond === undefined) return durationMs;
+  const posts = Math.ceil(durationMs * ratePerSecond / 1000 - 1e-9);
+  return Math.max(durationMs, posts * 1000 / ratePerSecond);
 }
 
 /**

@@ -32,6 +32,8 @@ export interface LoadSummary {
   irregular: IrregularCounts;
   /** How many connections failed before the start: they are in no row. */
   failedEarly: number;
+  /** How many failures were found after the time of the load: they are in no row. */
+  failedLate: number;
   /** What made the first connection impossible, if anything did. */
   error: unknown;
   /** How many messages are under way, before the end. */

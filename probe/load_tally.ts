@@ -78,6 +78,8 @@ export class LoadTally implements RunningLoad {
   #tooLate = 0;
   /** How many connections failed before the clock started. */
   #failedEarly = 0;
+  /** How many failures were found after the time of the load. */
+  #failedLate = 0;
   #processorMs = 0;
   #endedAt: number | undefined;
   #ends: Ends | undefined;
@@ -181,11 +183,12 @@ export class LoadTally implements RunningLoad {
     const now = performance.now();
     if (connection !== undefined) this.#sentAt[connection] = 0;
     this.#latencies.record(latencyMs);
-    this.#timeline.addVerified(now, latencyMs);
     this.#outages.addReply(now);
     const afterMs = now - this.endsAt;
-    if (afterMs < 0) this.#inTime++;
-    else this.#lastAfterMs = afterMs;
+    if (afterMs < 0) {
+      this.#inTime++;
+      this.#timeline.addVerified(now, latencyMs);
+    } else this.#lastAfterMs = afterMs;
     this.#busyMs += Math.max(0, latencyMs - Math.max(0, afterMs));
     return now;
   }
@@ -210,7 +213,8 @@ export class LoadTally implements RunningLoad {
       this.#failedEarly++;
       return;
     }
-    this.#timeline.addFailed(now);
+    if (now < this.endsAt) this.#timeline.addFailed(now);
+    else this.#failedLate++;
     this.#busyMs += Math.max(0, Math.min(now, this.endsAt) - sentAt);
     if (reason === "mismatch") this.#outages.addReply(now);
     else this.#outages.addLost(sentAt, reason, isCut(error));
@@ -270,12 +274,17 @@ export class LoadTally implements RunningLoad {
     };
   }
 
+  /** The time, or the end of the load: no row reaches beyond it. */
+  #now(): number {
+    return Math.min(performance.now(), this.endsAt);
+  }
+
   lastSecond(): TimelineRow {
-    return this.#timeline.lastSecond(performance.now());
+    return this.#timeline.lastSecond(this.#now());
   }
 
   lastRecorded(): RecordedRow {
-    return this.#timeline.lastRecorded(performance.now());
+    return this.#timeline.lastRecorded(this.#now());
   }
 
   underWayNow(): { messages: number; sinceAt: number | undefined } {
@@ -304,7 +313,7 @@ export class LoadTally implements RunningLoad {
     const recorded = {
       latencies: this.#latencies,
       late: this.#late,
-      rows: this.#isStarted ? this.#timeline.recorded(now) : [],
+      rows: this.#isStarted ? this.#timeline.recorded(this.#now()) : [],
     };
     return {
       messages: this.#latencies.count,
@@ -319,6 +328,7 @@ export class LoadTally implements RunningLoad {
       ),
       irregular: { ...this.#irregular },
       failedEarly: this.#failedEarly,
+      failedLate: this.#failedLate,
       error: this.error,
       ...{ underWay, oldestMs: now - sinceAt },
       durationMs,

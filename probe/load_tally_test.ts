@@ -186,6 +186,7 @@ describe("LoadTally", () => {
   it("has a row for each second, and the latest that is over", () => {
     using clock = stopClock();
     const tally = start(clock);
+    tally.start(1500);
     clock.passAtOnce(500);
     tally.addVerified(0, 7);
     assertEquals(tally.lastSecond().durationMs, 500);
@@ -193,9 +194,18 @@ describe("LoadTally", () => {
     tally.addFailed(failure("reset"), 1600);
     const { durationMs, messages } = tally.lastSecond();
     assertEquals([durationMs, messages], [1000, 1]);
-    const { timeline } = tally.summary();
+    // What comes after the end is in no row, and makes none longer.
+    clock.passAtOnce(2000);
+    tally.addVerified(0, 7);
+    tally.addFailed(failure("timeout"), 1700);
+    tally.end(0);
+    clock.passAtOnce(2000);
+    tally.addFailed(failure("mismatch"), 1700);
+    const { timeline, failed, failedLate } = tally.summary();
     const rows = timeline.map((row) => [row.messages, row.failed]);
     assertEquals(rows, [[1, 0], [0, 1]]);
+    assertEquals(timeline.map((row) => row.durationMs), [1000, 500]);
+    assertEquals([failed, failedLate], [3, 2]);
   });
 
   it("counts what did not leave, and how late the others did", async () => {

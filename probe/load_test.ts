@@ -47,7 +47,12 @@ describe("load()", () => {
       ...{ messagesInTime: 13, lastAfterMs: 0, tooLate: 0, error: undefined },
       ...{ underWay: 0, oldestMs: 0 },
       ...{ durationMs: 100, longestOutageMs: 0 },
-      ...{ busyShare: 1, irregular: noIrregularities(), failedEarly: 0 },
+      ...{
+        busyShare: 1,
+        irregular: noIrregularities(),
+        failedEarly: 0,
+        failedLate: 0,
+      },
       ends: { local: { ...LOCAL, port: 50_001 }, remote: REMOTE },
       histogram: [{ uptoMs: 10, count: 10 }, { uptoMs: 20, count: 5 }],
       firstErrorsMs: {},
@@ -59,7 +64,7 @@ describe("load()", () => {
     const { latencies, rows } = recorded;
     assertEquals([latencies.count, rows.length], [15, 1]);
     assertEquals([latencyMs!.min, latencyMs!.max], [10, 20]);
-    assertEquals(timeline.map(({ messages }) => messages), [15]);
+    assertEquals(timeline.map(({ messages }) => messages), [13]);
     assertGreaterOrEqual(processorShare, 0);
     assertEquals(clients.story.slice(-2), ["1 end", "2 end"]);
     assertEquals([clients.of("end").length, timers], [2, 0]);

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { JsHistogram } from "hdr-histogram-js";
 import {
   type Histogram,
   newHistogram,
@@ -194,8 +195,8 @@ export class Timeline {
 }
 
 /**
- * Adds timelines by the time at which things happened. A row goes whole into that
- * row of the sum in which its middle lies.
+ * Adds timelines by the time at which things happened. A row that lies in two rows of
+ * the sum is split between them by time: every count stays whole.
  *
  * @param parts The timelines.
  * @returns The rows of the sum, as long as the longest row of the parts, or twice,
@@ -213,10 +214,14 @@ export function addTimelines(parts: readonly PlacedRows[]): RecordedRow[] {
   const sum: Row[] = [];
   for (const { startMs, rows } of parts) {
     for (const row of rows) {
-      const middleMs = startMs + row.startMs + row.durationMs / 2;
-      const at = Math.floor(middleMs / rowMs + ROUNDING);
-      while (sum.length <= at) sum.push(newRow());
-      sum[at] = merged(sum[at]!, row);
+      const fromMs = startMs + row.startMs;
+      const at = Math.floor(fromMs / rowMs + ROUNDING);
+      const beyondMs = fromMs + row.durationMs - (at + 1) * rowMs;
+      const share = beyondMs > rowMs * ROUNDING ? beyondMs / row.durationMs : 0;
+      split(row, 1 - share).forEach((part, index) => {
+        while (sum.length <= at + index) sum.push(newRow());
+        sum[at + index] = merged(sum[at + index]!, part);
+      });
     }
   }
   return sum.map((row, at) => {
@@ -224,6 +229,30 @@ export function addTimelines(parts: readonly PlacedRows[]): RecordedRow[] {
     const durationMs = Math.min(rowMs, endMs - startMs);
     return { ...row, startMs, durationMs };
   });
+}
+
+/** Splits what happened in a row, as evenly as whole messages allow. */
+function split(row: Row, share: number): Row[] {
+  if (share === 1) return [row];
+  const [one, other] = [newRow(), newRow()];
+  one.failed = Math.round(row.failed * share);
+  other.failed = row.failed - one.failed;
+  // What newHistogram() makes; its type hides the counts.
+  const histogram = row.histogram as unknown as JsHistogram;
+  let before = 0;
+  for (let index = 0; index < histogram.countsArrayLength; index++) {
+    const count = histogram.getCountAtIndex(index);
+    if (count === 0) continue;
+    const value = histogram.valueFromIndex(index);
+    const here = Math.round((before + count) * share) -
+      Math.round(before * share);
+    before += count;
+    if (here > 0) one.histogram.recordValueWithCount(value, here);
+    if (count > here) other.histogram.recordValueWithCount(value, count - here);
+  }
+  one.messages = one.histogram.totalCount;
+  other.messages = other.histogram.totalCount;
+  return [one, other];
 }
 
 /** Returns how long the rows of a timeline are; a single one need not be over. */

@@ -1,7 +1,13 @@
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import fc from "../testing/properties.ts";
-import { MOST_ROWS, Timeline, type TimelineRow } from "./timeline.ts";
+import {
+  addTimelines,
+  MOST_ROWS,
+  summaryOf,
+  Timeline,
+  type TimelineRow,
+} from "./timeline.ts";
 
 const START = 5000;
 
@@ -151,5 +157,52 @@ describe("Timeline.lastSecond()", () => {
     const long = filled(60).lastSecond(START + 60_100);
     assertEquals([long.startMs, long.durationMs], [59_000, 1000]);
     assertEquals([long.messages, long.p99Ms], [1, 60]);
+  });
+});
+
+describe("addTimelines()", () => {
+  /** The rows of a run with some messages per second. */
+  function rowsOf(seconds: number, perSecond: number) {
+    const timeline = new Timeline(START);
+    for (let nth = 0; nth < seconds * perSecond; nth++) {
+      timeline.addVerified(START + nth * 1000 / perSecond, 1 + nth % 7);
+    }
+    return timeline.recorded(START + seconds * 1000);
+  }
+
+  it("splits rows by time, where the runs did not begin together", () => {
+    const rows = addTimelines([
+      { startMs: 0, rows: rowsOf(5, 10) },
+      { startMs: 600, rows: rowsOf(5, 1000) },
+    ]);
+    const rates = rows.map((row) => row.messages * 1000 / row.durationMs);
+    assertEquals(rates.map(Math.round), [410, 1010, 1010, 1010, 1010, 1000]);
+    assertEquals(sum(rows.map(summaryOf), "durationMs"), 5600);
+  });
+
+  it("loses nothing, and shows no rate that nobody had", () => {
+    const runs = fc.array(
+      fc.record({
+        startMs: fc.integer({ min: 0, max: 9000 }),
+        seconds: fc.integer({ min: 1, max: 9 }),
+        perSecond: fc.integer({ min: 1, max: 50 }),
+      }),
+      { minLength: 1, maxLength: 4 },
+    );
+    fc.assert(fc.property(runs, (runs) => {
+      const rows = addTimelines(runs.map(({ startMs, seconds, perSecond }) => ({
+        startMs,
+        rows: rowsOf(seconds, perSecond),
+      })));
+      const total = runs.reduce((n, run) => n + run.seconds * run.perSecond, 0);
+      assertEquals(sum(rows.map(summaryOf), "messages"), total);
+      const most = runs.reduce((n, { perSecond }) => n + perSecond, 0);
+      for (const { messages, durationMs, histogram } of rows) {
+        assertEquals(histogram.totalCount, messages);
+        // Whole messages of each run, at the row's ends.
+        const allowed = most * durationMs / 1000 + 2 * runs.length;
+        assertLessOrEqual(messages, allowed);
+      }
+    }));
   });
 });

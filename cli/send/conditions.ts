@@ -46,7 +46,7 @@ export interface Measured {
   /** How many of them were lost. */
   readonly lost: number;
   /** How many messages came back a second. */
-  readonly ratePerSecond: number;
+  readonly ratePerSecond: number | undefined;
   /** The longest outage, in milliseconds; 0 without one. */
   readonly longestOutageMs: number;
   /** Latencies in milliseconds; `undefined` if no message came back. */
@@ -135,7 +135,12 @@ function parseLimit(
     if (metric === "rate") {
       return { limit: parseRate(text, 0), unit: "per second" };
     }
-    return { limit: parseTime(text), unit: "ms" };
+    const limit = parseTime(text);
+    // Every figure is printed in milliseconds, and a plain number means seconds.
+    if (/^[\d.]+$/.test(text) && limit > 0) {
+      throw new UsageError(`${text} needs a unit: ${text}ms or ${text}s`);
+    }
+    return { limit, unit: "ms" };
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     throw new UsageError(`the limit of ${metric}: ${error.message}`);

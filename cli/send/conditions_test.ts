@@ -61,7 +61,7 @@ describe("parseCondition()", () => {
       });
     }
     const limits = [
-      ...["p99>1.5", "outage>1m30s", "max>0", "loss>0.1%", "loss>100%"],
+      ...["p99>1.5s", "outage>1m30s", "max>0", "loss>0.1%", "loss>100%"],
       ...["loss>0%", "loss>5", "loss>0", "rate>0", "rate>0.5", "rate>10k"],
       ...["rate>1e6"],
     ].map((text) => {

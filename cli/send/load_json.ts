@@ -73,6 +73,7 @@ export function jsonLoad(
     ...jsonRecord("", latencies.toRecord()),
     failures: summary.failures,
     failed_before_start: summary.failedEarly,
+    failed_after_end: summary.failedLate,
     first_errors: summary.firstErrors,
     first_errors_ms: Object.fromEntries(
       Object.entries(summary.firstErrorsMs)

@@ -72,6 +72,7 @@ export function parseLoad(json: Record<string, unknown>): LoadReport {
     tooLate: isOpenLoop ? fields.count("unsent_client_late") : 0,
     longestOutageMs: fields.number("longest_outage_ms", 0),
     failedEarly: fields.count("failed_before_start"),
+    failedLate: fields.count("failed_after_end"),
     busyShare: fields.has("busy_share")
       ? fields.number("busy_share", 0)
       : undefined,

@@ -190,7 +190,7 @@ export function renderLoad(
 }
 
 function renderFailures(
-  { failures, firstErrors, failedEarly }: LoadSummary,
+  { failures, firstErrors, failedEarly, failedLate }: LoadSummary,
 ): string[] {
   const lines = Object.entries(failures).map(([reason, times]) =>
     `failed: ${formatNumber(times)} ${reason}, the first: ` +
@@ -199,6 +199,10 @@ function renderFailures(
   if (failedEarly > 0) {
     const many = formatCount(failedEarly, "connection");
     lines.push(`${many} failed before the start`);
+  }
+  if (failedLate > 0) {
+    const many = formatCount(failedLate, "failure");
+    lines.push(`${many} came after the end`);
   }
   return lines;
 }

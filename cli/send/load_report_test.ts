@@ -35,7 +35,12 @@ const SUMMARY: LoadSummary = {
   ...{ timeline: [], busyShare: 1, processorShare: 0.5 },
   ...{ underWay: 0, oldestMs: 0 },
   ends: { local: LOCAL, remote: REMOTE },
-  ...{ irregular: noIrregularities(), failedEarly: 0, firstErrorsMs: {} },
+  ...{
+    irregular: noIrregularities(),
+    failedEarly: 0,
+    failedLate: 0,
+    firstErrorsMs: {},
+  },
   runs: [{
     ...{ startMs: 0, durationMs: 2000, connections: 2 },
     ...{ messagesInTime: 1213, ratePerSecond: undefined },
@@ -369,7 +374,12 @@ describe("jsonLoad()", () => {
     ...{ longest_outage_ms: 12.346, timeline: [] as unknown[] },
     ...{ client_limit: null, warmed_up: true, busy_share: 1, echo_load: 1 },
     workers: 1,
-    ...{ first_errors_ms: {}, failed_before_start: 0, start: null },
+    ...{
+      first_errors_ms: {},
+      failed_before_start: 0,
+      failed_after_end: 0,
+      start: null,
+    },
     ...{ histogram_hdr: null, latency_exact: null },
   };
 

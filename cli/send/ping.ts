@@ -137,11 +137,13 @@ class PingRun {
     const { sent, lost, verified, surplus, irregular } = summary;
     const { rttMs, outages } = summary;
     const unsent = summary.unsent + summary.tooLate;
+    // The interval after the last message counts, too; one message has no rate.
+    const spanMs = Math.max(summary.durationMs, sent * this.#task.intervalMs!);
     const isGood = surplus + unsent + irregular.corrupt === 0 && verified > 0 &&
       areLossesGood(summary, conditions);
     const measured = {
       ...{ sent, lost, latencyMs: rttMs, longestOutageMs: outages.longestMs },
-      ratePerSecond: verified * 1000 / summary.durationMs,
+      ratePerSecond: sent > 1 ? verified * 1000 / spanMs : undefined,
     };
     if (style.json) {
       const verdict = await judge(isGood, conditions, measured, this.#terminal);

@@ -214,7 +214,6 @@ export function exactMs(ms: number): string {
  * @returns It with at most three decimals.
  */
 export function knownMs(ms: number): string {
-  if (Number(ms.toPrecision(3)) !== ms) return exactMs(ms);
   return ms.toFixed(ms < 1 ? 3 : ms < 10 ? 2 : ms < 100 ? 1 : 0);
 }
 
