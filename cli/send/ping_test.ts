@@ -27,9 +27,6 @@ function jsonLines(stdout: string) {
 /** The time that a test's terminal tells. */
 const TIME = "2001-02-03T04:05:06.789Z";
 
-/** A moment before that. */
-const EARLIER = "2001-02-03T04:05:0\\d\\.\\d{3}Z";
-
 /** Starts a server that echoes, but not the second message, which has 5 B. */
 function startSpoiling() {
   let messages = 0;

@@ -12,7 +12,7 @@ import type { ConnectSummary } from "../../probe/connect_times.ts";
 import type { LatencySummary } from "../../probe/latency.ts";
 import type { Ends } from "../../probe/probe_client.ts";
 import { printLine } from "../command.ts";
-import { formatCount, formatNumber, roundMs } from "../format.ts";
+import { formatNumber, roundMs } from "../format.ts";
 import { OutputClosedError, type Terminal } from "../terminal.ts";
 import {
   type Condition,
