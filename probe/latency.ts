@@ -58,8 +58,9 @@ export interface LatencyRecord {
 /** The number with the fewest digits from `least` to `most`: no more are known. */
 function shortest(least: number, most: number): number {
   for (let digits = 1; digits <= DIGITS + 2; digits++) {
-    const rounded = Number(most.toPrecision(digits));
-    if (rounded >= least && rounded <= most) return rounded;
+    const unit = 10 ** (Math.floor(Math.log10(most)) + 1 - digits);
+    const cut = Number((Math.floor(most / unit) * unit).toPrecision(digits));
+    if (cut >= least) return cut;
   }
   return most;
 }
