@@ -111,7 +111,7 @@ export async function runLoad(
       if (!summary) return;
       const report = renderLoad(
         { summary, context: context() },
-        terminal.columns,
+        terminal.stderrColumns,
       );
       await printApart(terminal, report);
     });

@@ -100,6 +100,28 @@ describe("parseLoad()", () => {
     for (const name of names) assertEquals(again[name], json[name], name);
   });
 
+  it("reads a load that was stopped at once, which has numbers all the same", () => {
+    for (const hasBegun of [false, true]) {
+      const tally = new LoadTally({ connections: 3, ratePerSecond: undefined });
+      if (hasBegun) {
+        tally.start(2000);
+        tally.end(0);
+      }
+      const { context } = makeReport();
+      const json = written({
+        summary: tally.summary(),
+        context: { ...context, ratePerSecond: undefined },
+      });
+      assertEquals(
+        [json.messages, json.messages_per_second, json.bytes_per_second],
+        [0, 0, 0],
+      );
+      assertEquals(typeof json.duration_ms, "number");
+      assertEquals(json.latency_ms, null);
+      assertEquals(parseLoad(json).summary.messages, 0);
+    }
+  });
+
   it("refuses what nobody measures", () => {
     const json = written(makeReport());
     for (const [path, value, why] of HOSTILE) {
