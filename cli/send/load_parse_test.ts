@@ -1,13 +1,13 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { mergeLoads } from "../../probe/load_merge.ts";
 import { LoadTally } from "../../probe/load_tally.ts";
 import { failure } from "../../testing/probe.ts";
 import fc from "../../testing/properties.ts";
 import { FormatError } from "../json_fields.ts";
 import { jsonLoad } from "./load_json.ts";
+import { mergeReports } from "./load_merge.ts";
 import { parseLoad } from "./load_parse.ts";
-import type { LoadReport } from "./load_report.ts";
+import { type LoadReport, renderLoad } from "./load_report.ts";
 
 /** Makes the report of a load over UDP at a rate, which has all fields. */
 function makeReport(): LoadReport {
@@ -134,7 +134,8 @@ describe("parseLoad()", () => {
   });
 
   it("refuses what is damaged in words, whatever it is", () => {
-    const json = written(makeReport());
+    const good = makeReport();
+    const json = written(good);
     const paths = pathsOf(json);
     fc.assert(
       fc.property(
@@ -155,9 +156,11 @@ describe("parseLoad()", () => {
         ),
         (path, value) => {
           try {
-            const { summary } = parseLoad(changed(json, path, value));
-            // What is not refused can be added.
-            mergeLoads([0, 5000].map((startMs) => ({ startMs, summary })));
+            const report = parseLoad(changed(json, path, value));
+            // What is not refused can be added, printed, and read again.
+            const sum = mergeReports([report, good]);
+            assert(!/NaN|∞|undefined/.test(renderLoad(sum, 80)));
+            parseLoad(written(sum));
           } catch (error) {
             if (!(error instanceof FormatError)) throw error;
           }
