@@ -116,10 +116,13 @@ describe("sendOptions()", () => {
       const task = taskOf(...args);
       assertEquals(task.kind === "load" && task.threads, threads);
     }
-    assertEquals<unknown>(taskOf("-C1", "--start-at", "2026-11-24T14:05Z", "hi"), {
-      ...load,
-      startAt: new Date("2026-11-24T14:05:00Z"),
-    });
+    assertEquals<unknown>(
+      taskOf("-C1", "--start-at", "2026-11-24T14:05Z", "hi"),
+      {
+        ...load,
+        startAt: new Date("2026-11-24T14:05:00Z"),
+      },
+    );
     assertEquals<unknown>(taskOf("-C9", "hi"), { ...load, connections: 9 });
     assertEquals<unknown>(taskOf("-d1s", "hi"), { ...load, durationMs: 1000 });
     for (
