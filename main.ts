@@ -28,7 +28,7 @@ import {
 import type { Address } from "./net/address.ts";
 import { DEFAULT_HOSTNAME, DEFAULT_PORT } from "./net/defaults.ts";
 import { isNetworkError, type Operation, type Reason } from "./net/errors.ts";
-import { escapeText } from "./net/text.ts";
+import { escapeText, escapeUnprintable } from "./net/text.ts";
 
 export type { Terminal };
 
@@ -141,7 +141,7 @@ async function run(
 /** Renders an error as one line, with what to try if that is known. */
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  const message = error.message.replaceAll("\n", " ");
+  const message = escapeUnprintable(error.message.replaceAll("\n", " "));
   const hint = isNetworkError(error) &&
     HINTS[error.operation]?.[error.reason];
   if (!hint) return message;

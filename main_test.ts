@@ -145,8 +145,8 @@ describe("main()", () => {
 
   it("tells any error in one line", async () => {
     assertEquals(
-      await told(new Error("one\ntwo\nthree")),
-      "echo: one two three\n",
+      await told(new Error("one\ntwo\nthree \x1b[2J\x9b")),
+      "echo: one two three \\x1b[2J\\u{9b}\n",
     );
     assertEquals(await told("no error"), "echo: no error\n");
     assertEquals(await told(undefined), "echo: undefined\n");

@@ -4,24 +4,32 @@
  * @module
  */
 
+import { escapeText, escapeUnprintable } from "../net/text.ts";
+
 /** An object has not the fields that it should have. */
 export class FormatError extends Error {
   /** The error's name, `FormatError`. */
   override readonly name = "FormatError";
 }
 
+/** The greatest number that is read: as milliseconds, 31 years. */
+const MOST_NUMBER = 1e12;
+
+/** The most items of a list. */
+export const MOST_ITEMS = 10_000;
+
+/** The greatest count: as many of them as a list may have are a safe integer, too. */
+const MOST_COUNT = Math.floor(Number.MAX_SAFE_INTEGER / MOST_ITEMS);
+
+/** The longest text, in characters. */
+const MOST_TEXT = 4096;
+
 /** The fields of an object, each of which is checked when it is read. */
 export class Fields {
   readonly #object: Record<string, unknown>;
   readonly #path: string;
 
-  /**
-   * Wraps an object.
-   *
-   * @param value What should be an object.
-   * @param path Where it stands, for errors, for example `timeline[3].`.
-   * @throws {FormatError} If it is no object.
-   */
+  /** Wraps what should be an object; `path` names it in errors: `timeline[3].`. */
   constructor(value: unknown, path = "") {
     if (!isObject(value)) {
       throw new FormatError(`${path.replace(/\.$/, "") || "it"} is no object`);
@@ -30,79 +38,45 @@ export class Fields {
     this.#path = path;
   }
 
-  /**
-   * Tells whether a field has a value.
-   *
-   * @param name The field's name.
-   * @returns Whether it is there, and not `null`.
-   */
+  /** Tells whether a field is there, and not `null`. */
   has(name: string): boolean {
     return (this.#object[name] ?? undefined) !== undefined;
   }
 
-  /**
-   * Reads a number.
-   *
-   * @param name The field's name.
-   * @param min The least that it may be.
-   * @returns The number.
-   * @throws {FormatError} If it is no finite number, or less.
-   */
-  number(name: string, min = -Infinity): number {
+  number(name: string, min = -MOST_NUMBER, max = MOST_NUMBER): number {
     const value = this.#object[name];
     const isGood = typeof value === "number" && Number.isFinite(value) &&
-      value >= min;
-    return isGood ? value : this.#refuse(name, value, "a number");
+      value >= min && value <= max;
+    return isGood ? value : this.#refuse(name, value, "a number in range");
   }
 
-  /**
-   * Reads a count.
-   *
-   * @param name The field's name.
-   * @returns The whole number, 0 or more.
-   * @throws {FormatError} If it is anything else.
-   */
+  /** Reads a whole number, 0 or more. */
   count(name: string): number {
     const value = this.#object[name];
-    const isGood = Number.isSafeInteger(value) && (value as number) >= 0;
+    const isGood = Number.isSafeInteger(value) && (value as number) >= 0 &&
+      (value as number) <= MOST_COUNT;
     return isGood ? value as number : this.#refuse(name, value, "a count");
   }
 
-  /**
-   * Reads a text.
-   *
-   * @param name The field's name.
-   * @returns The text.
-   * @throws {FormatError} If it is anything else.
-   */
-  text(name: string): string {
+  /** Reads a text, which may be printed: what a terminal must not get is escaped. */
+  text(name: string, most = MOST_TEXT): string {
     const value = this.#object[name];
-    return typeof value === "string"
-      ? value
-      : this.#refuse(name, value, "a text");
+    return typeof value === "string" && value.length <= most
+      ? escapeUnprintable(value)
+      : this.#refuse(name, value, `a text of at most ${most} characters`);
   }
 
-  /**
-   * Reads an instant.
-   *
-   * @param name The field's name.
-   * @returns The instant, in milliseconds since 1970.
-   * @throws {FormatError} If it is no text of ISO 8601.
-   */
+  /** Reads an instant, written as `toISOString()` does, in milliseconds since 1970. */
   instant(name: string): number {
-    const ms = Date.parse(this.text(name));
-    return Number.isNaN(ms)
-      ? this.#refuse(name, this.#object[name], "a time")
-      : ms;
+    const text = this.text(name);
+    const date = new Date(text);
+    const ms = date.getTime();
+    return ms >= 0 && ms < Date.UTC(10_000, 0) && date.toISOString() === text
+      ? ms
+      : this.#refuse(name, text, "a time");
   }
 
-  /**
-   * Reads a switch.
-   *
-   * @param name The field's name.
-   * @returns Whether it is on.
-   * @throws {FormatError} If it is neither `true` nor `false`.
-   */
+  /** Reads a switch, which is `true` or `false`. */
   flag(name: string): boolean {
     const value = this.#object[name];
     return typeof value === "boolean"
@@ -110,45 +84,35 @@ export class Fields {
       : this.#refuse(name, value, "true or false");
   }
 
-  /**
-   * Reads an object.
-   *
-   * @param name The field's name.
-   * @returns Its fields.
-   * @throws {FormatError} If it is none.
-   */
+  /** Reads the fields of an object. */
   fields(name: string): Fields {
     return new Fields(this.#object[name], `${this.#path}${name}.`);
   }
 
-  /**
-   * Reads an object of which all fields are read in the same way.
-   *
-   * @param name The field's name.
-   * @param read Reads a field of the object.
-   * @returns What was read, by name.
-   * @throws {FormatError} If it is no object.
-   */
-  entries<T>(
+  /** Reads an object of which all fields are known, and are read in the same way. */
+  entries<K extends string, T>(
     name: string,
-    read: (fields: Fields, key: string) => T,
-  ): Record<string, T> {
+    known: readonly K[],
+    read: (fields: Fields, key: K) => T,
+  ): Partial<Record<K, T>> {
     const fields = this.fields(name);
-    const keys = Object.keys(fields.#object);
-    return Object.fromEntries(keys.map((key) => [key, read(fields, key)]));
+    const entries = Object.keys(fields.#object).map((text) => {
+      const key = known.find((it) => it === text);
+      if (key !== undefined) return [key, read(fields, key)];
+      throw new FormatError(
+        `${this.#path}${name} has an unknown field "${escapeText(text)}"`,
+      );
+    });
+    return Object.fromEntries(entries);
   }
 
-  /**
-   * Reads a list of objects.
-   *
-   * @param name The field's name.
-   * @param read Reads an object.
-   * @returns What was read.
-   * @throws {FormatError} If it is no list of objects.
-   */
-  list<T>(name: string, read: (fields: Fields) => T): T[] {
+  /** Reads a list of objects. */
+  list<T>(name: string, read: (fields: Fields) => T, most = MOST_ITEMS): T[] {
     const value = this.#object[name];
     if (!Array.isArray(value)) return this.#refuse(name, value, "a list");
+    if (value.length > most) {
+      return this.#refuse(name, value, `a list of at most ${most}`);
+    }
     return value.map((item, at) =>
       read(new Fields(item, `${this.#path}${name}[${at}].`))
     );
@@ -163,12 +127,7 @@ export class Fields {
   }
 }
 
-/**
- * Tells whether a value of JSON is an object.
- *
- * @param value The value.
- * @returns Whether it is one, and no list.
- */
+/** Tells whether a value of JSON is an object, and no list. */
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -11,14 +11,12 @@ import type { Terminal } from "./terminal.ts";
 /** How often the line is written anew, in milliseconds. */
 const PERIOD_MS = 250;
 
-/** Where the line begins, and how the rest of it is wiped out. */
-const [LINE_START, TO_LINE_END] = ["\r", "\x1b[K"];
-
 /** A line on stderr, which shows nothing where stderr is no terminal. */
 export class StatusLine implements AsyncDisposable {
   readonly #terminal: Terminal;
   #timer: ReturnType<typeof setInterval> | undefined;
   #render = () => "";
+  #shown = "";
 
   /**
    * Makes a line that does not show yet.
@@ -38,9 +36,7 @@ export class StatusLine implements AsyncDisposable {
     if (!this.#terminal.isStderrTerminal) return;
     this.#render = render;
     this.#timer ??= setInterval(() => {
-      const text = this.#render().slice(0, this.#terminal.columns - 1);
-      const line = encode(`${LINE_START}${text}${TO_LINE_END}`);
-      writeAll(this.#terminal.stderr, line);
+      this.#write(this.#render());
     }, PERIOD_MS);
   }
 
@@ -49,7 +45,15 @@ export class StatusLine implements AsyncDisposable {
     if (this.#timer === undefined) return;
     clearInterval(this.#timer);
     this.#timer = undefined;
-    const wiped = encode(LINE_START + TO_LINE_END);
-    await writeAll(this.#terminal.stderr, wiped);
+    await this.#write("");
+    await writeAll(this.#terminal.stderr, encode("\r"));
+  }
+
+  /** Spaces wipe out what was there: they need no escape sequence, which some do not want. */
+  async #write(text: string): Promise<void> {
+    const width = this.#terminal.stderrColumns - 1;
+    const line = text.padEnd(this.#shown.length).slice(0, width);
+    this.#shown = text;
+    await writeAll(this.#terminal.stderr, encode(`\r${line}`));
   }
 }

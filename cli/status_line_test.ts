@@ -5,11 +5,11 @@ import { StatusLine } from "./status_line.ts";
 import { processTerminal, type Terminal } from "./terminal.ts";
 
 /** A terminal, or none, that keeps what is written to it, piece by piece. */
-function testTerminal(isStderrTerminal: boolean, columns = 80) {
+function testTerminal(isStderrTerminal: boolean, stderrColumns = 80) {
   const written: string[] = [];
   const terminal: Terminal = {
     ...processTerminal(),
-    ...{ isStderrTerminal, columns },
+    ...{ isStderrTerminal, stderrColumns, columns: 200 },
     stdout: { write: () => Promise.reject(new Error("not to stdout")) },
     stderr: {
       write(p) {
@@ -21,8 +21,6 @@ function testTerminal(isStderrTerminal: boolean, columns = 80) {
   return { terminal, written };
 }
 
-const WIPED = "\r\x1b[K";
-
 describe("StatusLine", () => {
   it("shows the text of the moment, and wipes it out", async () => {
     using clock = stopClock();
@@ -33,9 +31,9 @@ describe("StatusLine", () => {
       line.show(() => `number ${number++}`);
       assertEquals(written, []);
       clock.passAtOnce(500);
-      assertEquals(written, ["\rnumber 1\x1b[K", "\rnumber 2\x1b[K"]);
+      assertEquals(written, ["\rnumber 1", "\rnumber 2"]);
     }
-    assertEquals(written.splice(2), [WIPED]);
+    assertEquals(written.splice(2), ["\r        ", "\r"]);
     assertEquals(clock.timers, 0);
   });
 
@@ -49,7 +47,7 @@ describe("StatusLine", () => {
     clock.passAtOnce(500);
     assertEquals(
       written,
-      ["before", "after", "after"].map((text) => `\r${text}\x1b[K`),
+      ["\rbefore", "\rafter ", "\rafter"],
     );
     assertEquals(clock.timers, 1);
   });
@@ -64,7 +62,7 @@ describe("StatusLine", () => {
     }
     assertEquals(
       written,
-      [3, 5, 8, 10].map((number) => `\rnumber ${number}\x1b[K`),
+      [3, 5, 8, 10].map((number) => `\rnumber ${number}`),
     );
   });
 
@@ -92,6 +90,20 @@ describe("StatusLine", () => {
     await using line = new StatusLine(terminal);
     line.show(() => "0123456789abc");
     clock.passAtOnce(250);
-    assertEquals(written, ["\r012345678\x1b[K"]);
+    assertEquals(written, ["\r012345678"]);
+  });
+
+  it("writes nothing that does not fit, however narrow a terminal is", async () => {
+    for (const columns of [1, 2, 3]) {
+      using clock = stopClock();
+      const { terminal, written } = testTerminal(true, columns);
+      {
+        await using line = new StatusLine(terminal);
+        line.show(() => "0123456789abc");
+        clock.passAtOnce(500);
+      }
+      const widths = written.map((text) => text.length - 1);
+      assertEquals(widths, [columns - 1, columns - 1, columns - 1, 0]);
+    }
   });
 });

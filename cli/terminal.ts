@@ -24,6 +24,10 @@ export interface Terminal {
   readonly isStderrTerminal: boolean;
   /** How many characters fit on a line of stdout; 80 if that is not known. */
   readonly columns: number;
+  /** How many characters fit on a line of stderr; 80 if that is not known. */
+  readonly stderrColumns: number;
+  /** Whether the user wants colors: `NO_COLOR` is not set, and `TERM` is not `dumb`. */
+  readonly hasColor: boolean;
 
   /** The time of day. */
   now(): Date;
@@ -111,9 +115,13 @@ export function processTerminal(): Terminal {
     isStdoutTerminal: Deno.stdout.isTerminal(),
     isStderrTerminal: Deno.stderr.isTerminal(),
     get columns() {
-      // A terminal that nobody told its size has 0 columns.
-      const columns = Deno.stdout.isTerminal() && Deno.consoleSize().columns;
-      return columns || DEFAULT_COLUMNS;
+      return columnsOf(Deno.stdout);
+    },
+    get stderrColumns() {
+      return columnsOf(Deno.stderr);
+    },
+    get hasColor() {
+      return !Deno.noColor && !isDumb();
     },
     now: () => new Date(),
     readFile,
@@ -128,6 +136,18 @@ export function processTerminal(): Terminal {
       return listen(isWindows() ? [] : ["SIGQUIT", "SIGUSR1"], listener);
     },
   };
+}
+
+function columnsOf(stream: { isTerminal(): boolean }): number {
+  // The size is that of any standard stream; a terminal that nobody told it has 0 columns.
+  return stream.isTerminal() && Deno.consoleSize().columns || DEFAULT_COLUMNS;
+}
+
+/** The executable has the right to read TERM. Without it, reading would ask the user. */
+function isDumb(): boolean {
+  const variable = "TERM";
+  const { state } = Deno.permissions.querySync({ name: "env", variable });
+  return state === "granted" && Deno.env.get(variable) === "dumb";
 }
 
 /** The most bytes of a file that a flag names: a hundred certificates and more. */

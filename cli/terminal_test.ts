@@ -74,19 +74,36 @@ describe("processTerminal()", () => {
     using _size = replace(Deno, "consoleSize", () => ({ columns: 7, rows: 9 }));
     for (const isTerminal of [true, false]) {
       using _out = replace(Deno.stdout, "isTerminal", () => isTerminal);
-      using _err = replace(Deno.stderr, "isTerminal", () => isTerminal);
-      const { columns, isStderrTerminal } = processTerminal();
-      assertEquals([columns, isStderrTerminal], [
-        isTerminal ? 7 : 80,
-        isTerminal,
-      ]);
+      using _err = replace(Deno.stderr, "isTerminal", () => !isTerminal);
+      const { columns, stderrColumns } = processTerminal();
+      assertEquals([columns, stderrColumns], isTerminal ? [7, 80] : [80, 7]);
+    }
+  });
+
+  it("has no colors with NO_COLOR, nor where TERM is dumb and may be read", () => {
+    for (
+      const [noColor, state, term, hasColor] of [
+        [false, "granted", "xterm", true],
+        [true, "granted", "xterm", false],
+        [false, "granted", "dumb", false],
+        [false, "granted", undefined, true],
+        [false, "prompt", "dumb", true],
+      ] as const
+    ) {
+      const status = { ...new EventTarget(), state } as Deno.PermissionStatus;
+      using _color = replace(Deno, "noColor", noColor);
+      using _query = replace(Deno.permissions, "querySync", () => status);
+      using _get = replace(Deno.env, "get", () => term);
+      assertEquals(processTerminal().hasColor, hasColor);
     }
   });
 
   it("takes a terminal that has no size for one of 80 columns", () => {
     using _out = replace(Deno.stdout, "isTerminal", () => true);
+    using _err = replace(Deno.stderr, "isTerminal", () => true);
     using _size = replace(Deno, "consoleSize", () => ({ columns: 0, rows: 0 }));
-    assertEquals(processTerminal().columns, 80);
+    const { columns, stderrColumns } = processTerminal();
+    assertEquals([columns, stderrColumns], [80, 80]);
   });
 
   it("tells which of stdout and stderr is a terminal", () => {

@@ -50,6 +50,9 @@ const TIME_UNITS: Record<string, number> = {
   h: 3_600_000,
 };
 
+const INSTANT =
+  /^(\d{4}-\d\d-\d\d)(T\d\d:\d\d(?::\d\d(?:\.\d+)?)?)(Z|[+-]\d\d:?\d\d)$/;
+
 /** Bytes in each unit of a SIZE. */
 const SIZE_UNITS: Record<string, number> = {
   "": 1,
@@ -93,6 +96,23 @@ export function parseTime(text: string, min = 0): number {
     );
   }
   return ms;
+}
+
+/** Reads an instant of ISO 8601, also as `date -Ins` and `date +%FT%T%z` print it. */
+export function parseInstant(text: string): Date {
+  // ISO 8601 has both marks, and `date` writes the one of its locale.
+  const [, day = "", time, zone = ""] = text.replace(",", ".").match(INSTANT) ??
+    [];
+  const colonZone = zone.replace(/(\d\d)(\d\d)$/, "$1:$2");
+  const instant = new Date(`${day}${time}${colonZone}`);
+  // Of a day that its month does not have, Date makes one of the next month.
+  const isGood = !Number.isNaN(instant.getTime()) &&
+    new Date(day).toISOString().startsWith(day);
+  if (isGood) return instant;
+  throw new UsageError(
+    "expected an instant such as 2026-11-24T14:05:00Z or " +
+      "2026-11-24T15:05:00+01:00",
+  );
 }
 
 const SINGLE_TIME = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/;

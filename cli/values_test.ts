@@ -4,6 +4,7 @@ import fc from "../testing/properties.ts";
 import { UsageError } from "./flags.ts";
 import {
   parseHost,
+  parseInstant,
   parseRate,
   parseSize,
   parseTime,
@@ -21,6 +22,46 @@ function assertRefused(
 ): void {
   assertThrows(() => parse(text), UsageError, message, JSON.stringify(text));
 }
+
+describe("parseInstant()", () => {
+  it("takes an instant of ISO 8601", () => {
+    const ms = Date.UTC(2026, 10, 24, 14, 5);
+    for (
+      const [text, expected] of [
+        ["2026-11-24T14:05:00Z", ms],
+        ["2026-11-24T14:05:00.5Z", ms + 500],
+        ["2026-11-24T15:05:00+01:00", ms],
+        ["2026-11-24T14:05Z", ms],
+        // Near midnight it is another day in UTC.
+        ["2026-11-25T02:05+12:00", ms],
+        ["2028-02-29T00:00Z", Date.UTC(2028, 1, 29)],
+        // What `date -Ins` and `date +%FT%T%z` print.
+        ["2026-11-24T15:05:00,500499999+01:00", ms + 500],
+        ["2026-11-24T14:05:00.123456789Z", ms + 123],
+        ["2026-11-24T15:05:00+0100", ms],
+        ["2026-11-24T09:05:00-0500", ms],
+      ] as const
+    ) {
+      assertEquals(parseInstant(text).getTime(), expected, text);
+    }
+  });
+
+  it("refuses anything else, and days that a month does not have", () => {
+    for (
+      const text of [
+        ...["", "now", "14", "14:05", "14:05:00", "14:05Z", "2026-11-24"],
+        ...["2026-02-30T14:05:00Z", "2027-02-29T14:05Z", "2026-04-31T00:00Z"],
+        ...["2026-00-10T00:00Z", "2026-01-00T00:00Z", "2026-13-24T14:05:00Z"],
+        ...["2026-11-24T14:60Z", "2026-11-24T25:00Z", "2026-11-24T14:05:60Z"],
+        // Without a zone, it is another instant elsewhere.
+        ...["2026-11-24T14:05:00", "2026-11-24T14:05:00+1"],
+        ...["2026-11-24T14:05:00,Z", "2026-11-24 14:05Z", "2026-11-24T14:05Z "],
+      ]
+    ) {
+      assertRefused(parseInstant, text, "expected an instant such as 2026-");
+    }
+  });
+});
 
 describe("parseWhole()", () => {
   it("takes the limits, and nothing beyond them", () => {

@@ -11,6 +11,8 @@ import { isUtf8 } from "node:buffer";
 /** Control characters, invisible formatting (such as a right-to-left override), line ends. */
 const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}]/u;
 
+const ALL_UNPRINTABLE = new RegExp(UNPRINTABLE, "gu");
+
 const SHORT_ESCAPES: Record<string, string> = {
   "\n": "\\n",
   "\r": "\\r",
@@ -41,6 +43,14 @@ export function escapeText(bytes: Uint8Array | string, limit = 64): string {
     }
   }
   return shown.join("");
+}
+
+/**
+ * Escapes what a terminal must not get, and nothing else, not even backslashes: what was
+ * escaped before stays as it is.
+ */
+export function escapeUnprintable(text: string): string {
+  return text.replace(ALL_UNPRINTABLE, escapeCharacter);
 }
 
 /** Yields each character, and each byte that begins no valid character as a number. */

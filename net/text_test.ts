@@ -1,7 +1,7 @@
 import { assertEquals, assertLessOrEqual } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import fc from "../testing/properties.ts";
-import { escapeText } from "./text.ts";
+import { escapeText, escapeUnprintable } from "./text.ts";
 
 const encode = (text: string) => new TextEncoder().encode(text);
 
@@ -62,5 +62,14 @@ describe("escapeText()", () => {
     // Characters of two, three and four bytes, the first and last of each.
     const ends = "\x80\u07ff\u0800\uffff\u{10000}\u{10ffff}\ufeffa";
     assertEquals(escapeText(encode(ends)), escapeText(ends));
+  });
+});
+
+describe("escapeUnprintable()", () => {
+  it("escapes what is not printable, once", () => {
+    const text = "é\\n\x1b[2J\x9b1m\u202e\n\t\ud800 \u2028";
+    const escaped = "é\\n\\x1b[2J\\u{9b}1m\\u{202e}\\n\\t\\u{d800} \\u{2028}";
+    assertEquals(escapeUnprintable(text), escaped);
+    assertEquals(escapeUnprintable(escaped), escaped);
   });
 });

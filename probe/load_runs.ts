@@ -57,7 +57,7 @@ export function overlapOf(all: readonly LoadRun[]): RunOverlap {
     : Math.max(0, firstEnd - lastStart);
   return {
     runs: runs.length,
-    mostAtOnce: mostOf(runs, (going) => going.length),
+    mostAtOnce: mostOf(runs, () => 0, () => 1),
     sharedMs: runs.length > 0 ? sharedMs : 0,
     coveredMs,
   };
@@ -72,22 +72,19 @@ export function overlapOf(all: readonly LoadRun[]): RunOverlap {
  * moment when that is most.
  */
 export function rateOfRuns(runs: readonly LoadRun[]): number {
-  return mostOf(runs, (going) => {
-    // Runs of the same length are added before they are divided: that rounds once, so
-    // 5980 messages in two seconds are 2990 a second, and not a little less.
-    const messages = new Map<number, number>();
-    for (const run of going) {
-      const spanMs = spanOf(run);
-      const before = messages.get(spanMs) ?? 0;
-      messages.set(spanMs, before + run.messagesInTime);
-    }
-    return sum([...messages].map(([ms, count]) => count * 1000 / ms));
-  });
+  // Runs of the same length are added before they are divided: that rounds once, so
+  // 5980 messages in two seconds are 2990 a second, and not a little less.
+  return mostOf(
+    runs,
+    spanOf,
+    ({ messagesInTime }) => messagesInTime,
+    (ms, messages) => messages * 1000 / ms,
+  );
 }
 
 /** The time of a run, or all intervals of its posts: the last one may end after it. */
 function spanOf({ durationMs, ratePerSecond }: LoadRun): number {
-  if (ratePerSecond === undefined) return durationMs;
+  if (!ratePerSecond) return durationMs;
   const posts = Math.ceil(durationMs * ratePerSecond / 1000 - 1e-9);
   return Math.max(durationMs, posts * 1000 / ratePerSecond);
 }
@@ -99,10 +96,7 @@ function spanOf({ durationMs, ratePerSecond }: LoadRun): number {
  * @returns How many there were when they were most.
  */
 export function connectionsOfRuns(runs: readonly LoadRun[]): number {
-  const going = mostOf(
-    runs,
-    (going) => sum(going.map((run) => run.connections)),
-  );
+  const going = mostOf(runs, () => 0, (run) => run.connections);
   // A run that sent nothing may have tried to connect.
   return going || Math.max(0, ...runs.map((run) => run.connections));
 }
@@ -118,31 +112,51 @@ export function targetRateOfRuns(runs: readonly LoadRun[]): number | undefined {
   if (rates.includes(undefined)) return undefined;
   const most = mostOf(
     runs,
-    (going) => sum(going.map(({ ratePerSecond = 0 }) => ratePerSecond)),
+    ({ ratePerSecond = 0 }) => ratePerSecond,
+    () => 1,
+    (rate, runs) => rate * runs,
   );
   return most || Math.max(0, ...rates.map((rate = 0) => rate));
 }
 
-/** Finds the most of something that runs had which went on at the same moment. */
+/**
+ * Finds the most of something that runs had which went on at the same moment. Weights of
+ * the same key are added before they are valued.
+ */
 function mostOf(
   runs: readonly LoadRun[],
-  countOf: (going: readonly LoadRun[]) => number,
+  keyOf: (run: LoadRun) => number,
+  weightOf: (run: LoadRun) => number,
+  valueOf = (_key: number, weight: number) => weight,
 ): number {
-  // Whatever is most begins with a run.
-  return Math.max(
-    0,
-    ...runs.map(({ startMs: moment }) =>
-      countOf(
-        runs.filter((run) => run.startMs <= moment && moment < endOf(run)),
-      )
-    ),
-  );
+  const going = runs.filter(({ durationMs }) => durationMs > 0);
+  const starts = going.toSorted((one, other) => one.startMs - other.startMs);
+  const ends = going.toSorted((one, other) => endOf(one) - endOf(other));
+  const weights = new Map<number, number>();
+  const add = (run: LoadRun, weight: number) => {
+    const sum = (weights.get(keyOf(run)) ?? 0) + weight;
+    if (sum === 0) weights.delete(keyOf(run));
+    else weights.set(keyOf(run), sum);
+  };
+  let most = 0;
+  let ended = 0;
+  for (const [at, run] of starts.entries()) {
+    let next;
+    while ((next = ends[ended]) && endOf(next) <= run.startMs) {
+      add(next, -weightOf(next));
+      ended++;
+    }
+    add(run, weightOf(run));
+    // Whatever is most is so when the next event is an end.
+    const start = starts[at + 1]?.startMs ?? Infinity;
+    if (next && start < endOf(next)) continue;
+    let value = 0;
+    for (const [key, weight] of weights) value += valueOf(key, weight);
+    most = Math.max(most, value);
+  }
+  return most;
 }
 
 function endOf({ startMs, durationMs }: LoadRun): number {
   return startMs + durationMs;
-}
-
-function sum(numbers: readonly number[]): number {
-  return numbers.reduce((a, b) => a + b, 0);
 }

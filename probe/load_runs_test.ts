@@ -1,5 +1,6 @@
-import { assertEquals } from "@std/assert";
+import { assertAlmostEquals, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import fc from "../testing/properties.ts";
 import {
   connectionsOfRuns,
   type LoadRun,
@@ -77,6 +78,54 @@ describe("rateOfRuns()", () => {
   it("is the rate of the whole for the parts of a run", () => {
     const part = { ...IDLE, durationMs: 3000, messagesInTime: 1 };
     assertEquals(rateOfRuns([part, part, part]), 3 / 3000 * 1000);
+  });
+
+  it("counts the interval of the last post, which may end after the run", () => {
+    const rate = (ratePerSecond: number, durationMs: number) => {
+      const messagesInTime = Math.ceil(durationMs * ratePerSecond / 1000);
+      const run = { startMs: 0, connections: 1, messagesInTime };
+      return rateOfRuns([{ ...run, durationMs, ratePerSecond }]);
+    };
+    assertEquals([rate(0.1, 5000), rate(5, 1000)], [0.1, 5]);
+    assertAlmostEquals(rate(3, 1100), 3, 1e-9);
+  });
+});
+
+describe("connectionsOfRuns(), rateOfRuns() and targetRateOfRuns()", () => {
+  it("find the most of any moment", () => {
+    const whole = fc.integer({ min: 0, max: 20 });
+    const runs = fc.array(fc.record<LoadRun>({
+      ...{ startMs: whole, durationMs: whole, connections: whole },
+      ...{ messagesInTime: whole, ratePerSecond: whole },
+    }));
+    fc.assert(fc.property(runs, (runs) => {
+      const mostOf = (valueOf: (run: LoadRun) => number) =>
+        Math.max(
+          0,
+          ...runs.map(({ startMs: now }) =>
+            runs.filter(({ startMs, durationMs }) =>
+              startMs <= now && now < startMs + durationMs
+            ).reduce((sum, run) => sum + valueOf(run), 0)
+          ),
+        );
+      // What is posted at times has each post's interval as its time.
+      const rate = mostOf(({ durationMs, ratePerSecond, messagesInTime }) => {
+        const posts = Math.ceil(durationMs * ratePerSecond! / 1000);
+        const ms = Math.max(durationMs, posts * 1000 / (ratePerSecond || 1));
+        return messagesInTime * 1000 / ms;
+      });
+      assertAlmostEquals(rateOfRuns(runs), rate, 1e-6);
+      for (
+        const [valueOf, found] of [
+          [(run: LoadRun) => run.connections, connectionsOfRuns(runs)],
+          [(run: LoadRun) => run.ratePerSecond!, targetRateOfRuns(runs)],
+        ] as const
+      ) {
+        // Where none went on, it is what one was asked for.
+        const most = mostOf(valueOf) || Math.max(0, ...runs.map(valueOf));
+        assertEquals(found, runs.length > 0 ? most : found);
+      }
+    }));
   });
 });
 

@@ -42,6 +42,8 @@ export interface RunOptions {
   isTerminal?: boolean | "stderr";
   /** How wide the terminal is, by default 80. */
   columns?: number;
+  /** Whether the user wants colors, by default. */
+  hasColor?: boolean;
   /** Where stdout goes besides the record. */
   stdout?: Writer;
   /** The files that the command may read, and what they hold. */
@@ -76,6 +78,8 @@ export function run(args: string[], options: RunOptions = {}): Session {
     isStdoutTerminal: options.isTerminal === true,
     isStderrTerminal: Boolean(options.isTerminal),
     columns: options.columns ?? 80,
+    stderrColumns: options.columns ?? 80,
+    hasColor: options.hasColor ?? true,
     now: options.now ?? (() => new Date("2001-02-03T04:05:06.789Z")),
     readFile(path) {
       const text = options.files?.[path];

@@ -21,16 +21,16 @@ const FLAGS = {
 } satisfies Flags;
 
 const NOTES = `\
-Reads what send --json printed for loads: any number of results, one a line or
-over several lines, from files one after the other, or from a log (kubectl logs,
-with --prefix or without). Counts and rates are added, percentiles are those of the
-added histograms, the timeline is aligned by the time of day:
+Reads what send --json printed for loads: any number of results, one on a line, after
+whatever a log puts before it (docker logs -t, kubectl logs --prefix --timestamps).
+Counts and rates are added, percentiles are those of the added histograms, the
+timeline is aligned by the time of day:
 
   cat load-*.json | ${PROGRAM} merge --fail-if 'p99>20ms'
 
-Other lines of a log are skipped, and told in one line on stderr. JSON that is no
-result of a load, of another version, cut off or damaged is named with its line, and
-so is a result that was counted already.
+Other lines of a log are skipped and counted on stderr. What should have been counted
+and was not is named with its line: JSON that is no result of a load, of another
+version, cut off, damaged, over several lines (jq -c mends that), or counted already.
 
 Exit status: 0 all bytes came back; 1 some did not, or something was not counted;
 2 the command line is wrong; 3 a --fail-if held.`;

@@ -6,8 +6,8 @@
 
 import { escapeText } from "../../net/text.ts";
 import { printLine } from "../command.ts";
-import { formatCount, formatNumber } from "../format.ts";
-import { FormatError } from "../json_fields.ts";
+import { formatBytes, formatCount, formatNumber } from "../format.ts";
+import { FormatError, isObject, MOST_ITEMS } from "../json_fields.ts";
 import type { Condition } from "../send/conditions.ts";
 import { VERSION_FIELD } from "../send/load_json.ts";
 import { differenceOf, mergeReports } from "../send/load_merge.ts";
@@ -15,7 +15,6 @@ import { parseLoad } from "../send/load_parse.ts";
 import { hasBegun, type LoadReport } from "../send/load_report.ts";
 import { printLoad } from "../send/load_result.ts";
 import type { Terminal } from "../terminal.ts";
-import { type Found, ObjectFinder } from "./objects.ts";
 
 /** What {@linkcode runMerge} is asked to do. */
 export interface MergeOptions {
@@ -34,14 +33,17 @@ const SHOWN_TEXT = 40;
 /** How many bytes are read at once. */
 const READ_BYTES = 65_536;
 
+/** The longest line that is read, in characters: a result of as many runs as may be. */
+const MOST_LINE = 4 * 1024 * 1024;
+
+/** What a line with a result has on it, or with a part of one. */
+const RESULT_MARK = `"${VERSION_FIELD}"`;
+
 /**
- * Reads the results of loads from stdin, and prints one report. On stderr it names
- * what is not counted, with its line.
+ * Reads the results of loads from stdin, one a line, and prints one report. On stderr it
+ * names what is not counted, with its line. The exit status is that of a load with this
+ * report, but 1 at least if something that should have been counted was not.
  *
- * @param options How the report is printed and judged.
- * @param terminal Where the results come from, and where the report goes.
- * @returns The exit status: that of a load with this report, but 1 at least if
- * something that should have been counted was not.
  * @throws {Error} If there is no result at all.
  */
 export async function runMerge(
@@ -49,9 +51,7 @@ export async function runMerge(
   terminal: Terminal,
 ): Promise<number> {
   const results = new Results();
-  const finder = new ObjectFinder(VERSION_FIELD, (it) => results.add(it));
-  for await (const line of linesOf(terminal)) finder.addLine(line);
-  finder.end();
+  for await (const line of linesOf(terminal)) results.addLine(line);
   for (const line of results.complaints()) {
     await printLine(terminal.stderr, `echo: ${line}`);
   }
@@ -83,22 +83,32 @@ class Results {
   /** The first line that is no JSON. */
   #text: { line: number; text: string } | undefined;
   #texts = 0;
+  #line = 0;
+  #runs = 0;
 
   /** Whether all that was found is counted, but for mere text. */
   get isComplete(): boolean {
     return this.#isComplete;
   }
 
-  add(found: Found): void {
-    if (found.kind === "object") {
-      return this.#addObject(found.line, found.value);
+  /** Takes the next line: an object, after whatever a log puts before it, or text. */
+  addLine(text: string): void {
+    const line = ++this.#line;
+    const start = Math.max(0, text.indexOf("{"));
+    const json = text.slice(start);
+    const value = text.length > MOST_LINE ? undefined : parseObject(json);
+    if (value) this.#addObject(line, value, json);
+    else if (text.includes(RESULT_MARK) || /^\{\s*"/.test(json)) {
+      const why = text.length > MOST_LINE
+        ? `longer than ${formatBytes(MOST_LINE)}`
+        : "cut off or damaged, or not one object on one line (jq -c)";
+      this.#refuse(line, `${why}: ${shorten(json)}`);
+    } else if (text.includes("\0")) {
+      this.#refuse(line, "not in UTF-8, nor all of stdin in UTF-16");
+    } else if (text.trim() !== "") {
+      this.#texts++;
+      this.#text ??= { line, text };
     }
-    if (found.kind === "broken") {
-      const text = shorten(found.text);
-      return this.#refuse(found.line, `cut off or damaged: ${text}`);
-    }
-    this.#texts++;
-    this.#text ??= found;
   }
 
   /** What is to be said of what is not counted. */
@@ -118,19 +128,30 @@ class Results {
     ];
   }
 
-  #addObject(line: number, value: Record<string, unknown>): void {
-    if (!(VERSION_FIELD in value)) {
-      const text = shorten(JSON.stringify(value));
-      return this.#refuse(line, `no result of a load: ${text}`);
+  #addObject(
+    line: number,
+    value: Record<string, unknown>,
+    json: string,
+  ): void {
+    if (!Object.hasOwn(value, VERSION_FIELD)) {
+      return this.#refuse(line, `no result of a load: ${shorten(json)}`);
     }
     try {
       const report = parseLoad(value);
       const [first = report] = this.reports;
       const difference = differenceOf(first, report);
       if (difference) return this.#refuse(line, difference);
+      const { length } = report.summary.runs;
+      if (this.#runs + length > MOST_ITEMS) {
+        return this.#refuse(
+          line,
+          `with it there are more than ${formatCount(MOST_ITEMS, "run")}`,
+        );
+      }
       const again = this.#again(line, report);
       if (again) return this.#refuse(line, again);
       this.reports.push(report);
+      this.#runs += length;
       const { error } = report.summary;
       if (error === undefined && !hasBegun(report.summary)) {
         this.#tell(`line ${line}: the load was stopped before it began`);
@@ -172,25 +193,45 @@ function shorten(text: string): string {
   return escapeText(shown) + (text.length > shown.length ? "..." : "");
 }
 
-/** Reads the lines of stdin. */
-async function* linesOf({ stdin }: Terminal): AsyncGenerator<string> {
-  const decoder = new TextDecoder();
-  const buffer = new Uint8Array(READ_BYTES);
-  // Joined when its end came: a long line comes in many pieces.
-  let pieces: string[] = [];
-  for (let length; (length = await stdin.read(buffer)) !== null;) {
-    const text = decoder.decode(buffer.subarray(0, length), { stream: true });
-    const [end, ...lines] = text.split("\n");
-    pieces.push(end!);
-    for (const line of lines) {
-      yield withoutReturn(pieces.join(""));
-      pieces = [line];
-    }
+function parseObject(json: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(json);
+    return isObject(value) ? value : undefined;
+  } catch {
+    return undefined;
   }
-  const last = pieces.join("") + decoder.decode();
-  if (last !== "") yield withoutReturn(last);
 }
 
-function withoutReturn(line: string): string {
-  return line.endsWith("\r") ? line.slice(0, -1) : line;
+/** Reads the lines of stdin; of one that is too long, a character too many. */
+async function* linesOf({ stdin }: Terminal): AsyncGenerator<string> {
+  const buffer = new Uint8Array(READ_BYTES);
+  let decoder: TextDecoder | undefined;
+  let line = "";
+  const add = (text: string) => {
+    line += text.slice(0, MOST_LINE + 1 - line.length);
+  };
+  let filled = 0;
+  for (let more; (more = await stdin.read(buffer.subarray(filled))) !== null;) {
+    filled += more;
+    // Two bytes tell how the rest is encoded.
+    if (!decoder && filled < 2) continue;
+    decoder ??= new TextDecoder(encodingOf(buffer));
+    const bytes = buffer.subarray(0, filled);
+    filled = 0;
+    const [end, ...lines] = decoder.decode(bytes, { stream: true }).split("\n");
+    add(end!);
+    for (const next of lines) {
+      yield line;
+      line = next;
+    }
+  }
+  decoder ??= new TextDecoder();
+  add(decoder.decode(buffer.subarray(0, filled)));
+  if (line !== "") yield line;
+}
+
+/** What the `>` of Windows PowerShell writes is UTF-16, with a byte order mark. */
+function encodingOf([first, second]: Uint8Array): string {
+  if (first === 0xff && second === 0xfe) return "utf-16le";
+  return first === 0xfe && second === 0xff ? "utf-16be" : "utf-8";
 }

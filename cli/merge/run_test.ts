@@ -2,6 +2,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { decodeFromCompressedBase64 } from "hdr-histogram-js";
 import { serve } from "../../server.ts";
+import type { Reader } from "../../net/streams.ts";
 import { startPeer } from "../../testing/peer.ts";
 import { changing } from "../../testing/socket.ts";
 import { outcome, run } from "../../testing/terminal.ts";
@@ -17,8 +18,10 @@ async function load(port: number, ...args: string[]): Promise<Json> {
 }
 
 /** Merges what stdin holds. */
-function merge(stdin: string, ...args: string[]) {
-  const bytes = new TextEncoder().encode(stdin);
+function merge(stdin: string | Uint8Array, ...args: string[]) {
+  const bytes = typeof stdin === "string"
+    ? new TextEncoder().encode(stdin)
+    : stdin;
   return outcome(run(["merge", ...args], { stdin: bytes }));
 }
 
@@ -58,6 +61,29 @@ function another(result: Json): Json {
 function startedAfter(result: Json, seconds: number): Json {
   const start = new Date(Date.parse(START) + seconds * 1000).toISOString();
   return { ...another(result), start };
+}
+
+/** Finds the paths of all values within a result, but of the rows and runs after the first. */
+function pathsOf(value: Json, path: string[] = []): string[][] {
+  if (typeof value !== "object" || value === null) return [path];
+  const below = Object.entries(Array.isArray(value) ? value.slice(0, 1) : value)
+    .flatMap(([key, value]) => pathsOf(value, [...path, key]));
+  return path.length > 0 ? [path, ...below] : below;
+}
+
+/** Copies an object with another key or value at a path. */
+function changed(
+  object: Json,
+  [key, ...rest]: string[],
+  isKey: boolean,
+  evil: string,
+): Json {
+  const copy = structuredClone(object);
+  if (rest.length > 0) {
+    copy[key!] = changed(copy[key!], rest, isKey, evil);
+  } else if (!isKey) copy[key!] = evil;
+  else if (!Array.isArray(copy)) copy[evil] = copy[key!];
+  return copy;
 }
 
 describe("echo merge", () => {
@@ -130,21 +156,159 @@ describe("echo merge", () => {
     await using server = serve({ port: 0 });
     const result = JSON.stringify(await load(server.addr.port));
     const next = () => JSON.stringify(another(JSON.parse(result)));
-    const pretty = JSON.stringify(another(JSON.parse(result)), null, 2);
     const { status, stdout, stderr } = await merge([
-      "starting",
+      "all \x1b[31mstarting",
       `[pod/load-0-abc/echo] ${result}`,
-      "[pod/load-1-def/echo] all \x1b[31mdone",
-      ...pretty.split("\n").map((line) => `[pod/load-1-def/echo] ${line}`),
-      `${next()}${next()}\r`,
-      ...["", "null", "42", "[1,2]"],
+      `[pod/load-1-def/echo] 2026-11-24T21:05:00.123456789Z ${next()}`,
+      `2026-11-24T21:05:00.123456789Z ${next()}\r`,
+      `load-1  | ${next()}  `,
+      ...["", "null", "42", "[1,2]", "{", "INFO {request} took {5} ms"],
     ].join("\n"));
     assertEquals(status, 0);
     assertMatch(stdout, /^4 runs merged, /m);
     assertEquals(
       stderr,
-      "echo: 5 other lines skipped, the first is line 1: starting\n",
+      "echo: 6 other lines skipped, the first is line 1: " +
+        "all \\x1b[31mstarting\n",
     );
+  });
+
+  it("names a result that is not one object on one line", async () => {
+    await using server = serve({ port: 0 });
+    const result = await load(server.addr.port);
+    const text = JSON.stringify(result);
+    const why = "cut off or damaged, or not one object on one line (jq -c): ";
+    const pretty = JSON.stringify({ echo_load: 1, ...result }, null, 2);
+    for (
+      const [stdin, line, shown] of [
+        [text.slice(0, 100), 1, text.slice(0, 40) + "..."],
+        // How `docker logs -t` cut it.
+        [`at ${text.slice(0, 100)}\nat ${text.slice(100)}`, 1],
+        [text + text, 1, text.slice(0, 40) + "..."],
+        [`[${text},${text}]`, 1, text.slice(0, 40) + "..."],
+        [pretty, 2, '  "echo_load": 1,'],
+        ['{"', 1, '{"'],
+        ['{"a":'.repeat(100_000), 1, '{"a":'.repeat(8) + "..."],
+        [`{app} ${text}`, 1, `{app} ${text.slice(0, 34)}...`],
+      ] as const
+    ) {
+      const { status, stderr } = await merge(`${stdin}\n`);
+      assertEquals(status, 1);
+      const expected = `echo: line ${line} is not counted: ${why}`;
+      assertEquals(stderr.slice(0, expected.length), expected);
+      if (shown) assertEquals(stderr.split("\n")[0], expected + shown);
+    }
+  });
+
+  it("reads UTF-16, and names it where stdin does not begin with it", async () => {
+    await using server = serve({ port: 0 });
+    const text = JSON.stringify(await load(server.addr.port)) + "\r\n";
+    const encode = (text: string, isLittle: boolean) => {
+      const bytes = new DataView(new ArrayBuffer(text.length * 2));
+      for (let at = 0; at < text.length; at++) {
+        bytes.setUint16(at * 2, text.charCodeAt(at), isLittle);
+      }
+      return new Uint8Array(bytes.buffer);
+    };
+    for (const isLittle of [true, false]) {
+      const bytes = encode("\ufeff" + text, isLittle);
+      const { status, stdout, stderr } = await merge(bytes);
+      assertEquals([status, stderr], [0, ""]);
+      assertMatch(stdout, /verified, 0 failed, over 1 connection /);
+      const later = new Blob([text, new Uint8Array(bytes)]);
+      const mixed = await merge(await later.bytes());
+      assertEquals(mixed.status, 1);
+      assertMatch(
+        mixed.stderr,
+        /^echo: line 2 is not counted: not in UTF-8, nor all of stdin in UTF-16$/m,
+      );
+    }
+  });
+
+  it("reads the rest of what holds a line of any length, and names it", async () => {
+    await using server = serve({ port: 0 });
+    const text = JSON.stringify(await load(server.addr.port));
+    const piece = new TextEncoder().encode("x".repeat(65_536));
+    const parts = [
+      new TextEncoder().encode('at 12:00 {"echo_load":1,"a":"'),
+      // No string is that long.
+      ...Array(2 ** 29 / piece.length).fill(piece),
+      new TextEncoder().encode(`"}\n${text}`),
+    ];
+    const stdin: Reader = {
+      read(p) {
+        const part = parts.shift();
+        if (!part) return Promise.resolve(null);
+        if (part.length > p.length) parts.unshift(part.subarray(p.length));
+        p.set(part.subarray(0, p.length));
+        return Promise.resolve(Math.min(p.length, part.length));
+      },
+    };
+    const { status, stdout, stderr } = await outcome(run(["merge"], { stdin }));
+    assertEquals([status, stderr], [
+      1,
+      'echo: line 1 is not counted: longer than 4 MiB: {"echo_load":1,"a":"' +
+      `${"x".repeat(20)}...\n`,
+    ]);
+    assertMatch(stdout, /verified, 0 failed, over 1 connection /);
+  });
+
+  it("adds at most 10,000 runs, soon", async () => {
+    await using server = serve({ port: 0 });
+    const one = await load(server.addr.port);
+    const runOf = (at: number) => ({
+      ...{ id: `${at}`, address: "127.0.0.1:7", start: one.start },
+      ...{ duration_ms: 1000 + at, connections: 1, target_rate: null },
+      messages_in_time: at === 0 ? one.messages - one.after_end : 0,
+    });
+    const many = {
+      ...one,
+      runs: Array.from({ length: 10_000 }, (_, at) => runOf(at)),
+    };
+    const lines = [many, one].map((it) => JSON.stringify(it)).join("\n");
+    const { status, stdout, stderr } = await merge(lines);
+    assertEquals([status, stderr], [
+      1,
+      "echo: line 2 is not counted: with it there are more than 10,000 runs\n",
+    ]);
+    assertMatch(stdout, /^10,000 runs merged, /m);
+    assertMatch(stdout, /, over 10,000 connections in /);
+  });
+
+  it("lets nothing from a result reach the terminal raw", async () => {
+    await using server = serve({ port: 0, udp: true });
+    using liar = startPeer(changing((bytes) => bytes.fill(0)));
+    const both = [await load(liar.port), await load(server.addr.port)]
+      .map((it) => JSON.stringify(it)).join("\n");
+    const results = [
+      JSON.parse((await merge(both, "--json")).stdout),
+      await merged(
+        await load(server.addr.port, "-r500"),
+        await load(server.addr.port, "-r500"),
+      ),
+      await load(server.addr.port, "--udp"),
+    ];
+    // ESC, two of C1, overrides of the direction of text, line ends, half a character.
+    const evil = "\x1b]0;a\x07\x9b2J\x85\u202e\u2066\u2028\r\n\0\ud800";
+    const inText = /[^\n -~▁-█…]/;
+    let shown = "";
+    for (const result of results) {
+      for (const path of [...pathsOf(result), ["error"]]) {
+        for (const isKey of [true, false]) {
+          const line = JSON.stringify(changed(result, path, isKey, evil));
+          for (const stdin of [line, `${evil}${line}`, line.slice(0, -9)]) {
+            const { stdout, stderr } = await merge(stdin);
+            assertEquals((stdout + stderr).match(inText), null);
+            shown += stdout;
+          }
+          const { stdout, stderr } = await merge(line, "--json");
+          assertEquals((stdout + stderr).match(inText), null);
+        }
+      }
+    }
+    const escaped = "\\x1b]0;a\\x07\\u{9b}2J\\u{85}\\u{202e}\\u{2066}";
+    assert(shown.includes(` mismatch, the first: ${escaped}`));
+    assert(shown.includes(`the client was the limit: ${escaped}`));
   });
 
   it("names what it does not count, and exits with 1", async () => {
@@ -156,7 +320,7 @@ describe("echo merge", () => {
     const damaged = { ...result, latency_exact: null, messages: 7 };
     const hdr = "HISTFAAAAB14nJNpmSzMwMDAxAABzFCaEUoz2X+AMIAAA==";
     const { status, stdout, stderr } = await merge([
-      text.slice(0, 100),
+      "{",
       text,
       JSON.stringify({ ...result, echo_load: 2 }),
       JSON.stringify({ ...result, connections: "\x1b[2J" }),
@@ -165,16 +329,14 @@ describe("echo merge", () => {
       JSON.stringify(damaged),
       JSON.stringify({ ...result, histogram_hdr: hdr }),
       '{"echo_load":1}',
+      JSON.stringify({ ...result, failures: { "\x1b": 1 } }),
+      `{"echo_load":${"[".repeat(50_000)}${"]".repeat(50_000)}}`,
     ].join("\n"));
     assertEquals(status, 1);
     // Of the whole one the report is there all the same.
     assertMatch(stdout, /verified, 0 failed, over 1 connection in 50 ms/);
     const lines = stderr.split("\n");
-    assertMatch(
-      lines[0]!,
-      /^echo: line 1 is not counted: cut off or damaged: \{"time":/,
-    );
-    assertEquals(lines.slice(1, 6), [
+    assertEquals(lines.slice(0, 5), [
       "echo: line 3 is not counted: of version 2 of the format, this echo knows version 1",
       "echo: line 4 is not counted: connections is not a count",
       'echo: line 5 is not counted: no result of a load: {"seq":1,"rtt_ms":0.5}',
@@ -183,11 +345,15 @@ describe("echo merge", () => {
       "echo: line 7 is not counted: messages does not fit the other fields",
     ]);
     assertMatch(
-      lines[6]!,
+      lines[5]!,
       /^echo: line 8 is not counted: histogram_hdr is damaged: /,
     );
-    assertEquals(lines.slice(7), [
+    assertEquals(lines.slice(6), [
       "echo: line 9 is not counted: transport is missing",
+      'echo: line 10 is not counted: failures has an unknown field "\\x1b"',
+      "echo: line 11 is not counted: of another version of the format, this echo " +
+      "knows version 1",
+      "echo: 1 other line skipped, the first is line 1: {",
       "",
     ]);
   });

@@ -15,10 +15,10 @@ import {
 import { type Flags, switchFlag } from "../flags.ts";
 import { formatTime } from "../format.ts";
 import { metricsFlag } from "../metrics/flag.ts";
-import { type Moment, parseMoment } from "../moments.ts";
 import {
   parseFile,
   parseHost,
+  parseInstant,
   parseRate,
   parseSize,
   parseWhole,
@@ -121,11 +121,11 @@ export const FLAGS = {
     parse: (text: string) => parseWhole(text, 0, 256),
   },
   "start-at": {
-    value: "TIME",
-    help: "load: begin at this time of day or instant, connected before",
-    default: undefined as Moment | undefined,
+    value: "INSTANT",
+    help: "load: connect now, begin at this instant",
+    default: undefined as Date | undefined,
     defaultText: "",
-    parse: parseMoment,
+    parse: parseInstant,
   },
   "fail-if": {
     value: "CONDITION",
@@ -160,7 +160,7 @@ based). N of --rate may be 0.5, 10k or 1e6. CONDITION is p50, p90, p99, p99.9,
 max, mean or outage with a TIME, loss with a number or a percentage, or rate with
 a number, and >, >=, < or <= between: 'p99>20ms', 'loss>0.1%', 'rate<1000'.
 
-TIME of --start-at is 14:05:00 on today's clock here, or 2026-11-24T14:05:00Z.
+INSTANT is 2026-11-24T14:05:00Z or 2026-11-24T15:05:00+01:00 (ISO 8601).
 
 With --count it reads like ping: a lost message is reported with its reason, and
 the next one connects again. With --connections, --duration or --rate it loads

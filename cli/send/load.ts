@@ -15,7 +15,6 @@ import {
 } from "../format.ts";
 import { StatusLine } from "../status_line.ts";
 import type { Terminal } from "../terminal.ts";
-import type { Moment } from "../moments.ts";
 import { renderLoad, type ReportContext } from "./load_report.ts";
 import { printLoad } from "./load_result.ts";
 import {
@@ -27,12 +26,12 @@ import {
 import type { SendMetrics } from "./metrics.ts";
 import type { SendOptions } from "./options.ts";
 import { printApart } from "./report.ts";
-import { renderWaiting, startOf, untilMoment } from "./start_at.ts";
+import { checkStart, renderWaiting, untilMoment } from "./start_at.ts";
 
 /** What a load is asked to do. */
 export interface LoadCommandTask extends LoadTask {
   /** When the load begins; without it, as soon as the connections are open. */
-  readonly startAt?: Moment | undefined;
+  readonly startAt?: Date | undefined;
   /** How many threads there are. */
   readonly threads: number;
 }
@@ -63,8 +62,8 @@ export async function runLoad(
   metrics?: SendMetrics,
 ): Promise<number> {
   const { target, style, conditions, deadlineMs } = options;
-  const { startAt, threads } = task;
-  const start = startAt && await startOf(startAt, terminal);
+  const { startAt: start, threads } = task;
+  if (start) checkStart(start, terminal.now());
   if (threads > MANY_THREADS * navigator.hardwareConcurrency) {
     await printLine(
       terminal.stderr,
@@ -112,7 +111,7 @@ export async function runLoad(
       if (!summary) return;
       const report = renderLoad(
         { summary, context: context() },
-        terminal.columns,
+        terminal.stderrColumns,
       );
       await printApart(terminal, report);
     });

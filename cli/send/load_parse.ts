@@ -7,6 +7,10 @@
 import type { IrregularKind } from "../../client.ts";
 import { type Address, isTransport } from "../../net/address.ts";
 import { describeError } from "../../net/errors.ts";
+import {
+  ALL_FAILURE_REASONS,
+  type FailureReason,
+} from "../../probe/failure.ts";
 import { newHistogram } from "../../probe/histogram.ts";
 import { decodeHistogram } from "../../probe/histogram_text.ts";
 import { noIrregularities } from "../../probe/irregularities.ts";
@@ -14,17 +18,29 @@ import { DIGITS as LATENCY_DIGITS, Latencies } from "../../probe/latency.ts";
 import type { LoadSummary } from "../../probe/load.ts";
 import type { LoadRun } from "../../probe/load_runs.ts";
 import { statisticsOf } from "../../probe/load_summary.ts";
-import { type RecordedRow, ROW_DIGITS } from "../../probe/timeline.ts";
+import {
+  MOST_ROWS,
+  type RecordedRow,
+  ROW_DIGITS,
+} from "../../probe/timeline.ts";
 import { Fields, FormatError } from "../json_fields.ts";
 import { VERSION, VERSION_FIELD } from "./load_json.ts";
 import type { LoadReport, ReportContext, RunOrigin } from "./load_report.ts";
 
+/** The shortest time that the format has, but for none: it is rounded to this. */
+const LEAST_MS = 0.001;
+
+/** What rounding may do to a sum or a mean. */
+const ROUNDING = 1e-6;
+
+/** The longest text of a histogram: as long as what it is inflated to may be. */
+const MOST_HISTOGRAM_TEXT = 512 * 1024;
+
 /**
- * Reads a report that `jsonLoad()` wrote.
+ * Reads a report that `jsonLoad()` wrote, and that anybody may have changed: what it
+ * returns can be added and printed, in little time and memory. Where its connection was,
+ * and how much processor time it took, is not in it.
  *
- * @param json The object.
- * @returns The report. Where its connection was, and how much processor time it took,
- * is not in it.
  * @throws {FormatError} If the object is of another version, or not as it was
  * written.
  */
@@ -32,7 +48,7 @@ export function parseLoad(json: Record<string, unknown>): LoadReport {
   const fields = new Fields(json);
   if (json[VERSION_FIELD] !== VERSION) {
     throw new FormatError(
-      `of version ${JSON.stringify(json[VERSION_FIELD])} of the format, ` +
+      `of ${describeVersion(json[VERSION_FIELD])} of the format, ` +
         `this echo knows version ${VERSION}`,
     );
   }
@@ -43,7 +59,7 @@ export function parseLoad(json: Record<string, unknown>): LoadReport {
   const recorded = {
     latencies: readLatencies(fields, ""),
     late: readLatencies(fields, isOpenLoop ? "late_" : undefined),
-    rows: fields.list("timeline", readRow),
+    rows: readTimeline(fields),
   };
   const { runs, origins } = readRuns(fields, target, startedAt);
   const messagesInTime = messages - fields.count("after_end");
@@ -55,19 +71,21 @@ export function parseLoad(json: Record<string, unknown>): LoadReport {
   const summary: LoadSummary = {
     ...{ messages, messagesInTime, failed: fields.count("failed") },
     lastAfterMs: fields.number("last_after_end_ms", 0),
-    failures: fields.entries("failures", (it, reason) => it.count(reason)),
-    firstErrors: fields.entries(
+    failures: readReasons(fields, "failures", (it, name) => it.count(name)),
+    firstErrors: readReasons(
+      fields,
       "first_errors",
-      (it, reason) => it.text(reason),
+      (it, name) => it.text(name),
     ),
-    firstErrorsMs: fields.entries(
+    firstErrorsMs: readReasons(
+      fields,
       "first_errors_ms",
-      (it, reason) => it.number(reason),
+      (it, name) => it.number(name),
     ),
     ...readDatagrams(fields, target.transport),
     error: fields.has("error") ? new Error(fields.text("error")) : undefined,
     ...{ underWay: 0, oldestMs: 0, processorShare: 0, ends: undefined },
-    durationMs: fields.number("duration_ms", 0),
+    durationMs: readDuration(fields),
     unsent: isOpenLoop ? fields.count("unsent_too_many_under_way") : 0,
     tooLate: isOpenLoop ? fields.count("unsent_client_late") : 0,
     longestOutageMs: fields.number("longest_outage_ms", 0),
@@ -90,6 +108,24 @@ export function parseLoad(json: Record<string, unknown>): LoadReport {
   return { summary, context };
 }
 
+function describeVersion(version: unknown): string {
+  return typeof version === "number" ? `version ${version}` : "another version";
+}
+
+function readDuration(fields: Fields): number {
+  const ms = fields.number("duration_ms", 0);
+  check(ms === 0 || ms >= LEAST_MS, "duration_ms");
+  return ms;
+}
+
+function readReasons<T>(
+  fields: Fields,
+  name: string,
+  read: (fields: Fields, reason: FailureReason) => T,
+): Partial<Record<FailureReason, T>> {
+  return fields.entries(name, ALL_FAILURE_REASONS, read);
+}
+
 function check(isGood: boolean, name: string): void {
   if (!isGood) throw new FormatError(`${name} does not fit the other fields`);
 }
@@ -100,7 +136,9 @@ function readAddress(fields: Fields, transport: string): Address {
   if (!isTransport(transport)) {
     throw new FormatError("transport is none of tcp, tls and udp");
   }
-  if (hostname === undefined) throw new FormatError("address has no port");
+  if (hostname === undefined || Number(port) > 65535) {
+    throw new FormatError("address has no port");
+  }
   return {
     ...{ transport, port: Number(port) },
     hostname: hostname.replace(/^\[(.*)\]$/, "$1"),
@@ -116,32 +154,54 @@ function readLatencies(
   const exact = fields.fields(name);
   const histogramName = `${prefix}histogram_hdr`;
   const count = exact.count("count");
-  const text = fields.text(histogramName);
+  const text = fields.text(histogramName, MOST_HISTOGRAM_TEXT);
   const record = {
     count,
-    min: exact.number("min"),
-    max: exact.number("max"),
-    mean: exact.number("mean"),
-    squares: exact.number("squares", 0),
+    min: exact.number("min", 0),
+    max: exact.number("max", 0),
+    mean: exact.number("mean", 0),
+    squares: exact.number("squares", 0, Infinity),
     histogram: readHistogram(
       histogramName,
       () => decodeHistogram(text, LATENCY_DIGITS, count),
     ),
   };
+  const { min, max, mean, squares } = record;
+  const most = max * (1 + ROUNDING);
+  check(min <= mean * (1 + ROUNDING) && mean <= most, name);
+  // No value is further from the mean than the range is wide.
+  check(squares <= count * ((max - min) ** 2 + most ** 2 * ROUNDING), name);
   return Latencies.fromRecord(record);
+}
+
+/** Reads rows, each of which begins where the one before ends, or later. */
+function readTimeline(fields: Fields): RecordedRow[] {
+  const rows = fields.list("timeline", readRow, MOST_ROWS);
+  let endMs = 0;
+  for (const { startMs, durationMs } of rows) {
+    check(startMs >= endMs - 2 * LEAST_MS, "timeline");
+    endMs = startMs + durationMs;
+  }
+  return rows;
 }
 
 function readRow(fields: Fields): RecordedRow {
   const messages = fields.count("messages");
-  const text = messages > 0 ? fields.text("histogram_hdr") : undefined;
+  const text = messages > 0
+    ? fields.text("histogram_hdr", MOST_HISTOGRAM_TEXT)
+    : undefined;
   return {
     startMs: fields.number("start_ms", 0),
-    durationMs: fields.number("duration_ms", 0),
+    durationMs: readDuration(fields),
     ...{ messages, failed: fields.count("failed") },
-    histogram: text === undefined
-      ? newHistogram(ROW_DIGITS)
-      : readHistogram("histogram_hdr of a row of timeline", () =>
-        decodeHistogram(text, ROW_DIGITS, messages)),
+    // Decoded when it is needed, for the first time by the statistics of the load: those of
+    // a thousand results would take a gigabyte.
+    get histogram() {
+      return text === undefined ? newHistogram(ROW_DIGITS) : readHistogram(
+        "histogram_hdr of a row of timeline",
+        () => decodeHistogram(text, ROW_DIGITS, messages),
+      );
+    },
   };
 }
 
@@ -186,7 +246,7 @@ function readRuns(
     return {
       runs: [{
         startMs: 0,
-        durationMs: fields.number("duration_ms", 0),
+        durationMs: readDuration(fields),
         connections: fields.count("connections"),
         messagesInTime: fields.count("messages") - fields.count("after_end"),
         ratePerSecond: rateOf(fields),
@@ -197,7 +257,7 @@ function readRuns(
   const read = fields.list("runs", (it) => ({
     run: {
       startMs: it.has("start") ? it.instant("start") - (startedAt ?? 0) : 0,
-      durationMs: it.number("duration_ms", 0),
+      durationMs: readDuration(it),
       connections: it.count("connections"),
       messagesInTime: it.count("messages_in_time"),
       ratePerSecond: rateOf(it),
@@ -207,6 +267,7 @@ function readRuns(
       ...{ limit: limitOf(it), id: idOf(it) },
     },
   }));
+  check(read.length > 0, "runs");
   return {
     runs: read.map(({ run }) => run),
     origins: read.map(({ origin }) => origin),

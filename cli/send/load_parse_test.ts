@@ -1,13 +1,13 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { mergeLoads } from "../../probe/load_merge.ts";
 import { LoadTally } from "../../probe/load_tally.ts";
 import { failure } from "../../testing/probe.ts";
 import fc from "../../testing/properties.ts";
 import { FormatError } from "../json_fields.ts";
 import { jsonLoad } from "./load_json.ts";
+import { mergeReports } from "./load_merge.ts";
 import { parseLoad } from "./load_parse.ts";
-import type { LoadReport } from "./load_report.ts";
+import { type LoadReport, renderLoad } from "./load_report.ts";
 
 /** Makes the report of a load over UDP at a rate, which has all fields. */
 function makeReport(): LoadReport {
@@ -39,6 +39,41 @@ function written(report: LoadReport): Record<string, unknown> {
   return JSON.parse(JSON.stringify(jsonLoad(report)));
 }
 
+/** What nobody measures, and would take long to add, or have no sense in a report. */
+const HOSTILE: [path: string, value: unknown, why: string][] = [
+  ["duration_ms", 1e308, "duration_ms is not a number in range"],
+  ["duration_ms", 5e-324, "duration_ms does not fit the other fields"],
+  ["start", "2026-02-30T00:00:00.000Z", "start is not a time"],
+  ["start", "+275760-09-13T00:00:00.000Z", "start is not a time"],
+  ["start", "1", "start is not a time"],
+  ["failed", 9e15, "failed is not a count"],
+  ["target_rate", 1e308, "target_rate is not a number in range"],
+  ["address", "h:99999", "address has no port"],
+  [
+    "first_errors.timeout",
+    "a".repeat(5000),
+    "first_errors.timeout is not a text of at most 4096 characters",
+  ],
+  ["failures.constructor", 1, 'failures has an unknown field "constructor"'],
+  ["latency_exact.min", 101, "latency_exact does not fit the other fields"],
+  ["latency_exact.mean", 1e6, "latency_exact does not fit the other fields"],
+  ["latency_exact.mean", 0.5, "latency_exact does not fit the other fields"],
+  [
+    "latency_exact.squares",
+    1e300,
+    "latency_exact does not fit the other fields",
+  ],
+  ["late_exact.max", 0, "late_exact does not fit the other fields"],
+  [
+    "timeline.0.start_ms",
+    1e13,
+    "timeline[0].start_ms is not a number in range",
+  ],
+  ["timeline", Array(61).fill({}), "timeline is not a list of at most 60"],
+  ["runs", Array(10_001).fill({}), "runs is not a list of at most 10000"],
+  ["runs", [], "runs does not fit the other fields"],
+];
+
 describe("parseLoad()", () => {
   it("reads what was written", () => {
     const json = written(makeReport());
@@ -66,21 +101,67 @@ describe("parseLoad()", () => {
     for (const name of names) assertEquals(again[name], json[name], name);
   });
 
-  it("refuses what is damaged in words, whatever it is", () => {
+  it("reads a load that was stopped at once, which has numbers all the same", () => {
+    for (const hasBegun of [false, true]) {
+      const tally = new LoadTally({ connections: 3, ratePerSecond: undefined });
+      if (hasBegun) {
+        tally.start(2000);
+        tally.end(0);
+      }
+      const { context } = makeReport();
+      const json = written({
+        summary: tally.summary(),
+        context: { ...context, ratePerSecond: undefined },
+      });
+      assertEquals(
+        [json.messages, json.messages_per_second, json.bytes_per_second],
+        [0, 0, 0],
+      );
+      assertEquals(typeof json.duration_ms, "number");
+      assertEquals(json.latency_ms, null);
+      assertEquals(parseLoad(json).summary.messages, 0);
+    }
+  });
+
+  it("refuses what nobody measures", () => {
     const json = written(makeReport());
+    for (const [path, value, why] of HOSTILE) {
+      const hostile = changed(json, path.split("."), value);
+      assertThrows(() => parseLoad(hostile), FormatError, why, path);
+    }
+    const [row] = json.timeline as unknown[];
+    const twice = { ...json, timeline: [row, row] };
+    assertThrows(() => parseLoad(twice), FormatError, "timeline does not fit");
+  });
+
+  it("refuses what is damaged in words, whatever it is", () => {
+    const good = makeReport();
+    const json = written(good);
     const paths = pathsOf(json);
     fc.assert(
       fc.property(
         fc.constantFrom(...paths),
         fc.oneof(
           fc.jsonValue({ maxDepth: 1 }),
-          fc.constantFrom(undefined, -1, 1e300, "", "HISTFAAA", "a:1"),
+          fc.constantFrom(
+            undefined,
+            -1,
+            0,
+            1e13,
+            1e300,
+            5e-324,
+            "",
+            "HISTFAAA",
+            "a:1",
+          ),
         ),
         (path, value) => {
           try {
-            const { summary } = parseLoad(changed(json, path, value));
-            // What is not refused can be added.
-            mergeLoads([0, 5000].map((startMs) => ({ startMs, summary })));
+            const report = parseLoad(changed(json, path, value));
+            // What is not refused can be added, printed, and read again.
+            const sum = mergeReports([report, good]);
+            assert(!/NaN|∞|undefined/.test(renderLoad(sum, 80)));
+            parseLoad(written(sum));
           } catch (error) {
             if (!(error instanceof FormatError)) throw error;
           }

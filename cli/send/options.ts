@@ -10,7 +10,6 @@ import { type CommandLine, UsageError } from "../flags.ts";
 import { encode } from "../command.ts";
 import { formatBytes } from "../format.ts";
 import type { MetricsAddress } from "../metrics/flag.ts";
-import type { Moment } from "../moments.ts";
 import { DEFAULT_MESSAGE_BYTES } from "../../probe/defaults.ts";
 import type { ProbeMessage } from "../../probe/messages.ts";
 import type { Condition } from "./conditions.ts";
@@ -39,7 +38,7 @@ export type Task =
     readonly durationMs: number;
     readonly ratePerSecond: number | undefined;
     readonly threads: number;
-    readonly startAt?: Moment | undefined;
+    readonly startAt?: Date | undefined;
   };
 
 /** Where a client connects, and how long it waits. */

@@ -116,10 +116,13 @@ describe("sendOptions()", () => {
       const task = taskOf(...args);
       assertEquals(task.kind === "load" && task.threads, threads);
     }
-    assertEquals<unknown>(taskOf("-C1", "--start-at", "00:01", "hi"), {
-      ...load,
-      startAt: { kind: "time of day", ms: 60_000, text: "00:01" },
-    });
+    assertEquals<unknown>(
+      taskOf("-C1", "--start-at", "2026-11-24T14:05Z", "hi"),
+      {
+        ...load,
+        startAt: new Date("2026-11-24T14:05:00Z"),
+      },
+    );
     assertEquals<unknown>(taskOf("-C9", "hi"), { ...load, connections: 9 });
     assertEquals<unknown>(taskOf("-d1s", "hi"), { ...load, durationMs: 1000 });
     for (
@@ -257,17 +260,17 @@ describe("sendOptions()", () => {
       "--workers 3 needs as many --connections at least: there are 2",
     ],
     [
-      ["--start-at=12:00"],
+      ["--start-at=2026-11-24T14:05:00Z"],
       "--start-at goes with --connections, --duration, --rate",
     ],
     [
-      ["-c1", "--start-at=12:00"],
+      ["-c1", "--start-at=2026-11-24T14:05:00Z"],
       "--start-at goes with --connections, --duration, --rate",
     ],
     [
-      ["-C1", "--start-at=24:00"],
-      '--start-at "24:00": expected a time of day such as 14:05:00, or an ' +
-      "instant such as 2026-11-24T14:05:00Z",
+      ["-C1", "--start-at=14:05"],
+      '--start-at "14:05": expected an instant such as 2026-11-24T14:05:00Z ' +
+      "or 2026-11-24T15:05:00+01:00",
     ],
     [["-c1", "-C2"], "--count and --connections exclude each other"],
     [["-d1s", "-c1"], "--count and --duration exclude each other"],

@@ -178,7 +178,8 @@ class PingRun {
       ? `${this.#terminal.now().toISOString()} `
       : "";
     const isLoss = event.type !== "connected" && event.type !== "reply";
-    const isRed = isLoss && style.color && this.#terminal.isStdoutTerminal;
+    const { isStdoutTerminal, hasColor } = this.#terminal;
+    const isRed = isLoss && style.color && isStdoutTerminal && hasColor;
     await this.#print(isRed ? `${time}${RED}${line}${PLAIN}` : time + line);
   }
 

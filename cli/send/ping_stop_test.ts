@@ -259,8 +259,10 @@ describe("echo send --count on a terminal", () => {
     assert(session.stdout.includes(red), session.stdout);
   });
 
-  it("shows no colors with --no-color", async () => {
+  it("shows no colors with --no-color, nor where the terminal has none", async () => {
     assertMatch(await lossOf(["--no-color"], { isTerminal: true }), plain);
+    const options = { isTerminal: true, hasColor: false };
+    assertMatch(await lossOf([], options), plain);
   });
 
   it("shows no colors where stdout is no terminal", async () => {

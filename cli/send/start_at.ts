@@ -1,5 +1,5 @@
 /**
- * Beginning a load at a time of day.
+ * Beginning a load at an instant.
  *
  * @module
  */
@@ -9,7 +9,6 @@ import { printLine } from "../command.ts";
 import { UsageError } from "../flags.ts";
 import { formatCount, formatDuration, formatTime } from "../format.ts";
 import type { Terminal } from "../terminal.ts";
-import { type Moment, whenIs } from "../moments.ts";
 
 /** The clock on the wall may be set while it is waited for: a look a second. */
 const LOOK_MS = 1000;
@@ -17,36 +16,13 @@ const LOOK_MS = 1000;
 /** A load that begins so late is told, in milliseconds. */
 const LATE_MS = 100;
 
-/**
- * Finds when a load begins. If a time of day is that of tomorrow, it says so on
- * stderr: the user may have meant a time that is past.
- *
- * @param moment What `--start-at` says.
- * @param terminal Where the time is looked up.
- * @returns When it begins.
- * @throws {UsageError} If that is past.
- */
-export async function startOf(
-  moment: Moment,
-  terminal: Pick<Terminal, "now" | "stderr">,
-): Promise<Date> {
-  const now = terminal.now();
-  const start = whenIs(moment, now);
+/** Throws a {@linkcode UsageError} if the time at which a load begins is past. */
+export function checkStart(start: Date, now: Date): void {
   const pastMs = now.getTime() - start.getTime();
-  if (pastMs >= 0) {
-    throw new UsageError(
-      `--start-at "${moment.text}" is past for ${formatDuration(pastMs)}`,
-    );
-  }
-  const isTomorrow = moment.kind === "time of day" &&
-    start.getDate() !== now.getDate();
-  if (isTomorrow) {
-    await printLine(
-      terminal.stderr,
-      `echo: the load begins tomorrow, ${start.toISOString()}`,
-    );
-  }
-  return start;
+  if (pastMs < 0) return;
+  throw new UsageError(
+    `--start-at ${start.toISOString()} was ${formatDuration(pastMs)} ago`,
+  );
 }
 
 /**
