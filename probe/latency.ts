@@ -172,37 +172,16 @@ export class Latencies {
   buckets(most: number): Bucket[] {
     const summary = this.summary();
     if (!summary) return [];
-    let countBefore = 0;
     // The histogram counts nothing below a nanosecond.
     const least = 1 / NS_PER_MS;
     const min = Math.max(least, summary.min);
     const max = Math.max(least, summary.max);
-    return bucketEnds(min, max, most).map((uptoMs) => {
-      const countUpTo = this.#countUpTo(uptoMs * NS_PER_MS);
-      const count = countUpTo - countBefore;
-      countBefore = countUpTo;
-      return { uptoMs, count };
-    });
-  }
-
-  /**
-   * Counts values up to `end` by binary search over ranks; the histogram has no
-   * such query.
-   */
-  #countUpTo(end: number): number {
-    // The histogram gives the longest value with the same three digits.
-    const longest = end * 1.001;
-    const total = this.#histogram.totalCount;
-    let [low, high] = [0, total];
-    while (low < high) {
-      const rank = Math.ceil((low + high) / 2);
-      // Half a rank less: a rounding error would give the next rank's value.
-      const percentile = (rank - 0.5) / total * 100;
-      const value = this.#histogram.getValueAtPercentile(percentile);
-      if (value <= longest) low = rank;
-      else high = rank - 1;
-    }
-    return low;
+    const ends = bucketEnds(min, max, most);
+    const { upTo } = this.spread(ends);
+    return ends.map((uptoMs, at) => ({
+      uptoMs,
+      count: upTo[at]! - (upTo[at - 1] ?? 0),
+    }));
   }
 
   /**
