@@ -30,10 +30,18 @@ const MOST_BYTES = 512 * 1024;
  * compressed, as base64.
  *
  * @param histogram The histogram.
+ * @param digits To how many digits, where fewer are written than it has.
  * @returns The text, which begins with `HISTFAAA`.
  */
-export function encodeHistogram(histogram: Histogram): string {
-  return encodeIntoCompressedBase64(histogram);
+export function encodeHistogram(histogram: Histogram, digits?: Digits): string {
+  const written = digits ? withDigits(histogram, digits) : histogram;
+  return encodeIntoCompressedBase64(written);
+}
+
+function withDigits(histogram: Histogram, digits: Digits): Histogram {
+  const other = newHistogram(digits);
+  other.add(histogram);
+  return other;
 }
 
 /**
@@ -41,7 +49,7 @@ export function encodeHistogram(histogram: Histogram): string {
  * text: the package would inflate it to any size, and walk for as long as it says.
  *
  * @returns The histogram, which grows with its values.
- * @throws {Error} If the text is no histogram of so many digits and values.
+ * @throws {Error} If the text is no histogram of so many values and no more digits.
  */
 export function decodeHistogram(
   text: string,
@@ -55,16 +63,17 @@ export function decodeHistogram(
   ) {
     throw new Error("no histogram");
   }
-  if (bytes.readInt32BE(12) !== digits || bytes.readBigInt64BE(16) !== 1n) {
+  const written = ([2, 3] as const).find((it) => it === bytes.readInt32BE(12));
+  if (!written || written > digits || bytes.readBigInt64BE(16) !== 1n) {
     throw new Error(`a histogram of other than ${digits} digits`);
   }
-  const histogram = newHistogram(digits);
+  const histogram = newHistogram(written);
   const end = HEADER_BYTES + bytes.readUInt32BE(4);
   addCounts(histogram as JsHistogram, bytes.subarray(HEADER_BYTES, end), count);
   if (histogram.totalCount !== count) {
     throw new Error(`a histogram of other than ${count} values`);
   }
-  return histogram;
+  return written === digits ? histogram : withDigits(histogram, digits);
 }
 
 function inflate(packed: Buffer): Buffer {

@@ -231,6 +231,16 @@ export function addTimelines(parts: readonly PlacedRows[]): RecordedRow[] {
   });
 }
 
+/** Makes one row of each two. */
+export function coarser(rows: readonly RecordedRow[]): RecordedRow[] {
+  return rows.filter((_, at) => at % 2 === 0).map((row, at) => {
+    const next = rows[2 * at + 1];
+    if (!next) return row;
+    const durationMs = row.durationMs + next.durationMs;
+    return { ...merged(row, next), startMs: row.startMs, durationMs };
+  });
+}
+
 /** Splits what happened in a row, as evenly as whole messages allow. */
 function split(row: Row, share: number): Row[] {
   if (share === 1) return [row];

@@ -178,7 +178,7 @@ describe("echo merge", () => {
     const result = await load(server.addr.port);
     const text = JSON.stringify(result);
     const why = "cut off or damaged, or not one object on one line (jq -c): ";
-    const pretty = JSON.stringify({ echo_load: 1, ...result }, null, 2);
+    const pretty = JSON.stringify({ echo_load: 2, ...result }, null, 2);
     for (
       const [stdin, line, shown] of [
         [text.slice(0, 100), 1, text.slice(0, 40) + "..."],
@@ -186,7 +186,7 @@ describe("echo merge", () => {
         [`at ${text.slice(0, 100)}\nat ${text.slice(100)}`, 1],
         [text + text, 1, text.slice(0, 40) + "..."],
         [`[${text},${text}]`, 1, text.slice(0, 40) + "..."],
-        [pretty, 2, '  "echo_load": 1,'],
+        [pretty, 2, '  "echo_load": 2,'],
         ['{"', 1, '{"'],
         ['{"a":'.repeat(100_000), 1, '{"a":'.repeat(8) + "..."],
         [`{app} ${text}`, 1, `{app} ${text.slice(0, 34)}...`],
@@ -230,7 +230,7 @@ describe("echo merge", () => {
     const text = JSON.stringify(await load(server.addr.port));
     const piece = new TextEncoder().encode("x".repeat(65_536));
     const parts = [
-      new TextEncoder().encode('at 12:00 {"echo_load":1,"a":"'),
+      new TextEncoder().encode('at 12:00 {"echo_load":2,"a":"'),
       // No string is that long.
       ...Array(2 ** 29 / piece.length).fill(piece),
       new TextEncoder().encode(`"}\n${text}`),
@@ -247,7 +247,7 @@ describe("echo merge", () => {
     const { status, stdout, stderr } = await outcome(run(["merge"], { stdin }));
     assertEquals([status, stderr], [
       1,
-      'echo: line 1 is not counted: longer than 4 MiB: {"echo_load":1,"a":"' +
+      'echo: line 1 is not counted: longer than 4 MiB: {"echo_load":2,"a":"' +
       `${"x".repeat(20)}...\n`,
     ]);
     assertMatch(stdout, /verified, 0 failed, over 1 connection /);
@@ -322,13 +322,13 @@ describe("echo merge", () => {
     const { status, stdout, stderr } = await merge([
       "{",
       text,
-      JSON.stringify({ ...result, echo_load: 2 }),
+      JSON.stringify({ ...result, echo_load: 3 }),
       JSON.stringify({ ...result, connections: "\x1b[2J" }),
       JSON.stringify({ seq: 1, rtt_ms: 0.5 }),
       JSON.stringify(other),
       JSON.stringify(damaged),
       JSON.stringify({ ...result, histogram_hdr: hdr }),
-      '{"echo_load":1}',
+      '{"echo_load":2}',
       JSON.stringify({ ...result, failures: { "\x1b": 1 } }),
       `{"echo_load":${"[".repeat(50_000)}${"]".repeat(50_000)}}`,
     ].join("\n"));
@@ -337,7 +337,7 @@ describe("echo merge", () => {
     assertMatch(stdout, /verified, 0 failed, over 1 connection in 50 ms/);
     const lines = stderr.split("\n");
     assertEquals(lines.slice(0, 5), [
-      "echo: line 3 is not counted: of version 2 of the format, this echo knows version 1",
+      "echo: line 3 is not counted: of version 3 of the format, this echo knows version 2",
       "echo: line 4 is not counted: connections is not a count",
       'echo: line 5 is not counted: no result of a load: {"seq":1,"rtt_ms":0.5}',
       "echo: line 6 is not counted: messages of 1 KiB over TCP without --rate, " +
@@ -352,7 +352,7 @@ describe("echo merge", () => {
       "echo: line 9 is not counted: transport is missing",
       'echo: line 10 is not counted: failures has an unknown field "\\x1b"',
       "echo: line 11 is not counted: of another version of the format, this echo " +
-      "knows version 1",
+      "knows version 2",
       "echo: 1 other line skipped, the first is line 1: {",
       "",
     ]);

@@ -9,7 +9,8 @@ import { formatHostPort } from "../../net/address.ts";
 import { encodeHistogram } from "../../probe/histogram_text.ts";
 import type { LatencyRecord } from "../../probe/latency.ts";
 import type { LoadSummary } from "../../probe/load.ts";
-import type { RecordedRow, TimelineRow } from "../../probe/timeline.ts";
+import { coarser, type RecordedRow, summaryOf } from "../../probe/timeline.ts";
+import { encode } from "../command.ts";
 import { roundMs } from "../format.ts";
 import {
   bytesOf,
@@ -31,21 +32,51 @@ import {
 export const VERSION_FIELD = "echo_load";
 
 /** The version of the format, which is the value of that field. */
-export const VERSION = 1;
+export const VERSION = 2;
 
 /**
- * Renders the report for JSON.
- *
- * @param report What the load found, and what it needs to know besides.
- * @returns The fields.
+ * The most bytes of a result, but for the time and the verdict that are added to it, and
+ * for the runs of a merged one. Container logs cut lines at 16 KiB.
  */
-export function jsonLoad(
+const MOST_BYTES = 15_000;
+
+/** The most characters of a text that says what went wrong. */
+const MOST_TEXT = 300;
+
+/** How many digits the histograms of a load have, as long as they are not too large. */
+const LESS_DIGITS = 2;
+
+/**
+ * Renders the report for JSON. Where that is too long it has a timeline of fewer rows,
+ * and if need be latencies to two digits: counts and sums stay exact.
+ */
+export function jsonLoad(report: LoadReport): Record<string, unknown> {
+  let { rows } = report.summary.recorded;
+  while (true) {
+    const fields = fieldsOf(report, rows);
+    if (isShort(fields)) return fields;
+    if (rows.length < 2) return fieldsOf(report, rows, LESS_DIGITS);
+    rows = coarser(rows);
+  }
+}
+
+function isShort({ runs: _, ...fields }: Record<string, unknown>): boolean {
+  return encode(JSON.stringify(fields)).length <= MOST_BYTES;
+}
+
+function cut(text: string): string {
+  return text.length > MOST_TEXT ? `${text.slice(0, MOST_TEXT)}…` : text;
+}
+
+function fieldsOf(
   { summary, context }: LoadReport,
+  rows: readonly RecordedRow[],
+  digits?: typeof LESS_DIGITS,
 ): Record<string, unknown> {
   const { messages, messagesInTime, failed, durationMs, error } = summary;
   const { target, connections, ratePerSecond, isWarm, startedAt } = context;
   const { threads = 1 } = context;
-  const { latencies, late, rows } = summary.recorded;
+  const { latencies, late } = summary.recorded;
   const bytes = bytesOf(context);
   const rate = rateOf(summary);
   const limits = limitsOf(summary, context);
@@ -70,18 +101,21 @@ export function jsonLoad(
       upto_ms: uptoMs,
       count,
     })),
-    ...jsonRecord("", latencies.toRecord()),
+    ...jsonRecord("", latencies.toRecord(), digits),
     failures: summary.failures,
     failed_before_start: summary.failedEarly,
     failed_after_end: summary.failedLate,
-    first_errors: summary.firstErrors,
+    first_errors: Object.fromEntries(
+      Object.entries(summary.firstErrors)
+        .map(([reason, text]) => [reason, cut(text)]),
+    ),
     first_errors_ms: Object.fromEntries(
       Object.entries(summary.firstErrorsMs)
         .map(([reason, ms]) => [reason, roundMs(ms)]),
     ),
     longest_outage_ms: roundMs(summary.longestOutageMs),
     ...(target.transport === "udp" && jsonDatagrams(datagramCounts(summary))),
-    timeline: summary.timeline.map((row, at) => jsonRow(row, rows[at])),
+    timeline: rows.map(jsonRow),
     busy_share: Number.isFinite(summary.busyShare)
       ? Number(summary.busyShare!.toFixed(6))
       : null,
@@ -93,10 +127,10 @@ export function jsonLoad(
       unsent_too_many_under_way: summary.unsent,
       unsent_client_late: summary.tooLate,
       late_ms: jsonLatency(summary.lateMs),
-      ...jsonRecord("late_", late.toRecord()),
+      ...jsonRecord("late_", late.toRecord(), digits),
     }),
     ...(summary.runs.length > 1 && { runs: jsonRuns(summary, context) }),
-    ...(error !== undefined && { error: (error as Error).message }),
+    ...(error !== undefined && { error: cut((error as Error).message) }),
   };
 }
 
@@ -104,18 +138,19 @@ export function jsonLoad(
 function jsonRecord(
   prefix: "" | "late_",
   record: LatencyRecord | undefined,
+  digits?: typeof LESS_DIGITS,
 ): Record<string, unknown> {
   const { histogram, ...exact } = record ?? {};
   return {
-    [`${prefix}histogram_hdr`]: histogram ? encodeHistogram(histogram) : null,
+    [`${prefix}histogram_hdr`]: histogram
+      ? encodeHistogram(histogram, digits)
+      : null,
     [`${prefix || "latency_"}exact`]: record ? exact : null,
   };
 }
 
-function jsonRow(
-  row: TimelineRow,
-  recorded: RecordedRow | undefined,
-): Record<string, unknown> {
+function jsonRow(recorded: RecordedRow): Record<string, unknown> {
+  const row = summaryOf(recorded);
   return {
     start_ms: roundMs(row.startMs),
     duration_ms: roundMs(row.durationMs),
@@ -123,7 +158,7 @@ function jsonRow(
     failed: row.failed,
     p50_ms: row.p50Ms ?? null,
     p99_ms: row.p99Ms ?? null,
-    histogram_hdr: recorded && row.messages > 0
+    histogram_hdr: row.messages > 0
       ? encodeHistogram(recorded.histogram)
       : null,
   };

@@ -1,9 +1,11 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertLess, assertMatch } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { ALL_FAILURE_REASONS } from "../../probe/failure.ts";
 import { noIrregularities } from "../../probe/irregularities.ts";
 import { Latencies } from "../../probe/latency.ts";
 import type { LoadSummary } from "../../probe/load.ts";
-import type { TimelineRow } from "../../probe/timeline.ts";
+import { Timeline, type TimelineRow } from "../../probe/timeline.ts";
+import fc from "../../testing/properties.ts";
 import { LOCAL, REMOTE } from "../../testing/socket.ts";
 import { renderHistogram, renderTimeline, sparkline } from "./load_charts.ts";
 import { jsonLoad } from "./load_json.ts";
@@ -372,7 +374,7 @@ describe("jsonLoad()", () => {
     })),
     ...{ failures: SUMMARY.failures, first_errors: SUMMARY.firstErrors },
     ...{ longest_outage_ms: 12.346, timeline: [] as unknown[] },
-    ...{ client_limit: null, warmed_up: true, busy_share: 1, echo_load: 1 },
+    ...{ client_limit: null, warmed_up: true, busy_share: 1, echo_load: 2 },
     workers: 1,
     ...{
       first_errors_ms: {},
@@ -388,17 +390,62 @@ describe("jsonLoad()", () => {
   });
 
   it("has a row for each second", () => {
-    const timeline = rowsOf([10, 1.5], [0]);
-    assertEquals(jsonOf({ timeline }).timeline, [
-      {
-        ...{ start_ms: 0, duration_ms: 1000, messages: 10, failed: 0 },
-        ...{ p50_ms: 1.5, p99_ms: 1.5, histogram_hdr: null },
-      },
-      {
-        ...{ start_ms: 1000, duration_ms: 1000, messages: 0, failed: 0 },
-        ...{ p50_ms: null, p99_ms: null, histogram_hdr: null },
-      },
-    ]);
+    const timeline = new Timeline(0);
+    for (let n = 0; n < 10; n++) timeline.addVerified(0, 1.5);
+    const rows = timeline.recorded(2000);
+    const recorded = { ...SUMMARY.recorded, rows };
+    const [first, second] = jsonOf({ recorded }).timeline as [
+      Record<string, unknown>,
+      Record<string, unknown>,
+    ];
+    const { histogram_hdr, ...row } = first;
+    assertMatch(histogram_hdr as string, /^HISTFAAA/);
+    assertEquals(row, {
+      ...{ start_ms: 0, duration_ms: 1000, messages: 10, failed: 0 },
+      ...{ p50_ms: 1.5, p99_ms: 1.5 },
+    });
+    assertEquals(second, {
+      ...{ start_ms: 1000, duration_ms: 1000, messages: 0, failed: 0 },
+      ...{ p50_ms: null, p99_ms: null, histogram_hdr: null },
+    });
+  });
+
+  it("fits a line of 16 KiB whatever the load, and keeps its sums", () => {
+    const load = fc.record({
+      messages: fc.integer({ min: 0, max: 5000 }),
+      rows: fc.integer({ min: 1, max: 200 }),
+      spread: fc.constantFrom(0, 3, 7),
+      isTalkative: fc.boolean(),
+    });
+    const property = fc.property(load, (load) => {
+      const { messages, rows, spread, isTalkative } = load;
+      const timeline = new Timeline(0);
+      const [latencies, late] = [new Latencies(), new Latencies()];
+      for (let n = 0; n < messages; n++) {
+        // As far apart as a histogram can tell.
+        const ms = 10 ** (Math.sin(n) * spread);
+        timeline.addVerified(n / messages * rows * 1000, ms);
+        latencies.record(ms);
+        late.record(ms);
+      }
+      const text = isTalkative ? "ä".repeat(4000) : "short";
+      const firstErrors = Object.fromEntries(
+        ALL_FAILURE_REASONS.map((reason) => [reason, text]),
+      );
+      const recorded = {
+        ...{ latencies, late },
+        rows: timeline.recorded(rows * 1000),
+      };
+      const json = jsonOf({ ...GOOD, firstErrors, recorded }, {
+        ratePerSecond: 7,
+      });
+      const bytes = new TextEncoder().encode(JSON.stringify(json)).length;
+      assertLess(bytes, 16_000);
+      const found = json.timeline as { messages: number; start_ms: number }[];
+      assertEquals(found.reduce((n, row) => n + row.messages, 0), messages);
+      assertEquals(found[0]!.start_ms, 0);
+    });
+    fc.assert(property, { numRuns: 25 });
   });
 
   it("tells with a rate what was not sent, and how late the rest was", () => {

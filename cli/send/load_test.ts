@@ -74,7 +74,7 @@ describe("echo send with load flags", () => {
       ...{ messages_per_second, bytes_per_second, message_bytes: 1024 },
       ...{ duration_ms: 200, after_end, last_after_end_ms, first_errors: {} },
       ...{ longest_outage_ms: 0, warmed_up: true },
-      ...{ echo_load: 1, workers: 1, start: "2001-02-03T04:05:06.789Z" },
+      ...{ echo_load: 2, workers: 1, start: "2001-02-03T04:05:06.789Z" },
       first_errors_ms: {},
       failed_before_start: 0,
       failed_after_end: 0,
