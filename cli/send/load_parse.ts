@@ -5,7 +5,7 @@
  */
 
 import type { IrregularKind } from "../../client.ts";
-import { type Address, isTransport } from "../../net/address.ts";
+import { type Address, bareHost, isTransport } from "../../net/address.ts";
 import { describeError } from "../../net/errors.ts";
 import { newHistogram } from "../../probe/histogram.ts";
 import { decodeHistogram } from "../../probe/histogram_text.ts";
@@ -102,7 +102,7 @@ function readAddress(fields: Fields, transport: string): Address {
   if (hostname === undefined) throw new FormatError("address has no port");
   return {
     ...{ transport, port: Number(port) },
-    hostname: hostname.replace(/^\[(.*)\]$/, "$1"),
+    hostname: bareHost(hostname),
   };
 }
 
