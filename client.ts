@@ -174,7 +174,13 @@ export async function connectUdp(
   signal?.throwIfAborted();
   try {
     const opened = await openUdp(address, timeoutMs, signal);
-    return new DatagramClient({ ...opened, timeoutMs, signal, onIrregular });
+    return new DatagramClient({
+      ...opened,
+      address,
+      timeoutMs,
+      signal,
+      onIrregular,
+    });
   } catch (error) {
     signal?.throwIfAborted();
     throw networkError("connect", address, error);
