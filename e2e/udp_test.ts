@@ -3,9 +3,11 @@ import { describe } from "@std/testing/bdd";
 import { freePortForBoth } from "../testing/datagram_peer.ts";
 import { freeUdpPort, startDatagramPeer } from "../testing/datagrams.ts";
 import {
+  itInNetwork,
   itRuns,
   itRunsBeside,
   start,
+  startInNetwork,
   startOther,
   startServe,
 } from "../testing/process.ts";
@@ -86,4 +88,53 @@ describe("./echo send --udp", () => {
       assertMatch(stdout, /\n5 sent, 5 verified, 0 lost, in /);
     });
   }
+});
+
+/** Starts a server on a host, then sends to another one over TCP and UDP. */
+function serveAndSend(server: string, client: string): string {
+  return `"$0" serve -H '${server}' --udp >/run/log & server=$!
+    until grep -q listening /run/log; do kill -0 $server || exit 8; done
+    for over in '' --udp; do "$0" send $over -q -t 9s -H '${client}' "hi$over"; done
+    kill $server; wait $server`;
+}
+
+describe("./echo send, by an address that is not plain,", () => {
+  const ends = [
+    ["fe80::9%lo", "fe80::9%lo"],
+    ["0.0.0.0", "0.0.0.0"],
+    ["::", "::"],
+    // A name with both addresses.
+    ["127.0.0.1", "two.test"],
+    ["::1", "two.test"],
+    ["two.test", "two.test"],
+    // A name whose first address is a black hole: what loopback gets for others.
+    ["198.51.100.1", "hole.test"],
+  ] as const;
+  const hosts = "127.0.0.1 two.test\n::1 two.test\n" +
+    "192.0.2.1 hole.test\n198.51.100.1 hole.test\n";
+  const addresses = `ip addr add fe80::9/64 dev lo nodad
+    ip addr add 192.0.2.200/32 dev lo; ip route add 192.0.2.1 dev lo
+    ip route add local 198.51.100.1 dev lo src 192.0.2.200 table local\n`;
+  for (const [server, client] of ends) {
+    itInNetwork(`reaches ${server} as ${client}`, async () => {
+      const script = addresses + serveAndSend(server, client);
+      await using both = startInNetwork(script, hosts);
+      const status = await both.status;
+      assertEquals([status, both.stdout], [0, "hi\nhi--udp\n"], both.stderr);
+    });
+  }
+
+  itInNetwork("is answered by no socket that is its own", async () => {
+    const ports = "/proc/sys/net/ipv4/ip_local_port_range";
+    await using client = startInNetwork(`echo 40000 40007 >${ports}
+      for over in '' --udp --tls; do
+        "$0" send -p 40002 $over -c 50 -i 5ms -t 100ms; done`);
+    assertEquals(await client.status, 1);
+    assertEquals(client.stdout.match(/50 sent, 0 verified/g)?.length, 3);
+    const failures = client.stdout.match(/(?<=seq=\d+ ).*/g) ?? [];
+    assertEquals(
+      [...new Set(failures)],
+      ["connection refused", "timed out after 100ms"],
+    );
+  });
 });
