@@ -1,5 +1,6 @@
 import {
   type Address,
+  addressOf,
   bareHost,
   type TcpAddress,
   type TlsAddress,
@@ -9,7 +10,7 @@ import { bindUdp, LOOPBACK } from "../net/datagrams.ts";
 import { reasonOf } from "../net/errors.ts";
 import { sleep, startTimer } from "../net/time.ts";
 import type { ClientTls } from "./api.ts";
-import { addressOf, resolveHost } from "./resolve.ts";
+import { resolveHost } from "./resolve.ts";
 
 /** What an echo client needs of a connection. */
 export type EchoConn = Pick<

@@ -1,5 +1,5 @@
 import process from "node:process";
-import { bareHost, canonicalIPv6, isIPv4 } from "../net/address.ts";
+import { addressOf, bareHost } from "../net/address.ts";
 
 /** Where a connection to no particular address goes: to the machine itself. */
 const UNSPECIFIED: Readonly<Record<string, string>> = {
@@ -7,12 +7,6 @@ const UNSPECIFIED: Readonly<Record<string, string>> = {
   "::": "::1",
   "::ffff:0.0.0.0": "::ffff:127.0.0.1",
 };
-
-/** Returns an address as sockets spell it, without brackets; `undefined` for a name. */
-export function addressOf(hostname: string): string | undefined {
-  const bare = bareHost(hostname);
-  return isIPv4(bare) ? bare : canonicalIPv6(bare);
-}
 
 /**
  * Finds the addresses of a host, as sockets show their peers there. The system looks

@@ -124,6 +124,21 @@ describe("./echo send, by an address that is not plain,", () => {
     });
   }
 
+  itInNetwork("tells which address of a name answered", async () => {
+    const script = `"$0" serve -H ::1 --udp --once >/run/log & server=$!
+      until grep -q listening /run/log; do kill -0 $server || exit 8; done
+      "$0" send --udp -H two.test -c 2 -i 0 -t 300ms
+      "$0" send --udp -H two.test -c 1 -t 100ms --json
+      wait $server; cat /run/log`;
+    await using both = startInNetwork(script, hosts);
+    assertEquals(await both.status, 0, both.stderr);
+    const [, lost, summary] = both.stdout.match(/^({.*)\n({.*)$/m) ?? [];
+    assertEquals([lost, summary].map((line) => JSON.parse(line!).peer), [
+      ...[null, null],
+    ]);
+    assertMatch(both.stdout, /^Datagrams to two\.test:12345\/udp\n64 B from /);
+  });
+
   itInNetwork("is answered by no socket that is its own", async () => {
     const ports = "/proc/sys/net/ipv4/ip_local_port_range";
     await using client = startInNetwork(`echo 40000 40007 >${ports}

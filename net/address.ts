@@ -115,6 +115,12 @@ export function canonicalIPv6(text: string): string | undefined {
     : short && short + zone;
 }
 
+/** Returns an address as sockets spell it, without brackets; `undefined` for a name. */
+export function addressOf(hostname: string): string | undefined {
+  const bare = bareHost(hostname);
+  return isIPv4(bare) ? bare : canonicalIPv6(bare);
+}
+
 /** Returns the bytes of an IPv4 or IPv6 address, `undefined` for a name. */
 export function addressBytes(text: string): number[] | undefined {
   if (isIPv4(text)) return text.split(".").map(Number);
