@@ -91,6 +91,20 @@ describe("DatagramClient", () => {
     client.close();
   });
 
+  it("receives into pages that take memory once they are written", async () => {
+    const { client, socket } = open();
+    const buffers: Uint8Array[] = [];
+    socket.receive = (buffer?: Uint8Array) => {
+      buffers.push(buffer!);
+      return Promise.withResolvers<Received>().promise;
+    };
+    client.echo(HELLO).catch(() => {});
+    await nextTurn();
+    const [{ length, buffer }] = buffers as [Uint8Array<ArrayBuffer>];
+    assertEquals([length, buffer.resizable], [65_536, true]);
+    client.close();
+  });
+
   it("says that nobody is there where the system tells it", async () => {
     using clock = stopClock();
     for (
