@@ -139,6 +139,29 @@ describe("./echo send, by an address that is not plain,", () => {
     assertMatch(both.stdout, /^Datagrams to two\.test:12345\/udp\n64 B from /);
   });
 
+  itInNetwork(
+    "tells a route that leads nowhere from other failures",
+    async () => {
+      const kinds = ["blackhole", "prohibit", "unreachable"];
+      const script =
+        kinds.map((kind, at) => `ip route add ${kind} 203.0.113.${at}\n`).join(
+          "",
+        ) + `for over in '' --udp; do for at in 0 1 2 3; do
+      "$0" send $over -H 203.0.113.$at -c 1 -t 9s --json; done; done`;
+      await using client = startInNetwork(script);
+      assertEquals(await client.status, 1);
+      const lost = client.stdout.match(/"lost":"\w+","error":"[^"]+"/g);
+      const words = [
+        "invalid argument",
+        "permission denied",
+        "no route to host",
+      ];
+      const told = [...words, "network is unreachable"]
+        .map((error) => `"lost":"unreachable","error":"${error}"`);
+      assertEquals(lost, [...told, ...told]);
+    },
+  );
+
   itInNetwork("is answered by no socket that is its own", async () => {
     const ports = "/proc/sys/net/ipv4/ip_local_port_range";
     await using client = startInNetwork(`echo 40000 40007 >${ports}
