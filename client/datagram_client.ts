@@ -204,9 +204,11 @@ export class DatagramClient implements UdpClient {
     // Deno shows a sender without its zone.
     const hostname = route.remote.hostname.replace(ZONE, "");
     const buffer = datagramBuffer();
-    while (this.isOpen && this.#routes.includes(route)) {
+    while (this.isOpen) {
       try {
         const [reply, sender] = await socket.receive(buffer);
+        // Another address answered in the same turn.
+        if (!this.#routes.includes(route)) return;
         const from = sender as Deno.NetAddr;
         if (from.port === port && from.hostname === hostname) {
           if (this.#routes.length > 1) this.#keep([route]);

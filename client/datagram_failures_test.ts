@@ -312,6 +312,18 @@ describe("DatagramClient", () => {
       assertEquals([first.closed, second.closed, seen], [1, 1, []]);
     });
 
+    it("takes no second reply from one that answers in the same turn", async () => {
+      const { client, sockets: [first, second] } = openBoth({
+        onIrregular: () => assert(false),
+      });
+      const echoed = client.echo(HELLO);
+      await nextTurn();
+      await Promise.all([second.reply(HELLO), first.reply(HELLO)]);
+      await echoed;
+      assertEquals([first.closed, second.closed], [1, 0]);
+      client.close();
+    });
+
     it("goes on with the others where one is told to refuse", async () => {
       const refusal = new Deno.errors.ConnectionReset("reset (os error 10054)");
       const { client, sockets: [first, second] } = openBoth();
