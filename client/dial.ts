@@ -57,7 +57,10 @@ async function connectOnce(
   const { localAddr: local, remoteAddr: remote } = conn;
   if (local.port === remote.port && local.hostname === remote.hostname) {
     // Nobody listens: the kernel chose that very port for this end, and connected
-    // the socket to itself (RFC 9293, section 3.5: simultaneous open).
+    // the socket to itself (RFC 9293, section 3.5: simultaneous open). In TIME-WAIT it
+    // would keep the port for a minute from the server that is about to start. Linux
+    // closes it by a reset where more is unread than its receive buffer takes.
+    await conn.write(new Uint8Array(1 << 20)).catch(() => {});
     conn.close();
     throw new Deno.errors.ConnectionRefused("connection refused");
   }

@@ -166,9 +166,12 @@ describe("./echo send, by an address that is not plain,", () => {
     const ports = "/proc/sys/net/ipv4/ip_local_port_range";
     await using client = startInNetwork(`echo 40000 40007 >${ports}
       for over in '' --udp --tls; do
-        "$0" send -p 40002 $over -c 50 -i 5ms -t 100ms; done`);
+        "$0" send -p 40002 $over -c 50 -i 5ms -t 100ms; done
+      awk '$2 == $3 { print "kept", $2 }' /proc/net/tcp; exit 1`);
     assertEquals(await client.status, 1);
     assertEquals(client.stdout.match(/50 sent, 0 verified/g)?.length, 3);
+    // No TIME-WAIT keeps the port from a server that starts.
+    assertEquals(client.stdout.includes("kept"), false, client.stdout);
     const failures = client.stdout.match(/(?<=seq=\d+ ).*/g) ?? [];
     assertEquals(
       [...new Set(failures)],
