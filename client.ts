@@ -159,6 +159,7 @@ export async function connect(
  * @param options Where to send to, a timeout and a signal.
  * @returns The client. Its name was looked up, once.
  * @throws {Deno.errors.TimedOut} If the look-up took longer than the timeout.
+ * @throws {TypeError} If Deno was started without `--unstable-net`.
  * @throws {Deno.errors.NotCapable} If Deno may not use the network.
  * @throws {RangeError} If an option is no time or no port.
  * @throws {Error} If the name does not resolve, or for other network errors.
@@ -174,7 +175,13 @@ export async function connectUdp(
   signal?.throwIfAborted();
   try {
     const opened = await openUdp(address, timeoutMs, signal);
-    return new DatagramClient({ ...opened, timeoutMs, signal, onIrregular });
+    return new DatagramClient({
+      ...opened,
+      address,
+      timeoutMs,
+      signal,
+      onIrregular,
+    });
   } catch (error) {
     signal?.throwIfAborted();
     throw networkError("connect", address, error);

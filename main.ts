@@ -51,6 +51,8 @@ ${renderFlags(COMMON_FLAGS)}
 
 More on a command: ${PROGRAM} <COMMAND> --help`;
 
+const UNREACHABLE = "check --host, and this machine's routes and firewall";
+
 /** What to try, by what failed and why; `SERVE` is the command that serves there. */
 const HINTS: Partial<Record<Operation, Partial<Record<Reason, string>>>> = {
   connect: {
@@ -63,8 +65,10 @@ const HINTS: Partial<Record<Operation, Partial<Record<Reason, string>>>> = {
     tls_not_spoken: "does the server speak TLS on that port? leave out --tls",
     refused: "is a server running there? start one with: SERVE",
     timeout: "check --host and --port, or wait longer with --timeout",
+    unreachable: UNREACHABLE,
     dns: "check --host",
   },
+  send: { unreachable: UNREACHABLE },
   listen: {
     address_in_use: "choose another with --port",
     no_such_address: "choose one of its own with --host",

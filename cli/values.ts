@@ -4,6 +4,7 @@
  * @module
  */
 
+import { bareHost, canonicalIPv6, isIPv4, ZONE } from "../net/address.ts";
 import { type Flag, UsageError } from "./flags.ts";
 import { formatTime } from "./format.ts";
 
@@ -187,10 +188,10 @@ export function parseSize(text: string): number {
  * @throws {UsageError} If it cannot be one.
  */
 export function parseHost(text: string): string {
-  const bare = text.replace(/^\[(.+)\]$/, "$1");
+  const bare = bareHost(text);
   const isName = bare === text && HOST_NAME.test(text);
   const isBadIPv4 = isName && ENDS_IN_NUMBER.test(text) && !isIPv4(text);
-  if (isBadIPv4 || !isName && !isIPv6(bare)) {
+  if (isBadIPv4 || !isName && !canonicalIPv6(bare)) {
     const hasPort = /^([^:]*|\[.*\]):\d+$/.test(text);
     let message = "expected an IPv4 or IPv6 address or a name";
     if (hasPort) message += ", the port goes to --port";
@@ -209,9 +210,6 @@ export function parseHost(text: string): string {
   return bare;
 }
 
-/** The zone of an IPv6 address ({@link https://www.rfc-editor.org/rfc/rfc4007#section-11 | RFC 4007}). */
-const ZONE = /%(\w+)$/;
-
 /** Addresses that are good within one network alone: fe80::/10, and multicast. */
 const LINK_LOCAL = /^f(e[89ab]|f)[\da-f]{0,2}:/i;
 
@@ -228,18 +226,6 @@ const HOST_NAME =
  * ({@link https://url.spec.whatwg.org/#ends-in-a-number-checker | WHATWG URL}).
  */
 const ENDS_IN_NUMBER = /(^|\.)(\d+|0x[\da-f]*)\.?$/i;
-
-function isIPv4(text: string): boolean {
-  // A URL has its address in four decimal numbers. The system's resolver also takes
-  // 999 for 0.0.3.231, and 010.0.0.1 for 8.0.0.1.
-  return URL.parse(`http://${text}/`)?.hostname === text;
-}
-
-function isIPv6(text: string): boolean {
-  // A zone, as in fe80::1%eth0, is not a part of a URL's address.
-  const address = text.replace(ZONE, "");
-  return address.includes(":") && URL.canParse(`http://[${address}]/`);
-}
 
 /**
  * Reads the name of a file, which is not opened.

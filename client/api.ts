@@ -36,7 +36,8 @@ export const DEFAULT_TIMEOUT_MS = 5000;
  */
 export interface ConnectOptions {
   /**
-   * Connect to this IPv4 or IPv6 address or name.
+   * Connect to this IPv4 or IPv6 address or name. Of a name's addresses, the next one
+   * is tried when the one before it fails, or takes more than 250 ms.
    *
    * @default {"127.0.0.1"}
    */
@@ -179,7 +180,15 @@ export interface EchoClient extends Disposable {
  * Options for {@linkcode connectUdp}. A time is in milliseconds, 0 or more;
  * `Infinity` is never.
  */
-export interface UdpConnectOptions extends Pick<ConnectOptions, "hostname"> {
+export interface UdpConnectOptions {
+  /**
+   * Send to this IPv4 or IPv6 address or name. Messages go to all of a name's
+   * addresses until one of them answers, which is kept.
+   *
+   * @default {"127.0.0.1"}
+   */
+  hostname?: string | undefined;
+
   /**
    * Send to this UDP port.
    *
@@ -206,19 +215,19 @@ export interface UdpConnectOptions extends Pick<ConnectOptions, "hostname"> {
 }
 
 /**
- * A UDP socket that sends to one echo server, as {@linkcode connectUdp} returns it.
+ * A UDP client that sends to one echo server, as {@linkcode connectUdp} returns it.
  * Any number of messages may be under way at once. A reply is told from others by
  * its length and its first 64 bytes, so messages under way at once should differ
  * there; then all of its bytes are compared. A message that fails fails alone.
  */
 export interface UdpClient extends Disposable {
-  /** How long the look-up of the name and opening the socket took, in milliseconds. */
+  /** How long the look-up of the name and opening a socket took, in milliseconds. */
   readonly connectMs: number;
 
-  /** The address of the client's socket. */
+  /** The address of the client's socket, the first one until an address answered. */
   readonly localAddr: Address;
 
-  /** The address of the server. */
+  /** The address of the server, its name until one of several addresses answered. */
   readonly remoteAddr: Address;
 
   /** Whether the client takes messages: it was not closed. */

@@ -1,12 +1,5 @@
-/**
- * An echo client over UDP: each message is a datagram, which comes back whole and
- * alone, in any order, or not at all.
- *
- * @module
- */
-
-import { type Address, formatAddress } from "../net/address.ts";
-import { DATAGRAM_BUFFER_BYTES, RECEIVE_PAUSE_MS } from "../net/datagrams.ts";
+import { type Address, formatAddress, ZONE } from "../net/address.ts";
+import { datagramBuffer, RECEIVE_PAUSE_MS } from "../net/datagrams.ts";
 import { isReset, networkError, reasonOf, withFields } from "../net/errors.ts";
 import { checkTime } from "../net/options.ts";
 import { sleep } from "../net/time.ts";
@@ -18,6 +11,7 @@ import {
   type QueuedDatagram,
 } from "./datagram_queue.ts";
 import { Deadline } from "./deadline.ts";
+import type { UdpRoute } from "./dial.ts";
 import { clientClosedError } from "./errors.ts";
 
 /** The most bytes of a datagram: 65,535 less the headers of IPv4 and UDP. */
@@ -31,11 +25,11 @@ const LINGER_MS = { least: 20, most: 500 };
 
 /** What a {@linkcode DatagramClient} is made of. */
 export interface DatagramClientOptions {
-  /** The socket, which the client closes. */
-  readonly socket: Deno.DatagramConn;
-  /** The server's address, no name. */
-  readonly remote: Address;
-  /** How long it took to look its name up and to open the socket, in milliseconds. */
+  /** The ways to the server, whose sockets the client closes. */
+  readonly routes: readonly UdpRoute[];
+  /** Where the server was said to be. */
+  readonly address: Address;
+  /** How long it took to look its name up and to open the sockets, in milliseconds. */
   readonly connectMs: number;
   /** The longest wait for a reply, in milliseconds. */
   readonly timeoutMs: number;
@@ -45,13 +39,17 @@ export interface DatagramClientOptions {
   readonly onIrregular: ((irregularity: Irregularity) => void) | undefined;
 }
 
-/** An echo client with a socket of its own. */
+/**
+ * An echo client over UDP: each message is a datagram, which comes back whole and
+ * alone, in any order, or not at all.
+ *
+ * No connection tells which address of a name is the server's. So messages go to all
+ * of them, each from a socket of its own, until one answers, which is kept.
+ */
 export class DatagramClient implements UdpClient {
   readonly connectMs: number;
-  readonly localAddr: Address;
-  readonly remoteAddr: Address;
-  readonly #socket: Deno.DatagramConn;
-  readonly #server: Deno.NetAddr;
+  readonly #address: Address;
+  #routes: readonly UdpRoute[];
   readonly #timeoutMs: number;
   readonly #signal: AbortSignal | undefined;
   readonly #onAbort = () => this.#close(this.#signal?.reason);
@@ -69,25 +67,27 @@ export class DatagramClient implements UdpClient {
   /** The first sender of strays. */
   #stray: Address | undefined;
 
-  /**
-   * Takes over a socket.
-   *
-   * @param options The socket, the server, and how long to wait for it.
-   */
   constructor(options: DatagramClientOptions) {
-    const { socket, remote, connectMs, timeoutMs, signal } = options;
-    const { hostname, port } = socket.addr as Deno.NetAddr;
+    const { routes, address, connectMs, timeoutMs, signal } = options;
     this.connectMs = connectMs;
-    this.localAddr = { transport: "udp", hostname, port };
-    this.remoteAddr = remote;
-    this.#socket = socket;
-    this.#server = { ...remote, transport: "udp" };
+    this.#address = address;
+    this.#routes = routes;
     this.#timeoutMs = timeoutMs;
     this.#signal = signal;
     this.#onIrregular = options.onIrregular ?? (() => {});
-    this.#queue = new DatagramQueue(remote);
+    this.#queue = new DatagramQueue(this.remoteAddr);
     signal?.addEventListener("abort", this.#onAbort);
     if (signal?.aborted) this.#onAbort();
+  }
+
+  get localAddr(): Address {
+    const { hostname, port } = this.#routes[0]!.socket.addr as Deno.NetAddr;
+    return { transport: "udp", hostname, port };
+  }
+
+  get remoteAddr(): Address {
+    const [route, other] = this.#routes;
+    return other ? this.#address : route!.remote;
   }
 
   get isOpen(): boolean {
@@ -102,7 +102,10 @@ export class DatagramClient implements UdpClient {
     this.#deadline.start(this.#timeoutMs, now);
     this.#outbox.push(queued);
     if (!this.#isSending) this.#sendAll();
-    if (!this.#isReceiving) this.#receive();
+    if (!this.#isReceiving) {
+      this.#isReceiving = true;
+      for (const route of this.#routes) this.#receive(route);
+    }
     return queued.result;
   }
 
@@ -182,30 +185,47 @@ export class DatagramClient implements UdpClient {
     for (let next; this.isOpen && (next = this.#outbox.shift());) {
       // Nobody waits for its reply any more.
       if (next.isSettled()) continue;
-      try {
-        await this.#socket.send(next.message, this.#server);
-      } catch (error) {
-        next.giveUp(networkError("send", this.remoteAddr, error));
+      let failed = 0;
+      const routes = this.#routes;
+      for (const { socket, remote } of routes) {
+        try {
+          await socket.send(next.message, remote);
+        } catch (error) {
+          if (++failed < routes.length) continue;
+          next.giveUp(networkError("send", this.remoteAddr, error));
+        }
       }
     }
     this.#isSending = false;
   }
 
-  async #receive(): Promise<void> {
-    this.#isReceiving = true;
-    const buffer = new Uint8Array(DATAGRAM_BUFFER_BYTES);
-    const { hostname, port } = this.#server;
+  async #receive(route: UdpRoute): Promise<void> {
+    const { socket, remote: { port } } = route;
+    // Deno shows a sender without its zone.
+    const hostname = route.remote.hostname.replace(ZONE, "");
+    const buffer = datagramBuffer();
     while (this.isOpen) {
       try {
-        const [reply, sender] = await this.#socket.receive(buffer);
+        const [reply, sender] = await socket.receive(buffer);
+        // Another address answered in the same turn.
+        if (!this.#routes.includes(route)) return;
         const from = sender as Deno.NetAddr;
-        if (from.port === port && from.hostname === hostname) this.#take(reply);
-        else this.#takeStray(reply, from);
+        if (from.port === port && from.hostname === hostname) {
+          if (this.#routes.length > 1) this.#keep([route]);
+          this.#take(reply);
+        } else this.#takeStray(reply, from);
       } catch (error) {
-        if (!this.isOpen) return;
-        await this.#receiveFailed(error);
+        if (!this.isOpen || !this.#routes.includes(route)) return;
+        await this.#receiveFailed(error, route);
       }
     }
+  }
+
+  /** Closes the sockets of all routes but some. */
+  #keep(routes: readonly UdpRoute[]): void {
+    const others = this.#routes.filter((route) => !routes.includes(route));
+    this.#routes = routes;
+    for (const { socket } of others) socket.close();
   }
 
   #take(reply: Uint8Array): void {
@@ -231,9 +251,12 @@ export class DatagramClient implements UdpClient {
     this.#tellIrregular({ kind: "stray", reply: excerpt, from });
   }
 
-  async #receiveFailed(error: unknown): Promise<void> {
+  async #receiveFailed(error: unknown, route: UdpRoute): Promise<void> {
     const isRefusal = isReset(error) ||
       error instanceof Deno.errors.ConnectionRefused;
+    if (isRefusal && this.#routes.length > 1) {
+      return this.#keep(this.#routes.filter((other) => other !== route));
+    }
     // ICMP says that nobody is there, which not every system tells.
     const cause = isRefusal
       ? new Deno.errors.ConnectionRefused("connection refused")
@@ -281,7 +304,7 @@ export class DatagramClient implements UdpClient {
     this.#signal?.removeEventListener("abort", this.#onAbort);
     this.#closing.abort();
     this.#deadline.stop();
-    this.#socket.close();
+    for (const { socket } of this.#routes) socket.close();
     this.#queue.giveUpUntil(Infinity, () => why);
   }
 }

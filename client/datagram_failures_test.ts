@@ -14,6 +14,7 @@ import {
   DatagramClient,
   type DatagramClientOptions,
 } from "./datagram_client.ts";
+import type { UdpRoute } from "./dial.ts";
 
 const HOSTNAME = "127.0.0.1";
 const REMOTE: UdpAddress = { transport: "udp", hostname: HOSTNAME, port: 7 };
@@ -30,6 +31,11 @@ class MemorySocket implements Pick<Deno.DatagramConn, "addr"> {
   readonly sent: Uint8Array[] = [];
   /** How often it was closed. */
   closed = 0;
+
+  /** The way to a server that it is for. */
+  route(remote = REMOTE): UdpRoute {
+    return { socket: this as unknown as Deno.DatagramConn, remote };
+  }
 
   receive(): Promise<Received> {
     const receive = Promise.withResolvers<Received>();
@@ -63,8 +69,8 @@ class MemorySocket implements Pick<Deno.DatagramConn, "addr"> {
 function open(options: Partial<DatagramClientOptions> = {}) {
   const socket = new MemorySocket();
   const client = new DatagramClient({
-    socket: socket as unknown as Deno.DatagramConn,
-    ...{ remote: REMOTE, connectMs: 1, timeoutMs: Infinity },
+    routes: [socket.route()],
+    ...{ address: REMOTE, connectMs: 1, timeoutMs: Infinity },
     ...{ signal: undefined, onIrregular: undefined },
     ...options,
   });
@@ -82,6 +88,20 @@ describe("DatagramClient", () => {
     await socket.reply(HELLO);
     await Promise.all(echoed);
     assertEquals(socket.receives.length, 3);
+    client.close();
+  });
+
+  it("receives into pages that take memory once they are written", async () => {
+    const { client, socket } = open();
+    const buffers: Uint8Array[] = [];
+    socket.receive = (buffer?: Uint8Array) => {
+      buffers.push(buffer!);
+      return Promise.withResolvers<Received>().promise;
+    };
+    client.echo(HELLO).catch(() => {});
+    await nextTurn();
+    const [{ length, buffer }] = buffers as [Uint8Array<ArrayBuffer>];
+    assertEquals([length, buffer.resizable], [65_536, true]);
     client.close();
   });
 
@@ -257,5 +277,107 @@ describe("DatagramClient", () => {
     await socket.reply(HELLO);
     await replied;
     client.close();
+  });
+
+  describe("with several addresses of a name", () => {
+    const name: UdpAddress = { ...REMOTE, hostname: "two.test" };
+    const others: UdpAddress = { ...REMOTE, hostname: "::1" };
+
+    function openBoth(options: Partial<DatagramClientOptions> = {}) {
+      const sockets = [new MemorySocket(), new MemorySocket()] as const;
+      const routes = [sockets[0].route(others), sockets[1].route()];
+      return { ...open({ routes, address: name, ...options }), sockets };
+    }
+
+    it("sends to all, and keeps the one that answers first", async () => {
+      const seen: Irregularity[] = [];
+      const { client, sockets: [first, second] } = openBoth({
+        onIrregular: (it) => seen.push(it),
+      });
+      assertEquals(client.remoteAddr, name);
+      const echoed = client.echo(HELLO);
+      await nextTurn();
+      assertEquals([first.sent, second.sent], [[HELLO], [HELLO]]);
+      await second.reply(HELLO);
+      assertEquals((await echoed).bytes, 5);
+      assertEquals(client.remoteAddr, REMOTE);
+      assertEquals([first.closed, second.closed], [1, 0]);
+
+      const again = client.echo(OTHER);
+      await nextTurn();
+      assertEquals([first.sent, second.sent], [[HELLO], [HELLO, OTHER]]);
+      await second.reply(OTHER);
+      await again;
+      client.close();
+      assertEquals([first.closed, second.closed, seen], [1, 1, []]);
+    });
+
+    it("takes no second reply from one that answers in the same turn", async () => {
+      const { client, sockets: [first, second] } = openBoth({
+        onIrregular: () => assert(false),
+      });
+      const echoed = client.echo(HELLO);
+      await nextTurn();
+      await Promise.all([second.reply(HELLO), first.reply(HELLO)]);
+      await echoed;
+      assertEquals([first.closed, second.closed], [1, 0]);
+      client.close();
+    });
+
+    it("goes on with the others where one is told to refuse", async () => {
+      const refusal = new Deno.errors.ConnectionReset("reset (os error 10054)");
+      const { client, sockets: [first, second] } = openBoth();
+      const refused = client.echo(HELLO);
+      await nextTurn();
+      await first.fail(refusal);
+      assertEquals([first.closed, client.remoteAddr], [1, REMOTE]);
+      await second.reply(HELLO);
+      await refused;
+
+      const lost = assertRejects(
+        () => client.echo(OTHER),
+        Deno.errors.ConnectionRefused,
+      );
+      await nextTurn();
+      await second.fail(refusal);
+      await lost;
+      client.close();
+    });
+
+    it("loses a message only if it can be sent to none", async () => {
+      const unreachable = () =>
+        Promise.reject(
+          new Deno.errors.NetworkUnreachable(
+            "Network is unreachable (os error 101)",
+          ),
+        );
+      const { client, sockets: [first, second] } = openBoth();
+      first.send = unreachable;
+      const echoed = client.echo(HELLO);
+      await nextTurn();
+      second.send = unreachable;
+      const lost = await assertRejects(() => client.echo(OTHER));
+      assertEquals(
+        (lost as NetworkError).message,
+        "Cannot send to two.test:7/udp: network is unreachable",
+      );
+      await second.reply(HELLO);
+      await echoed;
+      client.close();
+    });
+  });
+
+  it("knows a sender whose zone it is not shown", async () => {
+    const hostname = "fe80::1";
+    const { client, socket } = open({ onIrregular: () => assert(false) });
+    client.close();
+    const zoned = open({
+      routes: [socket.route({ ...REMOTE, hostname: `${hostname}%eth0` })],
+    }).client;
+    const echoed = zoned.echo(HELLO);
+    await nextTurn();
+    await socket.reply(HELLO, { ...FROM, hostname });
+    await echoed;
+    zoned.close();
   });
 });

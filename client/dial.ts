@@ -1,17 +1,14 @@
-/**
- * Connecting once.
- *
- * @module
- */
-
-import type {
-  Address,
-  TcpAddress,
-  TlsAddress,
-  UdpAddress,
+import {
+  type Address,
+  addressOf,
+  bareHost,
+  type TcpAddress,
+  type TlsAddress,
+  type UdpAddress,
 } from "../net/address.ts";
-import { LOOPBACK } from "../net/datagrams.ts";
-import { startTimer } from "../net/time.ts";
+import { bindUdp, LOOPBACK } from "../net/datagrams.ts";
+import { reasonOf } from "../net/errors.ts";
+import { sleep, startTimer } from "../net/time.ts";
 import type { ClientTls } from "./api.ts";
 import { resolveHost } from "./resolve.ts";
 
@@ -46,22 +43,83 @@ function setNoDelay(conn: Deno.TcpConn): void {
   }
 }
 
+/**
+ * When the next address of a name gets its turn, in milliseconds, though the one
+ * before has not failed (RFC 8305, section 5).
+ */
+const NEXT_ADDRESS_MS = 250;
+
+/** Connects to one address, or to a name as the system does. */
+async function connectOnce(
+  options: Deno.ConnectOptions & { signal: AbortSignal },
+): Promise<Deno.TcpConn> {
+  const conn = await Deno.connect(options);
+  const { localAddr: local, remoteAddr: remote } = conn;
+  if (local.port === remote.port && local.hostname === remote.hostname) {
+    // Nobody listens: the kernel chose that very port for this end, and connected
+    // the socket to itself (RFC 9293, section 3.5: simultaneous open). In TIME-WAIT it
+    // would keep the port for a minute from the server that is about to start. Linux
+    // closes it by a reset where more is unread than its receive buffer takes.
+    await conn.write(new Uint8Array(1 << 20)).catch(() => {});
+    conn.close();
+    throw new Deno.errors.ConnectionRefused("connection refused");
+  }
+  return conn;
+}
+
+/**
+ * Connects to a name as the system does, and, if that fails or takes long, to each of
+ * its addresses in turn: Deno 2.6 tries the first one alone, and a black hole would
+ * use up all the time.
+ */
+async function connectToName(
+  hostname: string,
+  port: number,
+  cancel: AbortSignal,
+): Promise<Deno.TcpConn> {
+  const race = new AbortController();
+  const { signal } = race;
+  const onCancel = () => race.abort(cancel.reason);
+  cancel.addEventListener("abort", onCancel);
+  const attempt = async (hostname: string) => {
+    const conn = await connectOnce({ hostname, port, signal });
+    // The first one is kept.
+    if (signal.aborted) conn.close();
+    signal.throwIfAborted();
+    race.abort();
+    return conn;
+  };
+  /** Ends when the attempt failed, with its error, or when the next one may begin. */
+  const turnOf = (attempt: Promise<unknown>) =>
+    Promise.race([attempt.catch((why) => why), sleep(NEXT_ADDRESS_MS, signal)]);
+  const first = attempt(hostname);
+  const tryOthers = async () => {
+    const why = await turnOf(first);
+    signal.throwIfAborted();
+    // It would fail again: the look-up, or for want of a right.
+    if (why && ["dns", "other"].includes(reasonOf(why))) throw why;
+    const attempts = [];
+    for (const address of await resolveHost(hostname)) {
+      if (signal.aborted) break;
+      attempts.push(attempt(address));
+      await turnOf(attempts.at(-1)!);
+    }
+    return await Promise.any(attempts);
+  };
+  try {
+    return await Promise.any([first, tryOthers()]);
+  } catch {
+    return await first;
+  } finally {
+    race.abort();
+    cancel.removeEventListener("abort", onCancel);
+  }
+}
+
 /** Who a connection is made to and what it speaks: the ends have the same transport. */
 type StreamAddress = TcpAddress | TlsAddress;
 
-/**
- * Connects once.
- *
- * @param address Where to connect to, by TLS if it says so.
- * @param timeoutMs How long it may take, in milliseconds.
- * @param cancel Gives up when it is aborted.
- * @param tls What TLS needs to know besides.
- * @returns The connection.
- * @throws {Deno.errors.TimedOut} If it took longer.
- * @throws {Deno.errors.ConnectionReset} If the server reset the connection at once.
- * @throws {Error} What `Deno.connect` or the handshake throws, or the reason of the
- * abort.
- */
+/** Connects, by TLS if the address says so, within a time. */
 export async function dial(
   { transport, hostname, port }: StreamAddress,
   timeoutMs: number,
@@ -70,7 +128,9 @@ export async function dial(
 ): Promise<Dialed> {
   return await within(timeoutMs, cancel, async (signal, orAborted) => {
     const startedAt = performance.now();
-    const connecting = Deno.connect({ hostname, port, signal });
+    const connecting = addressOf(hostname) === undefined
+      ? connectToName(hostname, port, signal)
+      : connectOnce({ hostname, port, signal });
     try {
       const conn = await orAborted(connecting);
       const connectMs = performance.now() - startedAt;
@@ -106,7 +166,7 @@ async function shakeHands(
 ): Promise<{ conn: EchoConn; handshakeMs: number }> {
   const startedAt = performance.now();
   const starting = Deno.startTls(conn, {
-    hostname: name.replace(/^\[(.*)\]$/, "$1"),
+    hostname: bareHost(name),
     caCerts: [...caCerts],
   });
   try {
@@ -125,49 +185,60 @@ function isTimeout(error: unknown): error is Error {
   return error instanceof Deno.errors.TimedOut;
 }
 
-/** A new socket for datagrams. */
-export interface OpenedUdp {
-  /** The socket. */
+/** Where datagrams may go to, and the socket that sends them there. */
+export interface UdpRoute {
   readonly socket: Deno.DatagramConn;
-  /** Where it sends to: an address, no name. */
+  /** An address, no name. */
   readonly remote: UdpAddress;
-  /** How long the look-up and opening the socket took, in milliseconds. */
+}
+
+/** Sockets for datagrams to a host. */
+export interface OpenedUdp {
+  /** One for each of its addresses, at least one. */
+  readonly routes: readonly UdpRoute[];
+  /** How long the look-up and opening the sockets took, in milliseconds. */
   readonly connectMs: number;
 }
 
-/**
- * Opens a socket for datagrams to one address.
- *
- * @param address Where to send to.
- * @param timeoutMs How long the look-up of its name may take, in milliseconds.
- * @param cancel Gives up when it is aborted.
- * @returns The socket.
- * @throws {Deno.errors.TimedOut} If the look-up took longer.
- * @throws {Error} If the name does not resolve, what `Deno.listenDatagram` throws, or
- * the reason of the abort.
- */
+/** Opens sockets for datagrams to a host, whose name is looked up within a time. */
 export async function openUdp(
   { hostname, port }: UdpAddress,
   timeoutMs: number,
   cancel: AbortSignal | undefined,
 ): Promise<OpenedUdp> {
   const startedAt = performance.now();
-  const resolved = await within(
+  const addresses = await within(
     timeoutMs,
     cancel,
     (_, orAborted) => orAborted(resolveHost(hostname)),
   );
-  const [any, own] = resolved.includes(":")
+  const routes: UdpRoute[] = [];
+  let failure: unknown;
+  for (const hostname of addresses) {
+    const remote = { transport: "udp", hostname, port } as const;
+    try {
+      routes.push({ socket: openSocketTo(remote), remote });
+    } catch (error) {
+      // A machine may have no IPv6.
+      failure = error;
+    }
+  }
+  if (routes.length === 0) throw failure;
+  return { routes, connectMs: performance.now() - startedAt };
+}
+
+function openSocketTo({ hostname, port }: UdpAddress): Deno.DatagramConn {
+  const [any, own] = hostname.includes(":")
     ? ["::", "::1"]
     : ["0.0.0.0", "127.0.0.1"];
-  const socket = Deno.listenDatagram({
-    transport: "udp",
-    // From elsewhere nothing should reach a socket that talks to its own machine.
-    hostname: LOOPBACK.test(resolved) ? own : any,
-    port: 0,
-  });
-  const remote = { transport: "udp", hostname: resolved, port } as const;
-  return { socket, remote, connectMs: performance.now() - startedAt };
+  // From elsewhere nothing should reach a socket that talks to its own machine.
+  const local = LOOPBACK.test(hostname) ? own : any;
+  const socket = bindUdp({ hostname: local, port: 0 });
+  if ((socket.addr as Deno.NetAddr).port !== port) return socket;
+  // It would get what it sends from itself, and an echo server answers no client that
+  // has its own port. The port is free again once another one was found.
+  using _ = { [Symbol.dispose]: () => socket.close() };
+  return bindUdp({ hostname: local, port: 0 });
 }
 
 /** Fails with the reason of an abort, if that comes before a promise settles. */

@@ -1,21 +1,27 @@
 import {
+  assert,
   assertEquals,
   assertGreater,
   assertInstanceOf,
   assertLess,
   assertLessOrEqual,
+  assertNotEquals,
   assertRejects,
+  assertStrictEquals,
+  assertThrows,
 } from "@std/assert";
 import { deadline } from "@std/async/deadline";
 import { describe, it } from "@std/testing/bdd";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { TcpAddress } from "../net/address.ts";
+import type { TcpAddress, TlsAddress, UdpAddress } from "../net/address.ts";
+import { connectUdp } from "../client.ts";
+import { serve } from "../server.ts";
 import { stopClock } from "../testing/clock.ts";
 import { replace } from "../testing/replace.ts";
 import { deadEnd, ListenerCount, readOnce } from "../testing/socket.ts";
 import { freePort, startPeer } from "../testing/peer.ts";
 import { readExactly, readToEnd } from "../testing/visitor.ts";
-import { dial } from "./dial.ts";
+import { dial, openUdp } from "./dial.ts";
 
 function at(port: number, hostname = "127.0.0.1"): TcpAddress {
   return { transport: "tcp", hostname, port };
@@ -120,6 +126,32 @@ describe("dial()", () => {
     assertEquals([listeners.added, listeners.now], [2, 0]);
   });
 
+  it("refuses a connection to itself, and closes it", async () => {
+    const ended = Promise.withResolvers<void>();
+    using peer = startPeer(async (conn) => {
+      await readToEnd(conn);
+      ended.resolve();
+    });
+    // The kernel makes one of 28,000 so, where nobody listens.
+    const { connect } = Deno;
+    const connectToItself = async (options: Deno.ConnectOptions) => {
+      const conn = await connect(options);
+      return Object.defineProperty(conn, "localAddr", {
+        value: conn.remoteAddr,
+      });
+    };
+    using _ = replace(Deno, "connect", connectToItself as typeof connect);
+    const tls: TlsAddress = { ...at(peer.port), transport: "tls" };
+    for (const address of [at(peer.port), at(peer.port, "localhost"), tls]) {
+      await assertRejects(
+        () => dial(address, 5000, undefined),
+        Deno.errors.ConnectionRefused,
+        "connection refused",
+      );
+    }
+    await deadline(ended.promise, 10_000);
+  });
+
   it("fails as Deno.connect() fails", async () => {
     const address = at(freePort());
     await assertRejects(
@@ -172,5 +204,171 @@ describe("dial()", () => {
     }
     // Linux acknowledges at once at first, then 40 ms later.
     assertLess(Math.min(...roundTripMs.slice(1)), 35);
+  });
+});
+
+describe("dial() of a name", () => {
+  /** What the system does with a name; an address it connects to. */
+  function replaceConnect(
+    connectToName: (options: Deno.ConnectOptions) => Promise<Deno.TcpConn>,
+  ) {
+    const { connect } = Deno;
+    const asked: string[] = [];
+    const replaced = replace(
+      Deno,
+      "connect",
+      ((options) => {
+        const { hostname = "" } = options as Deno.ConnectOptions;
+        asked.push(hostname);
+        return hostname === "localhost"
+          ? connectToName(options as Deno.ConnectOptions)
+          : connect(options as Deno.ConnectOptions);
+      }) as typeof connect,
+    );
+    return { asked, [Symbol.dispose]: () => replaced[Symbol.dispose]() };
+  }
+
+  /** Connects to a black hole, until it is given up. */
+  function connectToNowhere({ signal }: Deno.ConnectOptions) {
+    const { promise, reject } = Promise.withResolvers<never>();
+    signal!.addEventListener("abort", () => reject(signal!.reason));
+    return promise;
+  }
+
+  it("tries all addresses where the system tried one", async () => {
+    using peer = startPeer((conn) => readOnce(conn));
+    const refusal = new Deno.errors.ConnectionRefused("refused");
+    using calls = replaceConnect(() => Promise.reject(refusal));
+    const address = at(peer.port, "localhost");
+    const { conn, remote } = await dial(address, 60_000, undefined);
+    using _ = conn;
+    assertEquals(remote, at(peer.port));
+    assertEquals(calls.asked[0], "localhost");
+    assertEquals(calls.asked.at(-1), "127.0.0.1");
+  });
+
+  it("does so when a quarter of a second has passed", async () => {
+    using peer = startPeer((conn) => readOnce(conn));
+    using clock = stopClock();
+    const stop = new AbortController();
+    let nowhere: AbortSignal | undefined;
+    using calls = replaceConnect((options) => {
+      nowhere = options.signal;
+      return connectToNowhere(options);
+    });
+    const dialing = dial(at(peer.port, "localhost"), 60_000, stop.signal);
+    await clock.pass(249);
+    assertEquals(calls.asked, ["localhost"]);
+    await clock.pass(1);
+    const { conn, remote } = await dialing;
+    using _ = conn;
+    assertEquals(remote, at(peer.port));
+    assert(nowhere?.aborted);
+    assertEquals(clock.timers, 0);
+  });
+
+  it("fails as the system failed if no address is better", async () => {
+    const refusal = new Deno.errors.ConnectionRefused("the system's");
+    using _ = replaceConnect(() => Promise.reject(refusal));
+    const error = await assertRejects(
+      () => dial(at(freePort(), "localhost"), 60_000, undefined),
+    );
+    assertStrictEquals(error, refusal);
+  });
+
+  it("asks once for a name that does not resolve, or without a right", async () => {
+    for (
+      const failure of [
+        new Error("failed to lookup address information: no such name"),
+        new Deno.errors.NotCapable("requires net access"),
+      ]
+    ) {
+      using calls = replaceConnect(() => Promise.reject(failure));
+      const error = await assertRejects(
+        () => dial(at(freePort(), "localhost"), 60_000, undefined),
+      );
+      assertStrictEquals(error, failure);
+      assertEquals(calls.asked, ["localhost"]);
+    }
+  });
+
+  it("closes a connection that another one preceded", async () => {
+    const ended = Promise.withResolvers<void>();
+    const late = Promise.withResolvers<void>();
+    let connections = 0;
+    using peer = startPeer(async (conn) => {
+      if (++connections === 1) await readOnce(conn);
+      else ended.resolve(readToEnd(conn).then(() => {}));
+    });
+    const { connect } = Deno;
+    using clock = stopClock();
+    using _ = replaceConnect(async () => {
+      await late.promise;
+      return await connect({ hostname: "127.0.0.1", port: peer.port });
+    });
+    const dialing = dial(at(peer.port, "localhost"), 60_000, undefined);
+    await clock.pass(250);
+    const { conn } = await dialing;
+    using _conn = conn;
+    late.resolve();
+    await ended.promise;
+  });
+});
+
+describe("openUdp()", () => {
+  it("gives back a socket that has the server's own port", async () => {
+    const { listenDatagram } = Deno;
+    const first = listenDatagram({
+      ...{ transport: "udp", hostname: "127.0.0.1", port: 0 },
+    });
+    const { port } = first.addr as Deno.NetAddr;
+    const given = [first];
+    using _ = replace(Deno, "listenDatagram", (options) => {
+      const socket = given.pop();
+      return socket ?? listenDatagram(options as never);
+    });
+    const address: UdpAddress = {
+      ...{ transport: "udp", hostname: "127.0.0.1", port },
+    };
+    const { routes: [route] } = await openUdp(address, 5000, undefined);
+    const { socket } = route!;
+    assertNotEquals((socket.addr as Deno.NetAddr).port, port);
+    socket.close();
+    listenDatagram({ transport: "udp", hostname: "127.0.0.1", port }).close();
+  });
+
+  it("has a socket for each address that the machine can have one for", async () => {
+    const { listenDatagram } = Deno;
+    const none = new Deno.errors.AddrNotAvailable("no IPv6 (os error 99)");
+    let isThere = true;
+    using _ = replace(Deno, "listenDatagram", (options) => {
+      if (!isThere) throw none;
+      return listenDatagram(options as never);
+    });
+    const address: UdpAddress = {
+      ...{ transport: "udp", hostname: "localhost", port: 7 },
+    };
+    const { routes } = await openUdp(address, 5000, undefined);
+    for (const { socket } of routes) socket.close();
+    assertGreater(routes.length, 0);
+    isThere = false;
+    const error = await assertRejects(() => openUdp(address, 5000, undefined));
+    assertStrictEquals(error, none);
+  });
+
+  it("names the flag of Deno that is missing", async () => {
+    using _ = replace(Deno, "listenDatagram", undefined as never);
+    const error = await assertRejects(() => connectUdp({ port: 7 }), TypeError);
+    const where = "Cannot connect to 127.0.0.1:7/udp";
+    assertEquals(
+      error.message,
+      `${where}: UDP needs Deno's flag --unstable-net, or "unstable": ["net"] ` +
+        "in deno.json",
+    );
+    assertThrows(
+      () => serve({ port: 0, udp: true }),
+      TypeError,
+      "--unstable-net",
+    );
   });
 });

@@ -1,38 +1,27 @@
-/**
- * Finding the address of a name.
- *
- * @module
- */
-
 import process from "node:process";
+import { addressOf, bareHost } from "../net/address.ts";
 
-/** Four numbers of one spelling: what begins with a zero is octal to the system. */
-const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
-
-/** An IPv4 address within IPv6, as `URL` shows it. */
-const MAPPED = /^::ffff:([\da-f]+):([\da-f]+)$/;
+/** Where a connection to no particular address goes: to the machine itself. */
+const UNSPECIFIED: Readonly<Record<string, string>> = {
+  "0.0.0.0": "127.0.0.1",
+  "::": "::1",
+  "::ffff:0.0.0.0": "::ffff:127.0.0.1",
+};
 
 /**
- * Finds the address of a host, as sockets show it. The system looks names up, in its
- * own order of addresses.
- *
- * @param hostname An IPv4 or IPv6 address or a name.
- * @returns The address, without brackets.
- * @throws {Error} If the name does not resolve.
+ * Finds the addresses of a host, as sockets show their peers there. The system looks
+ * names up, in its own order of addresses where the runtime keeps it (Deno 2.9).
  */
-export async function resolveHost(hostname: string): Promise<string> {
-  const bare = hostname.replace(/^\[(.*)\]$/, "$1");
-  if (IPV4.test(bare)) return bare;
-  if (bare.includes(":")) return canonicalIPv6(bare);
-  try {
-    return await lookUp(bare);
-  } catch (cause) {
-    throw new Error("failed to lookup address information", { cause });
-  }
+export async function resolveHost(hostname: string): Promise<string[]> {
+  const address = addressOf(hostname);
+  const found = address === undefined
+    ? await lookUp(bareHost(hostname))
+    : [address];
+  return [...new Set(found.map((address) => UNSPECIFIED[address] ?? address))];
 }
 
 /** Asks the system. Deno's own look-up asks name servers, and knows no hosts file. */
-async function lookUp(name: string): Promise<string> {
+async function lookUp(name: string): Promise<string[]> {
   // Deno 2.6 warns on stderr of a module that it uses itself there. Deno's types
   // leave the switch out.
   const switches = process as { noDeprecation?: boolean };
@@ -41,23 +30,11 @@ async function lookUp(name: string): Promise<string> {
   if (isOurs) switches.noDeprecation = true;
   try {
     const { lookup } = await import("node:dns/promises");
-    return (await lookup(name)).address;
+    const options = { all: true, order: "verbatim" } as const;
+    return (await lookup(name, options)).map(({ address }) => address);
+  } catch (cause) {
+    throw new Error("failed to lookup address information", { cause });
   } finally {
     if (isOurs) switches.noDeprecation = false;
   }
-}
-
-/** Shortens an address as sockets do. A zone (RFC 4007) stays as it is. */
-function canonicalIPv6(address: string): string {
-  const [, bare = address, zone = ""] = address.match(/^([^%]*)(%.*)?$/) ?? [];
-  const short = URL.parse(`http://[${bare}]/`)?.hostname.slice(1, -1) ?? bare;
-  const [, high, low] = short.match(MAPPED) ?? [];
-  return (high && low ? mappedIPv6(high, low) : short) + zone;
-}
-
-/** Sockets show an IPv4 address within IPv6 as IPv4 (RFC 5952, section 5). */
-function mappedIPv6(high: string, low: string): string {
-  const bytes = [high, low].map((half) => parseInt(half, 16))
-    .flatMap((half) => [half >> 8, half & 0xff]);
-  return `::ffff:${bytes.join(".")}`;
 }

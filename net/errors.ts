@@ -26,6 +26,7 @@ export type Reason =
   | "permission_denied"
   | "dns"
   | "refused"
+  | "unreachable"
   | "timeout"
   | "reset"
   | "closed"
@@ -59,52 +60,78 @@ export function isNetworkError(error: unknown): error is NetworkError {
     ["operation", "address", "reason", "detail"].every((key) => key in error);
 }
 
-/** System errors by `Error.name`: their messages differ between systems. */
-const SYSTEM_ERRORS: Record<string, [reason: Reason, words: string]> = {
-  AddrInUse: ["address_in_use", "address already in use"],
-  AddrNotAvailable: ["no_such_address", "this machine has no such address"],
-  BrokenPipe: ["reset", "connection closed by peer"],
-  ConnectionAborted: ["reset", "connection aborted"],
-  ConnectionRefused: ["refused", "connection refused"],
-  ConnectionReset: ["reset", "connection reset by peer"],
-  PermissionDenied: ["permission_denied", "permission denied"],
-  TimedOut: ["timeout", "timed out"],
-  // TLS ends with a close_notify (RFC 8446, section 6.1); a cut connection does not.
-  UnexpectedEof: ["reset", "connection closed in the midst of TLS"],
+/**
+ * System errors by `Error.name`, or by `code` where Deno has no class for them: their
+ * messages differ between systems.
+ */
+const SYSTEM_ERRORS: Record<string, readonly [reason: Reason, words: string]> =
+  {
+    AddrInUse: ["address_in_use", "address already in use"],
+    AddrNotAvailable: ["no_such_address", "this machine has no such address"],
+    BrokenPipe: ["reset", "connection closed by peer"],
+    ConnectionAborted: ["reset", "connection aborted"],
+    ConnectionRefused: ["refused", "connection refused"],
+    ConnectionReset: ["reset", "connection reset by peer"],
+    EHOSTDOWN: ["unreachable", "host is down"],
+    EHOSTUNREACH: ["unreachable", "no route to host"],
+    ENETDOWN: ["unreachable", "network is down"],
+    ENETUNREACH: ["unreachable", "network is unreachable"],
+    PermissionDenied: ["permission_denied", "permission denied"],
+    TimedOut: ["timeout", "timed out"],
+    // TLS ends with a close_notify (RFC 8446, section 6.1); a cut connection does not.
+    UnexpectedEof: ["reset", "connection closed in the midst of TLS"],
+  };
+
+/**
+ * What connecting and sending fail with where a route is prohibited, where a firewall
+ * refuses, and where a route is a blackhole or a link-local address has no zone.
+ */
+const BLOCKED: typeof SYSTEM_ERRORS = {
+  EACCES: ["unreachable", "permission denied"],
+  EPERM: ["unreachable", "operation not permitted"],
+  EINVAL: ["unreachable", "invalid argument"],
 };
 
 /** What a connection fails with that gets no port of this machine. */
 const NO_LOCAL_PORT = "no free local port (net.ipv4.ip_local_port_range), or " +
   "no such local address";
 
-/** Their words where they mean something else for an operation. */
-const WORDS_OF: Partial<Record<Operation, Record<string, string>>> = {
-  connect: { AddrInUse: NO_LOCAL_PORT, AddrNotAvailable: NO_LOCAL_PORT },
+/** System errors of one operation, by class or by number, where they mean something else. */
+const ERRORS_OF: Partial<Record<Operation, typeof SYSTEM_ERRORS>> = {
+  connect: {
+    ...BLOCKED,
+    AddrInUse: ["address_in_use", NO_LOCAL_PORT],
+    AddrNotAvailable: ["no_such_address", NO_LOCAL_PORT],
+  },
+  send: BLOCKED,
 };
 
 /** What Deno's message of a failed name look-up says; it has no class. */
 const FAILED_LOOKUP = /lookup address/;
 
-/**
- * Tells why an operation failed, for a program.
- *
- * @param error What was thrown.
- * @returns The error's own reason, or the one of the system's error.
- */
-export function reasonOf(error: unknown): Reason {
+/** Finds what is known of a system error. */
+function systemError(
+  { name, code }: Error & { code?: unknown },
+  operation: Operation | undefined,
+): readonly [reason: Reason, words: string] | undefined {
+  const special = operation && ERRORS_OF[operation];
+  const number = String(code);
+  return special?.[number] ?? special?.[name] ?? SYSTEM_ERRORS[number] ??
+    SYSTEM_ERRORS[name];
+}
+
+/** Tells why an operation failed, for a program. */
+export function reasonOf(error: unknown, operation?: Operation): Reason {
   if (!(error instanceof Error)) return "other";
   if (isNetworkError(error)) return error.reason;
   if (FAILED_LOOKUP.test(error.message)) return "dns";
-  return tlsProblem(error)?.reason ?? SYSTEM_ERRORS[error.name]?.[0] ??
+  return tlsProblem(error)?.reason ?? systemError(error, operation)?.[0] ??
     "other";
 }
 
 /**
- * Tells why an operation failed, in words that go on in a sentence.
- *
- * @param error What was thrown.
- * @param operation What was attempted, if that is known.
- * @returns For example `connection refused`, without the system's error number.
+ * Tells why an operation failed, in words that go on in a sentence, for example
+ * `connection refused`, without the system's error number.
  */
 export function describeError(error: unknown, operation?: Operation): string {
   if (!(error instanceof Error)) return String(error);
@@ -116,22 +143,28 @@ export function describeError(error: unknown, operation?: Operation): string {
   // and the one of an end, which the TLS library words in many ways.
   const isSystems = withoutNumber !== error.message ||
     error.name === "UnexpectedEof";
-  const text = isSystems
-    ? (operation && WORDS_OF[operation]?.[error.name]) ??
-      SYSTEM_ERRORS[error.name]?.[1] ?? withoutNumber
-    : withoutNumber;
-  return text.charAt(0).toLowerCase() + text.slice(1);
+  const words = isSystems ? systemError(error, operation)?.[1] : undefined;
+  // A sentence begins in lower case, an identifier as it is spelled.
+  return words ??
+    withoutNumber.replace(
+      /^[A-Z][a-z]*(?![\w.(])/,
+      (word) => word.toLowerCase(),
+    );
 }
 
-/**
- * Tells whether the other side broke a connection.
- *
- * @param error What reading or writing threw.
- * @returns Whether it was reset, aborted or closed while it was written to.
- */
+/** Tells whether the other side reset or aborted a connection, or closed it early. */
 export function isReset(error: unknown): boolean {
   return reasonOf(error) === "reset";
 }
+
+/** Classes whose constructors take a message: others take something else first. */
+const ERROR_CLASSES:
+  readonly (new (message: string, options: ErrorOptions) => Error)[] = [
+    TypeError,
+    RangeError,
+    URIError,
+    ...Object.values(Deno.errors),
+  ];
 
 /** How the message of an error begins, by what was attempted. */
 const BEGINNINGS: Record<Exclude<Operation, "echo">, string> = {
@@ -143,15 +176,11 @@ const BEGINNINGS: Record<Exclude<Operation, "echo">, string> = {
 };
 
 /**
- * Makes an error of the same class as its cause, which says what could not be
- * done, where and why.
+ * Makes an error of the same class as its cause, if that is one of the runtime, which
+ * says what could not be done, where and why: for example a `Deno.errors.AddrInUse`
+ * with the message `Cannot listen on 127.0.0.1:12345: address already in use`.
  *
- * @param operation What was attempted.
- * @param address The address that it was attempted on.
- * @param cause What was thrown.
  * @param howLong What was tried before it was given up, for the end of the sentence.
- * @returns For example a `Deno.errors.AddrInUse` with the message `Cannot listen
- * on 127.0.0.1:12345: address already in use`.
  */
 export function networkError(
   operation: keyof typeof BEGINNINGS,
@@ -159,16 +188,17 @@ export function networkError(
   cause: unknown,
   howLong = "",
 ): NetworkError {
-  const SameError = cause instanceof Error
-    ? cause.constructor as ErrorConstructor
-    : Error;
+  const SameError =
+    ERROR_CLASSES.find((known) =>
+      known === (cause as Error | undefined)?.constructor
+    ) ?? Error;
   const why = isNetworkError(cause)
     ? cause.detail
     : describeError(cause, operation);
   const detail = why + howLong;
   const message = `${BEGINNINGS[operation]} ${formatAddress(address)}: ` +
     detail;
-  const reason = reasonOf(cause);
+  const reason = reasonOf(cause, operation);
   return withFields(new SameError(message, { cause }), {
     operation,
     address,
@@ -177,13 +207,7 @@ export function networkError(
   });
 }
 
-/**
- * Adds the fields of a failure to an error.
- *
- * @param error The error.
- * @param failure The fields.
- * @returns The same error.
- */
+/** Adds the fields of a failure to an error, and returns it. */
 export function withFields(error: Error, failure: Failure): NetworkError {
   return Object.assign(error, failure);
 }

@@ -2,6 +2,7 @@ import {
   assert,
   assertEquals,
   assertInstanceOf,
+  assertMatch,
   assertStrictEquals,
 } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
@@ -66,6 +67,26 @@ const SYSTEM_ERRORS: [error: Error, reason: Reason, words: string][] = [
   ],
 ];
 
+/** Errors as Linux has them for a route that leads nowhere. */
+const UNREACHABLE: [error: Error, code: string, words: string][] = [
+  [
+    new Error("No route to host (os error 113)"),
+    ...["EHOSTUNREACH", "no route to host"] as const,
+  ],
+  [
+    new errors.NetworkUnreachable("Network is unreachable (os error 101)"),
+    ...["ENETUNREACH", "network is unreachable"] as const,
+  ],
+  [
+    new errors.PermissionDenied("Permission denied (os error 13)"),
+    ...["EACCES", "permission denied"] as const,
+  ],
+  [
+    new TypeError("Invalid argument (os error 22)"),
+    ...["EINVAL", "invalid argument"] as const,
+  ],
+];
+
 /** Deno's error of a failed name look-up. */
 const FAILED_LOOKUP = new Error(
   "failed to lookup address information: Name or service not known",
@@ -92,6 +113,12 @@ describe("describeError()", () => {
       networkError("listen", ADDRESS, none).detail,
       "this machine has no such address",
     );
+  });
+
+  it("leaves an identifier as it is spelled", () => {
+    for (const words of ["Deno.connect is none", "IPv6 is off", "E2E(x)"]) {
+      assertEquals(describeError(new TypeError(words)), words);
+    }
   });
 
   it("says that a name does not resolve", () => {
@@ -130,6 +157,18 @@ describe("reasonOf()", () => {
     for (const none of ["refused", undefined, null, { name: "TimedOut" }]) {
       assertEquals(reasonOf(none), "other");
     }
+  });
+
+  it("knows a route that leads nowhere, where one is asked for", () => {
+    for (const [error, code, words] of UNREACHABLE) {
+      const cause = Object.assign(error, { code });
+      for (const operation of ["connect", "send"] as const) {
+        const { reason, detail } = networkError(operation, ADDRESS, cause);
+        assertEquals([reason, detail], ["unreachable", words]);
+      }
+    }
+    const reasons = UNREACHABLE.map(([error]) => reasonOf(error, "listen"));
+    assertEquals(reasons.slice(2), ["permission_denied", "other"]);
   });
 
   it("gives an error's own reason precedence", () => {
@@ -184,6 +223,17 @@ describe("networkError()", () => {
         { operation, address, reason: error.reason, detail: error.detail },
         { operation: "listen", address: ADDRESS, reason, detail },
       );
+    }
+  });
+
+  it("has a plain class where the cause's own takes no message", () => {
+    class OwnError extends Error {}
+    const several = new AggregateError([new Error("one")], "All failed");
+    for (const cause of [several, new OwnError("Own one")]) {
+      const error = networkError("connect", ADDRESS, cause);
+      assertStrictEquals(error.constructor, Error);
+      assertStrictEquals(error.cause, cause);
+      assertMatch(error.message, /^Cannot connect to \[::1\]:7: (all|own) /);
     }
   });
 

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { canonicalIPv6 } from "./address.ts";
 import { escapeText } from "./text.ts";
 
 /**
@@ -149,14 +150,10 @@ export function tlsProblem(error: Error): TlsProblem | undefined {
 /** Renders `DnsName("a") or IpAddress(Ipv4(...))` as the names alone. */
 function renderNames(names: string): string {
   const bare = [...names.matchAll(/"([^"]*)"|\(([\d.:a-f]+)\)/g)]
-    .map(([, quoted, address]) => shorten(quoted ?? address!));
+    .map(([, quoted, address]) => quoted ?? address!)
+    // The library writes `0::1`.
+    .map((name) => canonicalIPv6(name) ?? name);
   return escapeText(bare.join(", ") || names, NAMES_LENGTH);
-}
-
-/** Shortens an IPv6 address, as the library writes `0::1`. */
-function shorten(name: string): string {
-  const url = name.includes(":") ? URL.parse(`http://[${name}]/`) : null;
-  return url?.hostname.slice(1, -1) ?? name;
 }
 
 function renderTime(word: string, seconds: string | undefined): string {

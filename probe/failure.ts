@@ -15,6 +15,7 @@ import {
 /** The reasons that reports tell apart. */
 const FAILURE_REASONS = [
   "refused",
+  "unreachable",
   "timeout",
   "reset",
   "closed",
@@ -24,11 +25,12 @@ const FAILURE_REASONS = [
 ] as const satisfies readonly Reason[];
 
 /**
- * Why a message was lost: `refused` when nothing listened, `timeout` when no
- * connection or no reply came in time, `reset` when the connection broke,
- * `closed` when the server ended it, `mismatch` when other bytes came back, `dns`
- * when the server's name did not resolve, `tls` when TLS failed, `unanswered` when it was still out at the
- * end, `error` for anything else.
+ * Why a message was lost: `refused` when nothing listened, `unreachable` when no
+ * route led there, or one or a firewall forbade it, `timeout` when no connection or no
+ * reply came in time, `reset` when the connection broke, `closed` when the server
+ * ended it, `mismatch` when other bytes came back, `dns` when the server's name did
+ * not resolve, `tls` when TLS failed, `unanswered` when it was still out at the end,
+ * `error` for anything else.
  */
 export type FailureReason =
   | typeof FAILURE_REASONS[number]

@@ -135,13 +135,18 @@ export class Link {
 }
 
 /**
- * Tells where a client is connected.
- *
- * @param client The client.
- * @returns Its two ends.
+ * Tells where a client is connected, at the moment that it is read: over UDP the
+ * first reply decides between the addresses of a name.
  */
 export function endsOf(
-  { localAddr, remoteAddr }: Pick<ProbeClient, "localAddr" | "remoteAddr">,
+  client: Pick<ProbeClient, "localAddr" | "remoteAddr">,
 ): Ends {
-  return { local: localAddr, remote: remoteAddr };
+  return {
+    get local() {
+      return client.localAddr;
+    },
+    get remote() {
+      return client.remoteAddr;
+    },
+  };
 }

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Address } from "../net/address.ts";
+import { type Address, groupsOf } from "../net/address.ts";
 import { fingerprint } from "../net/fingerprint.ts";
 
 /**
@@ -184,12 +184,5 @@ function hashText(text: string, seed: number): number {
  */
 export function networkOf(hostname: string): string {
   if (!hostname.includes(":") || hostname.includes(".")) return hostname;
-  const [head = "", tail] = hostname.split("::");
-  const left = head === "" ? [] : head.split(":");
-  if (tail !== undefined) {
-    const right = tail === "" ? [] : tail.split(":");
-    while (left.length + right.length < 8) left.push("0");
-    left.push(...right);
-  }
-  return left.slice(0, 4).join(":");
+  return groupsOf(hostname).slice(0, 4).join(":");
 }

@@ -6,7 +6,8 @@
 
 import type { UdpAddress } from "../net/address.ts";
 import {
-  DATAGRAM_BUFFER_BYTES,
+  bindUdp,
+  datagramBuffer,
   LOOPBACK,
   RECEIVE_PAUSE_MS,
 } from "../net/datagrams.ts";
@@ -44,9 +45,8 @@ export const DEFAULT_UDP_RATE = 1000;
  * @throws {NetworkError} If it cannot listen there.
  */
 export function listenUdp(address: UdpAddress): Deno.DatagramConn {
-  const { hostname, port } = address;
   try {
-    return Deno.listenDatagram({ transport: "udp", hostname, port });
+    return bindUdp(address);
   } catch (error) {
     throw networkError("listen", address, error);
   }
@@ -164,7 +164,7 @@ export class DatagramEcho {
     const { barrier, once, onDatagram, onOnce } = this.#options;
     const socket = this.#socket;
     const faults = this.#faults;
-    const buffer = new Uint8Array(DATAGRAM_BUFFER_BYTES);
+    const buffer = datagramBuffer();
     while (!signal.aborted && !this.#finishing) {
       let bytes: Uint8Array<ArrayBuffer>;
       let remote: Deno.NetAddr;

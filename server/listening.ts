@@ -4,7 +4,12 @@
  * @module
  */
 
-import type { TcpAddress, TlsAddress } from "../net/address.ts";
+import {
+  bareHost,
+  type TcpAddress,
+  type TlsAddress,
+  ZONE,
+} from "../net/address.ts";
 import { isNetworkError } from "../net/errors.ts";
 import { listen, type ServerListener } from "./accepting.ts";
 import type { ServeOptions } from "./api.ts";
@@ -40,8 +45,11 @@ export function listenOn(
   for (let attempt = 1;; attempt++) {
     const listener = listen(address, reusePort, tls);
     try {
-      // A name may have several addresses: both sockets have the same one.
-      const { hostname, port } = listener.addr;
+      // A name may have several addresses: both sockets have the same one. Deno shows
+      // an address without its zone.
+      const { port } = listener.addr;
+      const [zone = ""] = bareHost(address.hostname).match(ZONE) ?? [];
+      const hostname = listener.addr.hostname + zone;
       const socket = udp
         ? listenUdp({ transport: "udp", hostname, port })
         : undefined;

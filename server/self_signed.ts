@@ -33,6 +33,7 @@ import {
   Time,
   TimeType,
 } from "pkijs";
+import { addressBytes, bareHost } from "../net/address.ts";
 import type { ServerTls } from "./api.ts";
 
 export type { ServerTls };
@@ -151,36 +152,18 @@ function serialNumber(): ArrayBuffer {
 
 function generalName(name: string): GeneralName {
   // Neither the zone of an address nor the root's dot is a part of a certificate.
-  const bare = name.replace(/^\[(.*)\]$/, "$1").replace(/%.*$|\.$/, "");
-  const address = parseAddress(bare);
+  const bare = bareHost(name).replace(/%.*$|\.$/, "");
+  const address = addressBytes(bare);
   if (address) {
-    const value = new asn1js.OctetString({ valueHex: address.buffer });
+    const valueHex = new Uint8Array(address).buffer;
+    const value = new asn1js.OctetString({ valueHex });
     return new GeneralName({ type: IP_ADDRESS, value });
   }
-  if (!/^(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*$/i.test(bare)) {
+  // What ends in a number would be an address (WHATWG URL), and is none.
+  if (!/^(\*\.)?([a-z0-9_-]+\.)*(?!\d+$)[a-z0-9_-]+$/i.test(bare)) {
     throw new TypeError(`Neither a DNS name nor an address: ${name}`);
   }
   return new GeneralName({ type: DNS_NAME, value: bare });
-}
-
-/** Returns the bytes of an IPv4 or IPv6 address, `undefined` for a name. */
-function parseAddress(text: string): Uint8Array<ArrayBuffer> | undefined {
-  if (/^\d+\.\d+\.\d+\.\d+$/.test(text)) {
-    return new Uint8Array(text.split(".").map(Number));
-  }
-  if (!text.includes(":")) return undefined;
-  const url = URL.parse(`http://[${text}]/`);
-  if (!url) return undefined;
-  // The URL has an address in its shortest form, with no IPv4 part.
-  const [before = "", after] = url.hostname.slice(1, -1).split("::");
-  const groups = (part: string) => part === "" ? [] : part.split(":");
-  const [head, tail] = [groups(before), groups(after ?? "")];
-  const zeros = Array(8 - head.length - tail.length).fill("0");
-  const bytes = [...head, ...zeros, ...tail].flatMap((group) => {
-    const number = parseInt(group, 16);
-    return [number >> 8, number & 0xff];
-  });
-  return new Uint8Array(bytes);
 }
 
 function pem(label: string, der: ArrayBuffer): string {

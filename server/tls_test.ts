@@ -207,3 +207,15 @@ describe("serve() with TLS", () => {
     assertMatch(error.message, /^Cannot listen on .*\/tls: the private key is/);
   });
 });
+
+describe("selfSigned()", () => {
+  it("refuses what is neither a name nor an address", async () => {
+    for (const name of ["999.1.2.3", "1.2.3", "a..b", "", "a b"]) {
+      await assertRejects(
+        () => selfSigned({ names: [name] }),
+        TypeError,
+        `Neither a DNS name nor an address: ${name}`,
+      );
+    }
+  });
+});

@@ -193,6 +193,26 @@ export function itWith(program: string): typeof it.skip {
   return found.success ? it : it.skip;
 }
 
+/** Needs `ip`, and a system that lets it make a network of its own. */
+export const itInNetwork: typeof it.skip = itWith("ip") === it &&
+    await shell("unshare -rnm true && echo yes") === "yes\n"
+  ? it
+  : it.skip;
+
+/**
+ * Runs a script of the shell in a network of its own, in which names are as the
+ * lines of `hosts` say and `$0` is the executable.
+ */
+export function startInNetwork(script: string, hosts = ""): Process {
+  const before = "ip link set lo up && mount -t tmpfs tmpfs /run && " +
+    'echo "$1" >/run/hosts && mount --bind /run/hosts /etc/hosts || exit 9\n';
+  return startScript(
+    'exec unshare -rnm sh -c "$1" "$0" "$2"',
+    before + script,
+    hosts,
+  );
+}
+
 /**
  * Starts `echo serve` on a free port of 127.0.0.1.
  *

@@ -5,7 +5,7 @@
  */
 
 import type { IrregularKind } from "../../client.ts";
-import { type Address, isTransport } from "../../net/address.ts";
+import { type Address, bareHost, isTransport } from "../../net/address.ts";
 import { describeError } from "../../net/errors.ts";
 import {
   ALL_FAILURE_REASONS,
@@ -141,7 +141,7 @@ function readAddress(fields: Fields, transport: string): Address {
   }
   return {
     ...{ transport, port: Number(port) },
-    hostname: hostname.replace(/^\[(.*)\]$/, "$1"),
+    hostname: bareHost(hostname),
   };
 }
 

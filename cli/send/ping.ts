@@ -5,7 +5,7 @@
  */
 
 import type { ShortEchoError } from "../../client.ts";
-import { formatAddress } from "../../net/address.ts";
+import { addressOf, formatAddress } from "../../net/address.ts";
 import { isNetworkError } from "../../net/errors.ts";
 import { isCut } from "../../probe/failure.ts";
 import {
@@ -226,14 +226,19 @@ export function renderEvent(
   timeoutMs: number,
 ): string {
   switch (event.type) {
-    case "connected":
-      if (event.ends.remote.transport === "udp") {
-        return `Datagrams to ${address} from port ${event.ends.local.port}`;
+    case "connected": {
+      const { local, remote } = event.ends;
+      if (remote.transport === "udp") {
+        // Each address of a name gets them from another port, until one answers.
+        const isKnown = addressOf(remote.hostname) !== undefined;
+        const from = isKnown ? ` from port ${local.port}` : "";
+        return `Datagrams to ${address}${from}`;
       }
       return `Connected to ${address} in ${formatDuration(event.connectMs)}` +
         (event.handshakeMs === undefined
           ? ""
           : `, TLS handshake in ${formatDuration(event.handshakeMs)}`);
+    }
     case "reply": {
       const { seq, bytes, rttMs, connectMs, handshakeMs } = event;
       const connected = connectMs === undefined

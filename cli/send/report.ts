@@ -5,7 +5,7 @@
  */
 
 import { delay } from "@std/async/delay";
-import { type Address, formatHostPort } from "../../net/address.ts";
+import { type Address, addressOf, formatHostPort } from "../../net/address.ts";
 import { LOOPBACK } from "../../net/datagrams.ts";
 import type { IrregularCounts } from "../../probe/irregularities.ts";
 import type { ConnectSummary } from "../../probe/connect_times.ts";
@@ -110,21 +110,19 @@ export async function printApart(
 }
 
 /**
- * Tells where messages were sent, as fields of JSON.
- *
- * @param target The server, as it was asked for.
- * @param ends The two ends of the connection, if there is one.
- * @returns The server's name and address and the local port, `null` without one.
+ * Tells where messages were sent, as fields of JSON: the server's address and the local
+ * port are `null` where there is no connection, or no address of a name answered.
  */
 export function jsonWhere(
   target: Address,
   ends: Ends | undefined,
 ): Record<string, unknown> {
+  const isKnown = ends && addressOf(ends.remote.hostname) !== undefined;
   return {
     address: formatHostPort(target),
     transport: target.transport,
-    peer: ends ? formatHostPort(ends.remote) : null,
-    local_port: ends?.local.port ?? null,
+    peer: isKnown ? formatHostPort(ends.remote) : null,
+    local_port: isKnown ? ends.local.port : null,
   };
 }
 

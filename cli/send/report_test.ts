@@ -104,11 +104,14 @@ describe("jsonWhere()", () => {
     });
   });
 
-  it("is null without a connection", () => {
-    assertEquals(jsonWhere(target, undefined), {
-      ...{ address: "[::1]:7", transport: "udp" },
-      ...{ peer: null, local_port: null },
-    });
+  it("is null without a connection, or an address of a name that answered", () => {
+    const remote = { ...REMOTE, hostname: "localhost" };
+    for (const ends of [undefined, { local: LOCAL, remote }]) {
+      assertEquals(jsonWhere(target, ends), {
+        ...{ address: "[::1]:7", transport: "udp" },
+        ...{ peer: null, local_port: null },
+      });
+    }
   });
 });
 
