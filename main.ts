@@ -17,7 +17,7 @@ import {
   renderFlags,
   UsageError,
 } from "./cli/flags.ts";
-import { mergeCommand } from "./cli/merge/command.ts";
+import { mergeCommand } from "./cli/report/command.ts";
 import { sendCommand } from "./cli/send/command.ts";
 import { serveCommand } from "./cli/serve/command.ts";
 import {

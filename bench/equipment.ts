@@ -5,7 +5,7 @@
  */
 
 import { availableParallelism, cpus, totalmem } from "node:os";
-import { formatCount, formatTime } from "../cli/format.ts";
+import { formatCount, formatTime } from "../report/format.ts";
 import { listDatagramServers } from "./datagram_servers.ts";
 import type { Plan } from "./measure.ts";
 import {

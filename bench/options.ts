@@ -4,7 +4,7 @@
  * @module
  */
 
-import { formatTime } from "../cli/format.ts";
+import { formatTime } from "../report/format.ts";
 import { switchFlag, UsageError, type Values } from "../cli/flags.ts";
 import { parseWhole, timeFlag } from "../cli/values.ts";
 import type { Plan } from "./measure.ts";

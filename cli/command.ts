@@ -15,7 +15,7 @@ import {
   switchFlag,
   type Values,
 } from "./flags.ts";
-import { formatTime } from "./format.ts";
+import { formatTime } from "../report/format.ts";
 import type { Terminal } from "./terminal.ts";
 
 /**

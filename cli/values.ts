@@ -6,7 +6,7 @@
 
 import { bareHost, canonicalIPv6, isIPv4, ZONE } from "../net/address.ts";
 import { type Flag, UsageError } from "./flags.ts";
-import { formatTime } from "./format.ts";
+import { formatTime } from "../report/format.ts";
 
 /** Options for {@linkcode timeFlag}. */
 export interface TimeFlagOptions {

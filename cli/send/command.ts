@@ -9,7 +9,7 @@ import { type Command, makeCommand } from "../command.ts";
 import type { Terminal } from "../terminal.ts";
 import { FLAGS, NOTES } from "./flags.ts";
 import { sendOnce } from "./once.ts";
-import type { SendMetrics } from "./metrics.ts";
+import type { SendMetrics } from "../metrics/probe.ts";
 import { type SendOptions, sendOptions } from "./options.ts";
 
 /** The command `echo send`. */
@@ -47,12 +47,12 @@ async function run(
       return await sendOnce(options, task.payload, terminal);
     case "ping": {
       await using metrics = await exposeMetrics(options, task, terminal);
-      const { runPing } = await import("./ping.ts");
+      const { runPing } = await import("../ping/run.ts");
       return await runPing(options, task, terminal, metrics);
     }
     case "load": {
       await using metrics = await exposeMetrics(options, task, terminal);
-      const { runLoad } = await import("./load.ts");
+      const { runLoad } = await import("../load/run.ts");
       return await runLoad(options, task, terminal, metrics);
     }
   }
@@ -65,6 +65,6 @@ async function exposeMetrics(
   terminal: Terminal,
 ): Promise<SendMetrics | undefined> {
   if (!address) return undefined;
-  const { startSendMetrics } = await import("./metrics.ts");
+  const { startSendMetrics } = await import("../metrics/probe.ts");
   return await startSendMetrics({ address, message, quiet }, terminal);
 }

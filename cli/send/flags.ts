@@ -13,7 +13,7 @@ import {
   DEFAULT_MESSAGE_BYTES,
 } from "../../probe/defaults.ts";
 import { type Flags, switchFlag } from "../flags.ts";
-import { formatTime } from "../format.ts";
+import { formatTime } from "../../report/format.ts";
 import { metricsFlag } from "../metrics/flag.ts";
 import {
   parseFile,
@@ -24,7 +24,7 @@ import {
   parseWhole,
   timeFlag,
 } from "../values.ts";
-import { type Condition, parseCondition } from "./conditions.ts";
+import { type Condition, parseCondition } from "../../report/conditions.ts";
 
 /** What is sent when neither MESSAGE nor --size is given. */
 export const DEFAULT_MESSAGE = "Hello server, this is from the client";

@@ -22,12 +22,12 @@ import {
   StoppedError,
   untilStopped,
 } from "../command.ts";
-import { formatBytes, formatDuration, roundMs } from "../format.ts";
+import { formatBytes, formatDuration, roundMs } from "../../report/format.ts";
 import { StatusLine } from "../status_line.ts";
 import { OutputClosedError, type Terminal } from "../terminal.ts";
 import type { Payload, SendOptions } from "./options.ts";
 import { RandomSource } from "./random_source.ts";
-import { jsonWhere } from "./report.ts";
+import { jsonWhere } from "../../report/common.ts";
 
 /** What every kind of `echo send` needs besides its task. */
 type OnceOptions = Pick<SendOptions, "target" | "style" | "deadlineMs">;

@@ -8,11 +8,11 @@ import { type ClientTls, MAX_DATAGRAM_BYTES } from "../../client.ts";
 import type { Transport } from "../../net/address.ts";
 import { type CommandLine, UsageError } from "../flags.ts";
 import { encode } from "../command.ts";
-import { formatBytes } from "../format.ts";
+import { formatBytes } from "../../report/format.ts";
 import type { MetricsAddress } from "../metrics/flag.ts";
 import { DEFAULT_MESSAGE_BYTES } from "../../probe/defaults.ts";
 import type { ProbeMessage } from "../../probe/messages.ts";
-import type { Condition } from "./conditions.ts";
+import type { Condition } from "../../report/conditions.ts";
 import { DEFAULT_MESSAGE, type FLAGS } from "./flags.ts";
 
 /** What is sent once. */

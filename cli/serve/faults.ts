@@ -7,7 +7,7 @@
 import { escapeText } from "../../net/text.ts";
 import type { FaultKind, FaultOptions } from "../../server.ts";
 import { nearestName, UsageError } from "../flags.ts";
-import { formatTime } from "../format.ts";
+import { formatTime } from "../../report/format.ts";
 import { parseSize, parseTime } from "../values.ts";
 
 /** What there is, for an error of a name. */

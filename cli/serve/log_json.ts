@@ -6,7 +6,7 @@
 
 import { formatHostPort } from "../../net/address.ts";
 import { escapeText } from "../../net/text.ts";
-import { roundMs } from "../format.ts";
+import { roundMs } from "../../report/format.ts";
 import type { LogEvent } from "./log_events.ts";
 
 /**

@@ -23,7 +23,7 @@ import {
   formatDuration,
   formatNumber,
   formatTime,
-} from "../format.ts";
+} from "../../report/format.ts";
 import type { ListeningEvent, LogEvent, ShutdownEvent } from "./log_events.ts";
 
 /**

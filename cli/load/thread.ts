@@ -1,0 +1,179 @@
+/**
+ * One thread that loads, as the command sees it.
+ *
+ * @module
+ */
+
+import type { ProbeCounts } from "../../probe/counts.ts";
+import { LastAnswer } from "../last_answer.ts";
+import { fromSent, type SentError } from "../thread_errors.ts";
+import type {
+  FromLoadWorker,
+  SentProgress,
+  SentSummary,
+  ToLoadWorker,
+} from "./worker_messages.ts";
+
+/** A worker that loads, as the command sees it. */
+export class LoadThread {
+  readonly #worker: Worker;
+  readonly #prepared = Promise.withResolvers<boolean>();
+  readonly #begun = Promise.withResolvers<void>();
+  readonly #opened = Promise.withResolvers<void>();
+  readonly #finished = Promise.withResolvers<SentSummary>();
+  #asked: PromiseWithResolvers<SentSummary | undefined> | undefined;
+  #onOpening = () => {};
+  #isOpening = false;
+  readonly #counts = new LastAnswer<ProbeCounts | undefined>(undefined);
+
+  /** How many of its connections were opened or could not be. */
+  opened = 0;
+  /** What it did when it was asked last. */
+  progress: SentProgress | undefined;
+  /** When it told that, as `performance.now()`. */
+  progressAt = 0;
+
+  /**
+   * Starts a thread, which waits to be told what to do.
+   *
+   * @param script The code of the worker.
+   */
+  constructor(script: URL) {
+    for (const it of [this.#prepared, this.#finished]) {
+      // Either may reject unawaited; that must not crash the process.
+      (it.promise as Promise<unknown>).catch(() => {});
+    }
+    this.#worker = new Worker(script, { type: "module" });
+    this.#worker.onmessage = ({ data }) => this.#receive(data);
+    this.#worker.onerror = (event) => {
+      event.preventDefault();
+      const { message } = event;
+      this.#died({ name: "Error", message });
+    };
+  }
+
+  /** What it counted when it was asked last; nothing before the first answer. */
+  get counts(): ProbeCounts | undefined {
+    return this.#counts.value;
+  }
+
+  /** What it found, once it is finished; rejects if it dies. */
+  get finished(): Promise<SentSummary> {
+    return this.#finished.promise;
+  }
+
+  /**
+   * Lets it get ready.
+   *
+   * @param message What it will do.
+   * @returns Whether its first calls are not in the numbers.
+   * @throws {Error} If it dies.
+   */
+  prepare(
+    message: Extract<ToLoadWorker, { type: "prepare" }>,
+  ): Promise<boolean> {
+    this.tell(message);
+    return this.#prepared.promise;
+  }
+
+  /**
+   * Lets it open its connections.
+   *
+   * @param onOpening Called when one was opened or could not be.
+   * @returns Two promises, both of which settle without an error, and at the end at
+   * the latest: `begun` when its first connection was opened or could not be, `opened`
+   * when all were.
+   */
+  open(
+    onOpening: () => void,
+  ): { begun: Promise<void>; opened: Promise<void> } {
+    this.#onOpening = onOpening;
+    this.#isOpening = true;
+    this.tell({ type: "open" });
+    return { begun: this.#begun.promise, opened: this.#opened.promise };
+  }
+
+  /**
+   * Asks what it found so far.
+   *
+   * @returns That, or `undefined` if it does not go on.
+   */
+  summary(): Promise<SentSummary | undefined> {
+    this.#asked ??= Promise.withResolvers();
+    this.tell({ type: "ask summary" });
+    const ended = this.finished.catch(() => undefined);
+    return Promise.race([this.#asked.promise, ended]);
+  }
+
+  /**
+   * Brings {@linkcode LoadThread.counts} up to date, if the thread answers.
+   *
+   * @param boundsMs The bounds of the distributions, in milliseconds.
+   */
+  async updateCounts(boundsMs: readonly number[]): Promise<void> {
+    // Before that it counts nothing.
+    if (!this.#isOpening) return;
+    await this.#counts.update(() =>
+      this.tell({ type: "ask counts", boundsMs })
+    );
+  }
+
+  /**
+   * Sends a message to the worker.
+   *
+   * @param message The message.
+   */
+  tell(message: ToLoadWorker): void {
+    this.#worker.postMessage(message);
+  }
+
+  /** Ends the thread at once. */
+  terminate(): void {
+    this.#worker.terminate();
+    this.#endOpening();
+    const { value } = this.#counts;
+    if (value) this.#counts.take({ ...value, open: 0 });
+    this.#counts.end();
+  }
+
+  #endOpening(): void {
+    this.#begun.resolve();
+    this.#opened.resolve();
+  }
+
+  #receive(message: FromLoadWorker): void {
+    switch (message.type) {
+      case "prepared":
+        return this.#prepared.resolve(message.isWarm);
+      case "opening":
+        this.opened = message.opened;
+        this.#begun.resolve();
+        return this.#onOpening();
+      case "opened":
+        return this.#opened.resolve();
+      case "progress":
+        this.progress = message.progress;
+        this.progressAt = performance.now();
+        return;
+      case "summary":
+        this.#asked?.resolve(message.summary);
+        this.#asked = undefined;
+        return;
+      case "counts":
+        return this.#counts.take(message.counts);
+      case "finished":
+        this.#finished.resolve(message.summary);
+        // It lives on, to tell what it counted until the command ends.
+        return this.#endOpening();
+      case "failed":
+        return this.#died(message.error);
+    }
+  }
+
+  #died(sent: SentError): void {
+    const error = fromSent(sent);
+    this.#prepared.reject(error);
+    this.#finished.reject(error);
+    this.terminate();
+  }
+}

@@ -1,0 +1,298 @@
+/**
+ * `echo send --count`: one message after another, reported as ping does.
+ *
+ * @module
+ */
+
+import type { ShortEchoError } from "../../client.ts";
+import { addressOf, formatAddress } from "../../net/address.ts";
+import { isNetworkError } from "../../net/errors.ts";
+import { isCut } from "../../probe/failure.ts";
+import {
+  ping,
+  type PingEvent,
+  type PingOptions,
+  type PingSummary,
+} from "../../probe/ping.ts";
+import { printLine, printStoppedEarly, untilStopped } from "../command.ts";
+import { formatBytes, formatDuration, formatTime } from "../../report/format.ts";
+import { OutputClosedError, type Terminal } from "../terminal.ts";
+import { connectorTo } from "../connector.ts";
+import type { SendMetrics } from "../metrics/probe.ts";
+import type { SendOptions } from "../send/options.ts";
+import {
+  jsonEvent,
+  jsonSummary,
+  renderSummary,
+  type SummaryContext,
+} from "../../report/ping_text.ts";
+import {
+  areLossesGood,
+  judge,
+  printApart,
+  printResult,
+  renderCounts,
+} from "../../report/common.ts";
+import { warmUp } from "../warm_up.ts";
+
+/** What is sent, and how often. */
+export type PingTask = Pick<
+  PingOptions,
+  "message" | "count" | "intervalMs" | "reconnect"
+>;
+
+/** Red, and back to the terminal's own color. */
+const [RED, PLAIN] = ["\x1b[31m", "\x1b[39m"];
+
+/** What is sent to a server of our own first: without an interval, and with one. */
+const WARM_UP = { message: 64, onEvent() {} };
+
+/** A connection whose end took this long was kept open by the server. */
+const SLOW_END_MS = 900;
+
+/**
+ * Sends again and again, prints what becomes of each message, and a summary in the
+ * end or on Ctrl-C.
+ *
+ * @param options Where to send, and how the report is printed; `quiet` prints the
+ * summary alone.
+ * @param task What to send, and how often.
+ * @param terminal Where it is printed.
+ * @param metrics Where it is exposed, if anywhere.
+ * @returns The exit status.
+ */
+export async function runPing(
+  options: Omit<SendOptions, "task">,
+  task: PingTask,
+  terminal: Terminal,
+  metrics?: SendMetrics,
+): Promise<number> {
+  const { transport } = options.target;
+  let isWarm: boolean | undefined;
+  return await untilStopped(terminal, options.deadlineMs, async (stop) => {
+    if (stop.aborted) await printStoppedEarly(terminal, stop);
+    stop.addEventListener("abort", () => metrics?.drain());
+    const run = new PingRun(options, task, terminal, stop);
+    return await run.run(isWarm, metrics);
+  }, async (signal) => {
+    isWarm = await warmUp(transport, async (connect) => {
+      const what = { ...WARM_UP, connect, signal };
+      await ping({ ...what, count: 200, intervalMs: 0 });
+      await ping({ ...what, count: 10, intervalMs: 2 });
+    }, signal);
+  });
+}
+
+class PingRun {
+  readonly #options: Omit<SendOptions, "task">;
+  readonly #task: PingTask;
+  readonly #terminal: Terminal;
+  readonly #stop: AbortSignal;
+  readonly #outputClosed = new AbortController();
+  readonly #context: SummaryContext;
+  /** Whether it was told why `--reconnect` is slow. */
+  #isSlownessTold = false;
+
+  constructor(
+    options: Omit<SendOptions, "task">,
+    task: PingTask,
+    terminal: Terminal,
+    stop: AbortSignal,
+  ) {
+    this.#options = options;
+    this.#task = task;
+    this.#terminal = terminal;
+    this.#stop = stop;
+    this.#context = {
+      target: options.target,
+      intervalMs: task.intervalMs,
+      timeOf: (moment) => {
+        const agoMs = performance.now() - moment;
+        return new Date(terminal.now().getTime() - agoMs).toISOString();
+      },
+    };
+  }
+
+  /** Runs it; `isWarm` is not known where it was stopped before. */
+  async run(
+    isWarm: boolean | undefined,
+    metrics?: SendMetrics,
+  ): Promise<number> {
+    const { target, style, conditions } = this.#options;
+    let soFar = (): PingSummary | undefined => undefined;
+    using _ = this.#terminal.onStatusSignal(() => {
+      const summary = soFar();
+      if (!summary) return;
+      printApart(this.#terminal, renderSummary(summary, this.#context));
+    });
+    const summary = await ping({
+      ...this.#task,
+      retryMs: target.retryMs,
+      signal: AbortSignal.any([this.#stop, this.#outputClosed.signal]),
+      connect: connectorTo(target),
+      onCounting: metrics?.begin,
+      onEvent: (event) => this.#tell(event),
+      onStart: (summary) => soFar = summary,
+    });
+    const { sent, lost, verified, surplus, irregular } = summary;
+    const { rttMs, outages } = summary;
+    const unsent = summary.unsent + summary.tooLate;
+    // The interval after the last message counts, too; one message has no rate.
+    const spanMs = Math.max(summary.durationMs, sent * this.#task.intervalMs!);
+    const isGood = surplus + unsent + irregular.corrupt === 0 && verified > 0 &&
+      areLossesGood(summary, conditions);
+    const measured = {
+      ...{ sent, lost, latencyMs: rttMs, longestOutageMs: outages.longestMs },
+      ratePerSecond: sent > 1 ? verified * 1000 / spanMs : undefined,
+    };
+    if (style.json) {
+      const verdict = await judge(isGood, conditions, measured, this.#terminal);
+      const object = jsonSummary(summary, this.#context);
+      const ending = { ...verdict.json, warmed_up: isWarm ?? false };
+      await this.#printResult(
+        JSON.stringify({ ...this.#jsonTime(), ...object, ...ending }),
+      );
+      return verdict.status;
+    }
+    const warmth = isWarm === false
+      ? "\nthe first calls of the client are in this"
+      : "";
+    await this.#printResult(renderSummary(summary, this.#context) + warmth);
+    return (await judge(isGood, conditions, measured, this.#terminal)).status;
+  }
+
+  async #tell(event: PingEvent): Promise<void> {
+    const { style, target } = this.#options;
+    if (style.quiet) return;
+    await this.#tellSlowness(event);
+    if (style.json) {
+      if (event.type === "connected") return;
+      const object = jsonEvent(event, this.#context);
+      return await this.#print(
+        JSON.stringify({ ...this.#jsonTime(), ...object }),
+      );
+    }
+    const address = formatAddress(target);
+    const line = renderEvent(event, address, target.timeoutMs);
+    const time = style.timestamps
+      ? `${this.#terminal.now().toISOString()} `
+      : "";
+    const isLoss = event.type !== "connected" && event.type !== "reply";
+    const { isStdoutTerminal, hasColor } = this.#terminal;
+    const isRed = isLoss && style.color && isStdoutTerminal && hasColor;
+    await this.#print(isRed ? `${time}${RED}${line}${PLAIN}` : time + line);
+  }
+
+  /** Says why --reconnect is slow, once, when a server keeps its side open. */
+  async #tellSlowness(event: PingEvent): Promise<void> {
+    if (event.type !== "reply" || this.#isSlownessTold) return;
+    if (event.endMs === undefined || event.endMs < SLOW_END_MS) return;
+    this.#isSlownessTold = true;
+    const why = "the server keeps its side of a connection open: the client " +
+      "waits a second for the end of each";
+    await printLine(this.#terminal.stderr, `echo: ${why}`);
+  }
+
+  /** Without a reader the ping ends, and what was verified until then counts. */
+  async #print(line: string): Promise<void> {
+    try {
+      await printLine(this.#terminal.stdout, line);
+    } catch (error) {
+      if (!(error instanceof OutputClosedError)) throw error;
+      this.#outputClosed.abort();
+    }
+  }
+
+  #printResult(text: string): Promise<void> {
+    return printResult(this.#terminal, text, () => this.#stop.aborted);
+  }
+
+  #jsonTime(): Record<string, unknown> {
+    return { time: this.#terminal.now().toISOString() };
+  }
+}
+
+/**
+ * Renders what became of a message.
+ *
+ * @param event What happened.
+ * @param address The server's address.
+ * @param timeoutMs How long a reply may take, in milliseconds.
+ * @returns One line, without its end.
+ */
+export function renderEvent(
+  event: PingEvent,
+  address: string,
+  timeoutMs: number,
+): string {
+  switch (event.type) {
+    case "connected": {
+      const { local, remote } = event.ends;
+      if (remote.transport === "udp") {
+        // Each address of a name gets them from another port, until one answers.
+        const isKnown = addressOf(remote.hostname) !== undefined;
+        const from = isKnown ? ` from port ${local.port}` : "";
+        return `Datagrams to ${address}${from}`;
+      }
+      return `Connected to ${address} in ${formatDuration(event.connectMs)}` +
+        (event.handshakeMs === undefined
+          ? ""
+          : `, TLS handshake in ${formatDuration(event.handshakeMs)}`);
+    }
+    case "reply": {
+      const { seq, bytes, rttMs, connectMs, handshakeMs } = event;
+      const connected = connectMs === undefined
+        ? ""
+        : ` connect=${connectMs.toFixed(3)} ms`;
+      return `${formatBytes(bytes)} from ${address}: seq=${seq} ` +
+        `time=${rttMs.toFixed(3)} ms${connected}` +
+        (handshakeMs === undefined
+          ? ""
+          : ` handshake=${handshakeMs.toFixed(3)} ms`);
+    }
+    case "lost": {
+      const what = event.reason === "mismatch" ? "wrong" : "no";
+      const why = describeLoss(event, timeoutMs);
+      return `${what} reply from ${address}: seq=${event.seq} ${why}`;
+    }
+    case "surplus":
+      return `wrong reply from ${address}: after the last message, ` +
+        event.detail;
+    case "irregular":
+      return renderIrregular(event, address);
+    case "irregular_many": {
+      const { counts, withinMs } = event;
+      return `further irregular replies from ${address}: ` +
+        `${renderCounts(counts)} within ${formatDuration(withinMs)}`;
+    }
+  }
+}
+
+function renderIrregular(
+  { kind, seq, ageMs, from }: Extract<PingEvent, { type: "irregular" }>,
+  address: string,
+): string {
+  const sender = from ? formatAddress(from) : address;
+  const number = seq === undefined ? "" : `: seq=${seq}`;
+  const age = ageMs === undefined ? "" : `, ${formatDuration(ageMs)} old`;
+  return `${kind} reply from ${sender}${number}${age}`;
+}
+
+/** Says why a message was lost; the line names the address already. */
+function describeLoss(
+  { reason, error, detail, ageMs }: Extract<PingEvent, { type: "lost" }>,
+  timeoutMs: number,
+): string {
+  if (reason === "timeout") {
+    const isConnect = isNetworkError(error) && error.operation === "connect";
+    const what = isConnect ? "connecting timed out" : "timed out";
+    return `${what} after ${formatTime(timeoutMs)}`;
+  }
+  if (reason === "unanswered") {
+    return `unanswered after ${formatDuration(ageMs)}`;
+  }
+  if (isCut(error)) {
+    return `${(error as ShortEchoError).ending} since the last message`;
+  }
+  return detail;
+}

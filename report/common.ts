@@ -1,0 +1,286 @@
+/**
+ * What the reports of `--count` and of a load have in common.
+ *
+ * @module
+ */
+
+import { delay } from "@std/async/delay";
+import { type Address, addressOf, formatHostPort } from "../net/address.ts";
+import { LOOPBACK } from "../net/datagrams.ts";
+import type { IrregularCounts } from "../probe/irregularities.ts";
+import type { ConnectSummary } from "../probe/connect_times.ts";
+import type { LatencySummary } from "../probe/latency.ts";
+import type { Ends } from "../probe/probe_client.ts";
+import { printLine } from "../cli/command.ts";
+import { formatNumber, roundMs } from "./format.ts";
+import { OutputClosedError, type Terminal } from "../cli/terminal.ts";
+import {
+  type Condition,
+  failedConditions,
+  jsonFailed,
+  type Measured,
+  renderFailed,
+} from "./conditions.ts";
+
+/** How a run ended. */
+export interface Verdict {
+  /** The exit status. */
+  readonly status: number;
+  /** What JSON says of the conditions, nothing if there were none. */
+  readonly json: Record<string, unknown>;
+}
+
+/**
+ * Tells whether losses leave a run in good order. With a condition on the loss or on
+ * outages that condition judges them, but for wrong replies.
+ *
+ * @param losses How many messages were lost, and how many of them had a wrong reply.
+ * @param conditions On what the command fails besides.
+ * @returns Whether they do.
+ */
+export function areLossesGood(
+  { lost, wrong }: { readonly lost: number; readonly wrong: number },
+  conditions: readonly Condition[],
+): boolean {
+  const areJudged = conditions.some(({ metric }) =>
+    metric === "loss" || metric === "outage"
+  );
+  return areJudged ? wrong === 0 : lost === 0;
+}
+
+/**
+ * Judges a run, and tells which conditions held, a line each on stderr.
+ *
+ * @param isGood Whether all was in order but for the conditions.
+ * @param conditions On what the command fails besides.
+ * @param measured What was measured.
+ * @param terminal Where the lines go.
+ * @returns The exit status, and what JSON says of it.
+ */
+export async function judge(
+  isGood: boolean,
+  conditions: readonly Condition[],
+  measured: Measured,
+  terminal: Terminal,
+): Promise<Verdict> {
+  const failed = failedConditions(conditions, measured);
+  for (const it of failed) {
+    await printLine(terminal.stderr, `echo: ${renderFailed(it)}`);
+  }
+  const json = conditions.length === 0
+    ? {}
+    : { failed_conditions: failed.map(jsonFailed) };
+  return { status: !isGood ? 1 : failed.length > 0 ? 3 : 0, json };
+}
+
+/**
+ * Prints a result. Ctrl-C ends the reader of a pipe too (`| tee`): what it can no longer
+ * read goes to stderr then. One that left by itself (`| head`) has what it wanted.
+ */
+export async function printResult(
+  { stdout, stderr }: Terminal,
+  text: string,
+  isStopped: () => boolean,
+): Promise<void> {
+  try {
+    await printLine(stdout, text);
+  } catch (error) {
+    if (!(error instanceof OutputClosedError)) throw error;
+    // The end of the reader may be seen before the signal that ended it.
+    if (!isStopped()) await delay(SIGNAL_LAG_MS);
+    if (isStopped()) await printLine(stderr, text);
+  }
+}
+
+/** How much later than the end of a pipe its signal may be seen, in milliseconds. */
+const SIGNAL_LAG_MS = 20;
+
+/**
+ * Prints a report on stderr while the run goes on. On a terminal it does not share a
+ * line with what the terminal shows of the key.
+ *
+ * @param terminal Where it is printed.
+ * @param report The report, without its end.
+ */
+export async function printApart(
+  { stderr, isStderrTerminal }: Terminal,
+  report: string,
+): Promise<void> {
+  await printLine(stderr, `${isStderrTerminal ? "\n" : ""}${report}`);
+}
+
+/**
+ * Tells where messages were sent, as fields of JSON: the server's address and the local
+ * port are `null` where there is no connection, or no address of a name answered.
+ */
+export function jsonWhere(
+  target: Address,
+  ends: Ends | undefined,
+): Record<string, unknown> {
+  const isKnown = ends && addressOf(ends.remote.hostname) !== undefined;
+  return {
+    address: formatHostPort(target),
+    transport: target.transport,
+    peer: isKnown ? formatHostPort(ends.remote) : null,
+    local_port: isKnown ? ends.local.port : null,
+  };
+}
+
+/** What is counted of datagrams besides. */
+export interface DatagramCounts {
+  /** How many replies were irregular, by kind. */
+  readonly irregular: IrregularCounts;
+  /** How many messages got a wrong reply. */
+  readonly wrong: number;
+}
+
+/**
+ * Renders what is counted of datagrams besides.
+ *
+ * @param counts The counts.
+ * @returns Some lines, none where nothing was irregular.
+ */
+export function renderDatagrams(
+  { irregular, wrong }: DatagramCounts,
+): string[] {
+  const { duplicated, reordered, late, stray } = irregular;
+  const corrupt = irregular.corrupt + wrong;
+  const counts = renderCounts({ duplicated, reordered, late, corrupt, stray });
+  return counts ? [`replies: ${counts}`] : [];
+}
+
+/**
+ * Renders how many replies were irregular.
+ *
+ * @param counts How many, by kind.
+ * @returns For example `12 duplicated, 1 late`, nothing where none was.
+ */
+export function renderCounts(counts: Partial<IrregularCounts>): string {
+  return Object.entries(counts)
+    .filter(([, count]) => count > 0)
+    .map(([kind, count]) => `${formatNumber(count)} ${kind}`)
+    .join(", ");
+}
+
+/**
+ * Above about this many datagrams a second an `echo serve` with its own defaults
+ * keeps replies back. What was sent in a second may fall into two rows of a timeline.
+ */
+export const UDP_RATE_PER_SECOND = 900;
+
+/** Names what may have dropped many datagrams, the likeliest first. */
+export function renderUdpDrops({ hostname }: Address): string[] {
+  const limit = "the server's --udp-rate: echo serve answers " +
+    "1,000 per second to one address";
+  const buffer = "a full socket buffer: " +
+    "see nstat -az UdpRcvbufErrors on the server's machine";
+  return LOOPBACK.test(hostname)
+    ? [`likely dropped by ${buffer}`]
+    : [`likely dropped by ${limit}`, `or by ${buffer}`];
+}
+
+/**
+ * Renders what is counted of datagrams for JSON.
+ *
+ * @param counts The counts.
+ * @returns The fields.
+ */
+export function jsonDatagrams(
+  { irregular, wrong }: DatagramCounts,
+): Record<string, unknown> {
+  return {
+    ...irregular,
+    corrupt: irregular.corrupt + wrong,
+  };
+}
+
+/**
+ * Renders a time that was measured exactly.
+ *
+ * @param ms The time, in milliseconds.
+ * @returns It with three decimals.
+ */
+export function exactMs(ms: number): string {
+  return ms.toFixed(3);
+}
+
+/**
+ * Renders a time of which three digits are known, as of a percentile. One with more
+ * digits is exact: it is the least or the greatest.
+ *
+ * @param ms The time, in milliseconds.
+ * @returns It with at most three decimals.
+ */
+export function knownMs(ms: number): string {
+  return ms.toFixed(ms < 1 ? 3 : ms < 10 ? 2 : ms < 100 ? 1 : 0);
+}
+
+/**
+ * Renders how late messages left.
+ *
+ * @param lateMs How late they were, if they were due at times.
+ * @returns A line, or none.
+ */
+export function renderLate(lateMs: LatencySummary | undefined): string[] {
+  if (!lateMs) return [];
+  const { p99, max } = lateMs;
+  return [`sent late: p99 ${knownMs(p99)} ms, max ${exactMs(max)} ms`];
+}
+
+/** What a summary may say of the making of connections. */
+type WithConnectTimes = { readonly connectTimes?: ConnectSummary };
+
+/**
+ * Renders how long connections with TLS took to make.
+ *
+ * @param summary The summary of a run.
+ * @returns Two lines, none without TLS.
+ */
+export function renderConnectTimes(
+  { connectTimes }: WithConnectTimes,
+): string[] {
+  if (!connectTimes) return [];
+  const { connectMs, handshakeMs } = connectTimes;
+  const times = ({ min, p50, p99, max }: LatencySummary) =>
+    [exactMs(min), knownMs(p50), knownMs(p99), exactMs(max)].join("/");
+  return [
+    `connect min/p50/p99/max = ${times(connectMs)} ms`,
+    `TLS handshake min/p50/p99/max = ${times(handshakeMs)} ms`,
+  ];
+}
+
+/**
+ * Renders how long connections with TLS took to make for JSON.
+ *
+ * @param summary The summary of a run.
+ * @returns The fields, none without TLS.
+ */
+export function jsonConnectTimes(
+  { connectTimes }: WithConnectTimes,
+): Record<string, unknown> {
+  if (!connectTimes) return {};
+  return {
+    connect_ms: jsonLatency(connectTimes.connectMs),
+    handshake_ms: jsonLatency(connectTimes.handshakeMs),
+  };
+}
+
+/** The statistics of latencies in JSON, and what they are called there. */
+const NAMES = [
+  ...["min", "mean", "p50", "p90", "p99", "p99_9", "max", "stddev"] as const,
+];
+
+/**
+ * Renders statistics of latencies for JSON.
+ *
+ * @param summary The statistics, if there are any.
+ * @returns An object of milliseconds, or `null`.
+ */
+export function jsonLatency(
+  summary: LatencySummary | undefined,
+): Record<string, number> | null {
+  if (!summary) return null;
+  return Object.fromEntries(
+    NAMES.map((name) => [name, roundMs(summary[name])]),
+  );
+}

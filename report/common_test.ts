@@ -1,0 +1,146 @@
+import { assertEquals } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import type { LatencySummary } from "../probe/latency.ts";
+import { LOCAL, REMOTE } from "../testing/socket.ts";
+import { processTerminal, type Terminal } from "../cli/terminal.ts";
+import { type Measured, parseCondition } from "./conditions.ts";
+import {
+  exactMs,
+  jsonLatency,
+  jsonWhere,
+  judge,
+  knownMs,
+  printApart,
+  renderLate,
+} from "./common.ts";
+
+const LATENCY: LatencySummary = {
+  ...{ min: 0.12345, mean: 0.2, p50: 0.15, p90: 0.18, p99: 0.19 },
+  ...{ p99_9: 0.5, max: 1.23456, stddev: 0.1 },
+};
+
+const MEASURED: Measured = {
+  ...{ sent: 100, lost: 5, ratePerSecond: 50, longestOutageMs: 0 },
+  latencyMs: LATENCY,
+};
+
+/** A terminal that keeps what is written to stderr. */
+function testTerminal() {
+  const written = { stderr: "" };
+  const terminal: Terminal = {
+    ...processTerminal(),
+    stderr: {
+      write(p: Uint8Array) {
+        written.stderr += new TextDecoder().decode(p);
+        return Promise.resolve(p.length);
+      },
+    },
+  };
+  return { terminal, written };
+}
+
+/** Judges, and returns the verdict with what was written to stderr. */
+async function verdictOf(isGood: boolean, ...conditions: string[]) {
+  const { terminal, written } = testTerminal();
+  const parsed = conditions.map(parseCondition);
+  return { ...await judge(isGood, parsed, MEASURED, terminal), ...written };
+}
+
+describe("judge()", () => {
+  it("says nothing of conditions where there are none", async () => {
+    assertEquals(await verdictOf(true), { status: 0, json: {}, stderr: "" });
+    assertEquals(await verdictOf(false), { status: 1, json: {}, stderr: "" });
+  });
+
+  it("passes when no condition holds", async () => {
+    const json = { failed_conditions: [] };
+    assertEquals(await verdictOf(true, "max>2ms", "loss>5"), {
+      ...{ status: 0, json, stderr: "" },
+    });
+    assertEquals(await verdictOf(false, "max>2ms"), {
+      ...{ status: 1, json, stderr: "" },
+    });
+  });
+
+  it("tells each condition that holds, and exits with 3", async () => {
+    const conditions = ["loss > 1%", "max>2ms", "rate<60"];
+    const failed = {
+      json: {
+        failed_conditions: [
+          { condition: "loss > 1%", value: 5 },
+          { condition: "rate<60", value: 50 },
+        ],
+      },
+      stderr: "echo: loss > 1%: it was 5%\n" +
+        "echo: rate<60: it was 50 messages/s\n",
+    };
+    assertEquals(await verdictOf(true, ...conditions), {
+      ...{ status: 3, ...failed },
+    });
+    // What was wrong besides counts for more.
+    assertEquals(await verdictOf(false, ...conditions), {
+      ...{ status: 1, ...failed },
+    });
+  });
+});
+
+describe("printApart()", () => {
+  it("begins a line of its own on a terminal alone", async () => {
+    for (const [isTerminal, start] of [[true, "\n"], [false, ""]] as const) {
+      const { terminal, written } = testTerminal();
+      await printApart({ ...terminal, isStderrTerminal: isTerminal }, "a\nb");
+      assertEquals(written.stderr, `${start}a\nb\n`);
+    }
+  });
+});
+
+describe("jsonWhere()", () => {
+  const target = { transport: "udp", hostname: "::1", port: 7 } as const;
+
+  it("tells the server's name and address and the client's port", () => {
+    assertEquals(jsonWhere(target, { local: LOCAL, remote: REMOTE }), {
+      ...{ address: "[::1]:7", transport: "udp" },
+      ...{ peer: "192.0.2.1:7", local_port: 50_712 },
+    });
+  });
+
+  it("is null without a connection, or an address of a name that answered", () => {
+    const remote = { ...REMOTE, hostname: "localhost" };
+    for (const ends of [undefined, { local: LOCAL, remote }]) {
+      assertEquals(jsonWhere(target, ends), {
+        ...{ address: "[::1]:7", transport: "udp" },
+        ...{ peer: null, local_port: null },
+      });
+    }
+  });
+});
+
+describe("the times of a report", () => {
+  it("have three decimals, or three digits", () => {
+    assertEquals([0, 1.23456, 20].map(exactMs), ["0.000", "1.235", "20.000"]);
+    assertEquals([0, 0.3, 1.2, 20, 608, 2070, 0.0123].map(knownMs), [
+      ...["0.000", "0.300", "1.20", "20.0", "608", "2070", "0.012"],
+    ]);
+    assertEquals([100.34, 2065.933].map(knownMs), ["100", "2066"]);
+  });
+
+  it("tell how late messages left, if they were due at times", () => {
+    assertEquals(renderLate(undefined), []);
+    assertEquals(renderLate(LATENCY), [
+      "sent late: p99 0.190 ms, max 1.235 ms",
+    ]);
+  });
+});
+
+describe("jsonLatency()", () => {
+  it("rounds to the microsecond", () => {
+    assertEquals(jsonLatency(LATENCY), {
+      ...{ min: 0.123, mean: 0.2, p50: 0.15, p90: 0.18, p99: 0.19 },
+      ...{ p99_9: 0.5, max: 1.235, stddev: 0.1 },
+    });
+  });
+
+  it("is null where nothing came back", () => {
+    assertEquals(jsonLatency(undefined), null);
+  });
+});

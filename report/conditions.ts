@@ -1,0 +1,279 @@
+/**
+ * The conditions of `--fail-if`: what was measured against a limit.
+ *
+ * @module
+ */
+
+import { escapeText } from "../net/text.ts";
+import type { LatencySummary } from "../probe/latency.ts";
+import { nearestName, UsageError } from "../cli/flags.ts";
+import { formatCount, formatDuration, formatNumber } from "./format.ts";
+import { parseRate, parseTime } from "../cli/values.ts";
+
+/** What a condition compares with its limit. */
+export type Metric =
+  | "p50"
+  | "p90"
+  | "p99"
+  | "p99.9"
+  | "max"
+  | "mean"
+  | "loss"
+  | "rate"
+  | "outage";
+
+/** How a condition compares what was measured with its limit. */
+export type Operator = ">" | ">=" | "<" | "<=";
+
+/** A condition on which the command fails. */
+export interface Condition {
+  /** The condition as it was typed, without spaces around it. */
+  readonly text: string;
+  /** What is compared: a latency, the loss, the rate or the longest outage. */
+  readonly metric: Metric;
+  /** How it is compared: the measured value stands on the left. */
+  readonly operator: Operator;
+  /** What it is compared with, in `unit`. */
+  readonly limit: number;
+  /** The unit of the limit and of the measured value. */
+  readonly unit: "ms" | "percent" | "messages" | "per second";
+}
+
+/** What a condition may ask for. */
+export interface Measured {
+  /** How many messages were sent. */
+  readonly sent: number;
+  /** How many of them were lost. */
+  readonly lost: number;
+  /** How many messages came back a second. */
+  readonly ratePerSecond: number | undefined;
+  /** The longest outage, in milliseconds; 0 without one. */
+  readonly longestOutageMs: number;
+  /** Latencies in milliseconds; `undefined` if no message came back. */
+  readonly latencyMs:
+    | Readonly<
+      Pick<LatencySummary, "p50" | "p90" | "p99" | "p99_9" | "max" | "mean">
+    >
+    | undefined;
+}
+
+/** A condition that holds. */
+export interface FailedCondition {
+  /** The condition. */
+  readonly condition: Condition;
+  /** The measured value, in the unit of the condition. */
+  readonly value: number;
+}
+
+const METRICS: readonly Metric[] = [
+  ...["p50", "p90", "p99", "p99.9", "max", "mean"] as const,
+  ...["loss", "rate", "outage"] as const,
+];
+
+const COMPARE: Record<Operator, (value: number, limit: number) => boolean> = {
+  ">": (value, limit) => value > limit,
+  ">=": (value, limit) => value >= limit,
+  "<": (value, limit) => value < limit,
+  "<=": (value, limit) => value <= limit,
+};
+
+/**
+ * Characters of an operator, also of those that other languages have, so that an
+ * error can name the operator.
+ */
+const PARTS = /^([^ <>=!≤≥]*) *([<>=!≤≥]*) *(.*)$/s;
+
+/**
+ * Reads a condition: a metric, an operator and a limit, with or without spaces
+ * between them.
+ *
+ * @param text For example `p99 > 20ms`, `loss>0.1%`, `loss > 5`, `rate < 10k` or
+ * `outage >= 1m30s`.
+ * @returns The condition.
+ * @throws {UsageError} If it is anything else.
+ */
+export function parseCondition(text: string): Condition {
+  const trimmed = text.trim();
+  const [, metricText = "", operatorText = "", limitText = ""] =
+    trimmed.match(PARTS) ?? [];
+  const metric = parseMetric(metricText);
+  const operator = parseOperator(operatorText, metric);
+  return { text: trimmed, metric, operator, ...parseLimit(limitText, metric) };
+}
+
+function parseMetric(text: string): Metric {
+  const metric = METRICS.find((metric) => metric === text);
+  if (metric === undefined) {
+    const nearest = nearestName(text, METRICS);
+    const names = `${METRICS.slice(0, -1).join(", ")} or ${METRICS.at(-1)}`;
+    throw new UsageError(
+      `expected a metric, ${names}` +
+        (text === "" ? "" : `, not ${escapeText(text)}`) +
+        (nearest ? `, did you mean ${nearest}?` : ""),
+    );
+  }
+  return metric;
+}
+
+function parseOperator(text: string, metric: Metric): Operator {
+  if (!Object.hasOwn(COMPARE, text)) {
+    throw new UsageError(
+      `expected an operator, >, >=, < or <=, after ${metric}` +
+        // A shell takes p99>20ms for p99 with its output to the file 20ms.
+        (text === "" ? ", and quotes around the condition" : `, not ${text}`),
+    );
+  }
+  return text as Operator;
+}
+
+function parseLimit(
+  text: string,
+  metric: Metric,
+): Pick<Condition, "limit" | "unit"> {
+  try {
+    if (metric === "loss") return parseLoss(text);
+    if (metric === "rate") {
+      return { limit: parseRate(text, 0), unit: "per second" };
+    }
+    const limit = parseTime(text);
+    // Every figure is printed in milliseconds, and a plain number means seconds.
+    if (/^[\d.]+$/.test(text) && limit > 0) {
+      throw new UsageError(`${text} needs a unit: ${text}ms or ${text}s`);
+    }
+    return { limit, unit: "ms" };
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    throw new UsageError(`the limit of ${metric}: ${error.message}`);
+  }
+}
+
+function parseLoss(text: string): Pick<Condition, "limit" | "unit"> {
+  const [, number, sign] = text.match(/^(\d+|\d+\.\d+(?=%))(%)?$/) ?? [];
+  const limit = Number(number);
+  const most = sign ? 100 : Number.MAX_SAFE_INTEGER;
+  if (number === undefined || limit > most) {
+    throw new UsageError(
+      "expected a percentage such as 0.1%, at most 100%, " +
+        "or a whole number of messages such as 5",
+    );
+  }
+  return { limit, unit: sign ? "percent" : "messages" };
+}
+
+/**
+ * Finds the conditions that hold.
+ *
+ * @param conditions The conditions.
+ * @param measured What was measured. Without latencies no condition on a latency
+ * holds, and the loss is 0% when nothing was sent.
+ * @returns Those that hold, in the order given.
+ */
+export function failedConditions(
+  conditions: readonly Condition[],
+  measured: Measured,
+): FailedCondition[] {
+  return conditions.flatMap((condition) => {
+    const value = valueOf(condition, measured);
+    return value !== undefined && holds(condition, value)
+      ? [{ condition, value }]
+      : [];
+  });
+}
+
+function valueOf(
+  { metric, unit }: Condition,
+  { sent, lost, ratePerSecond, longestOutageMs, latencyMs }: Measured,
+): number | undefined {
+  switch (metric) {
+    case "loss":
+      if (unit === "messages") return lost;
+      // In this order, because 7 / 1000 * 100 is more than 0.7.
+      return sent === 0 ? 0 : lost * 100 / sent;
+    case "rate":
+      return ratePerSecond;
+    case "outage":
+      return longestOutageMs;
+    case "p99.9":
+      return latencyMs?.p99_9;
+    default:
+      return latencyMs?.[metric];
+  }
+}
+
+function holds(
+  { operator, limit }: Pick<Condition, "operator" | "limit">,
+  value: number,
+): boolean {
+  return COMPARE[operator](value, limit);
+}
+
+/**
+ * Renders a condition that holds, and what was measured: rounded, but never so far
+ * that the condition does not hold for what is shown.
+ *
+ * @param failed The condition and the measured value.
+ * @returns One line, for example `p99 > 20ms: it was 34.2 ms`.
+ */
+export function renderFailed({ condition, value }: FailedCondition): string {
+  return `${condition.text}: it was ${renderValue(condition, value)}`;
+}
+
+function renderValue(condition: Condition, value: number): string {
+  switch (condition.unit) {
+    case "ms":
+      return renderMs(condition, value);
+    case "percent":
+      return `${round(condition, value, 2)}%`;
+    case "messages":
+      return formatCount(value, "message");
+    case "per second": {
+      const rate = round(condition, value, decimalsOf(value));
+      // With a fraction formatNumber() rounds, to three decimals.
+      const text = Number.isInteger(rate) ? formatNumber(rate) : rate;
+      return `${text} messages/s`;
+    }
+  }
+}
+
+function renderMs(condition: Condition, ms: number): string {
+  // In seconds, as 1.001 * 1000 is less than 1001, but 1001 / 1000 is 1.001.
+  const { operator, limit } = condition;
+  const inSeconds = { operator, limit: limit / 1000 };
+  if (ms >= 60_000 && holds(inSeconds, Math.round(ms / 1000))) {
+    return formatDuration(ms);
+  }
+  const seconds = (ms / 1000).toFixed(2);
+  if (ms >= 1000 && holds(inSeconds, Number(seconds))) return `${seconds} s`;
+  return `${round(condition, ms, decimalsOf(ms))} ms`;
+}
+
+/** How many decimals make three digits, and at most three decimals. */
+function decimalsOf(value: number): number {
+  return [1, 10, 100].filter((power) => value < power).length;
+}
+
+/**
+ * Rounds a value for which a condition holds to the fewest decimals, but at least
+ * to `decimals`, with which the condition still holds.
+ */
+function round(condition: Condition, value: number, decimals: number): number {
+  for (; decimals <= 9; decimals++) {
+    const rounded = Number(value.toFixed(decimals));
+    if (holds(condition, rounded)) return rounded;
+  }
+  return value;
+}
+
+/**
+ * Describes a condition that holds, for JSON.
+ *
+ * @param failed The condition and the measured value.
+ * @returns The condition as it was typed and the value in the condition's unit: ms,
+ * percent, messages or messages a second. The value has at most three decimals, or
+ * as many more as it takes for the condition to hold.
+ */
+export function jsonFailed(
+  { condition, value }: FailedCondition,
+): { condition: string; value: number } {
+  return { condition: condition.text, value: round(condition, value, 3) };
+}

@@ -1,0 +1,229 @@
+/**
+ * The summary of `echo send --count`, and its events as JSON.
+ *
+ * @module
+ */
+
+import {
+  type Address,
+  formatAddress,
+  formatHostPort,
+} from "../net/address.ts";
+import type { Outage } from "../probe/outages.ts";
+import type { PingEvent, PingSummary } from "../probe/ping.ts";
+import {
+  formatCount,
+  formatDuration,
+  formatNumber,
+  formatPercent,
+  percentOf,
+  roundMs,
+} from "./format.ts";
+import {
+  exactMs,
+  jsonConnectTimes,
+  jsonDatagrams,
+  jsonLatency,
+  jsonWhere,
+  knownMs,
+  renderConnectTimes,
+  renderDatagrams,
+  renderLate,
+  renderUdpDrops,
+  UDP_RATE_PER_SECOND,
+} from "./common.ts";
+
+/** What a summary needs to know besides the numbers. */
+export interface SummaryContext {
+  /** The server, as it was asked for. */
+  readonly target: Address;
+  /** Turns a `performance.now()` into a time of day (ISO 8601). */
+  readonly timeOf: (moment: number) => string;
+  /** How far apart messages were due, in milliseconds, if that is known. */
+  readonly intervalMs?: number | undefined;
+}
+
+/**
+ * Renders the summary.
+ *
+ * @param summary What the ping found.
+ * @param context What it needs to know besides.
+ * @returns Some lines, without the last one's end.
+ */
+export function renderSummary(
+  summary: PingSummary,
+  context: SummaryContext,
+): string {
+  const { rttMs, jitterMs, lateMs } = summary;
+  const lines = [
+    `--- ${formatAddress(context.target)} echo statistics ---`,
+    renderCounts(summary),
+    ...renderOutages(summary, context),
+  ];
+  if (context.target.transport === "udp") {
+    lines.push(...renderDatagrams(summary));
+    if (isUdpRateLikely(summary, context)) {
+      lines.push(...renderUdpDrops(context.target));
+    }
+  }
+  lines.push(...renderConnectTimes(summary));
+  if (rttMs) {
+    const { min, mean, p50, p90, p99, max, stddev } = rttMs;
+    const times = [
+      ...[exactMs(min), exactMs(mean), knownMs(p50), knownMs(p90)],
+      ...[knownMs(p99), exactMs(max), exactMs(stddev)],
+    ];
+    lines.push(
+      `rtt min/mean/p50/p90/p99/max/stddev = ${times.join("/")} ms` +
+        (jitterMs === undefined ? "" : `, jitter ${exactMs(jitterMs)} ms`),
+    );
+  }
+  return [...lines, ...renderLate(lateMs)].join("\n");
+}
+
+/** Tells whether messages got no reply, and were so many that a server limits them. */
+function isUdpRateLikely(
+  { sent, lost, wrong }: PingSummary,
+  { intervalMs }: SummaryContext,
+): boolean {
+  return lost > wrong && sent >= UDP_RATE_PER_SECOND &&
+    intervalMs !== undefined && intervalMs < 1000 / UDP_RATE_PER_SECOND;
+}
+
+function renderCounts(summary: PingSummary): string {
+  const { sent, verified, lost, underWay, unsent, tooLate } = summary;
+  const loss = lost === 0 ? "" : ` (${formatPercent(lost, sent)})`;
+  const parts = [
+    `${formatNumber(sent)} sent`,
+    `${formatNumber(verified)} verified`,
+    `${formatNumber(lost)} lost${loss}`,
+  ];
+  if (underWay > 0) parts.push(`${formatNumber(underWay)} under way`);
+  if (unsent > 0) {
+    parts.push(`${formatNumber(unsent)} not sent: too many were under way`);
+  }
+  if (tooLate > 0) {
+    parts.push(`${formatNumber(tooLate)} not sent: the client was stopped`);
+  }
+  if (summary.surplus > 0) parts.push("more came back than was sent");
+  if (summary.outages.count > 0) {
+    const longest = formatDuration(summary.outages.longestMs);
+    parts.push(`longest outage ${longest}`);
+  }
+  return `${parts.join(", ")}, in ${formatDuration(summary.durationMs)}`;
+}
+
+function renderOutages(
+  { outages }: PingSummary,
+  { timeOf }: SummaryContext,
+): string[] {
+  const { count, latest } = outages;
+  const earlier = count - latest.length;
+  const lines = latest.map((outage) => {
+    const { startedAt, endedAt, messages, reason } = outage;
+    return `outage from ${timeOf(startedAt)} to ${timeOf(endedAt)}: ` +
+      `${formatDuration(endedAt - startedAt)}, ` +
+      `${formatCount(messages, "message")}, ${reason}`;
+  });
+  if (earlier > 0) lines.unshift(`${formatCount(earlier, "earlier outage")}`);
+  return lines;
+}
+
+/**
+ * Renders an event for JSON.
+ *
+ * @param event What became of a message.
+ * @param context What it needs to know besides.
+ * @returns The fields.
+ */
+export function jsonEvent(
+  event: Exclude<PingEvent, { type: "connected" }>,
+  { target }: SummaryContext,
+): Record<string, unknown> {
+  const where = jsonWhere(target, event.ends);
+  switch (event.type) {
+    case "reply": {
+      const { seq, bytes, rttMs, connectMs, handshakeMs } = event;
+      return {
+        ...where,
+        seq,
+        bytes,
+        rtt_ms: roundMs(rttMs),
+        ...(connectMs !== undefined && { connect_ms: roundMs(connectMs) }),
+        ...(handshakeMs !== undefined && {
+          handshake_ms: roundMs(handshakeMs),
+        }),
+      };
+    }
+    case "lost": {
+      const { seq, reason, detail, ageMs } = event;
+      const age = { age_ms: roundMs(ageMs) };
+      return { ...where, seq, lost: reason, error: detail, ...age };
+    }
+    case "surplus":
+      return { ...where, surplus: true, error: event.detail };
+    case "irregular": {
+      const { kind, seq, ageMs, from } = event;
+      return {
+        ...where,
+        irregular: kind,
+        ...(seq !== undefined && { seq }),
+        ...(ageMs !== undefined && { age_ms: roundMs(ageMs) }),
+        ...(from && { from: formatHostPort(from) }),
+      };
+    }
+    case "irregular_many": {
+      const { counts, withinMs } = event;
+      return {
+        ...where,
+        ...{ irregular: "many", counts, within_ms: roundMs(withinMs) },
+      };
+    }
+  }
+}
+
+/**
+ * Renders the summary for JSON.
+ *
+ * @param summary What the ping found.
+ * @param context What it needs to know besides.
+ * @returns The fields.
+ */
+export function jsonSummary(
+  summary: PingSummary,
+  { target, timeOf }: SummaryContext,
+): Record<string, unknown> {
+  const { sent, verified, lost, surplus, outages } = summary;
+  const unsent = summary.unsent + summary.tooLate;
+  const { durationMs, rttMs, jitterMs, lateMs, ends } = summary;
+  return {
+    ...jsonWhere(target, ends),
+    ...{ sent, verified, lost, loss_percent: percentOf(lost, sent) },
+    unsent,
+    unsent_too_many_under_way: summary.unsent,
+    unsent_client_late: summary.tooLate,
+    surplus,
+    ...(target.transport === "udp" && jsonDatagrams(summary)),
+    outages: outages.count,
+    longest_outage_ms: roundMs(outages.longestMs),
+    latest_outages: outages.latest.map((outage) => jsonOutage(outage, timeOf)),
+    duration_ms: roundMs(durationMs),
+    ...jsonConnectTimes(summary),
+    rtt_ms: jsonLatency(rttMs),
+    jitter_ms: jitterMs === undefined ? null : roundMs(jitterMs),
+    late_ms: jsonLatency(lateMs),
+  };
+}
+
+function jsonOutage(
+  { startedAt, endedAt, messages, reason }: Outage,
+  timeOf: SummaryContext["timeOf"],
+): Record<string, unknown> {
+  return {
+    start: timeOf(startedAt),
+    end: timeOf(endedAt),
+    duration_ms: roundMs(endedAt - startedAt),
+    messages,
+    reason,
+  };
+}
