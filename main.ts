@@ -1,5 +1,5 @@
 /**
- * The command line of the tool: `echo serve`, `echo send` and `echo merge`.
+ * The command line of the tool.
  *
  * @module
  */
@@ -17,9 +17,6 @@ import {
   renderFlags,
   UsageError,
 } from "./cli/flags.ts";
-import { mergeCommand } from "./cli/report/command.ts";
-import { sendCommand } from "./cli/send/command.ts";
-import { serveCommand } from "./cli/serve/command.ts";
 import {
   OutputClosedError,
   processTerminal,
@@ -32,26 +29,50 @@ import { escapeText, escapeUnprintable } from "./net/text.ts";
 
 export type { Terminal };
 
-const COMMANDS: readonly Command[] = [
-  serveCommand,
-  sendCommand,
-  mergeCommand,
-];
+/** The commands: each is loaded when it is asked for. */
+const COMMANDS: Record<string, [about: string, () => Promise<Command>]> = {
+  serve: [
+    "send back every byte",
+    async () => (await import("./cli/serve/command.ts")).serveCommand,
+  ],
+  send: [
+    "send one message or a stream, and check what comes back",
+    async () => (await import("./cli/send/command.ts")).sendCommand,
+  ],
+  ping: [
+    "send a message at every interval",
+    async () => (await import("./cli/ping/command.ts")).pingCommand,
+  ],
+  load: [
+    "send many messages over many connections",
+    async () => (await import("./cli/load/command.ts")).loadCommand,
+  ],
+  report: [
+    "make one report of the results of many loads",
+    async () => (await import("./cli/report/command.ts")).reportCommand,
+  ],
+};
+
+/** What commands were called before. */
+const FORMER: Record<string, string> = { merge: "report" };
 
 const ABOUT = `\
-echo sends bytes to a server that sends them back, and proves that it did.
+An echo server, and a client that checks every byte that comes back.
 
 Usage: ${PROGRAM} <COMMAND> [OPTIONS]
 
 Commands:
-${COMMANDS.map(({ name, about }) => `  ${name.padEnd(5)}  ${about}`).join("\n")}
+${
+  Object.entries(COMMANDS)
+    .map(([name, [about]]) => `  ${name.padEnd(6)}  ${about}`).join("\n")
+}
 
 Options:
 ${renderFlags(COMMON_FLAGS)}
 
-More on a command: ${PROGRAM} <COMMAND> --help`;
+More on a command: ${PROGRAM} help <COMMAND>`;
 
-const UNREACHABLE = "check --host, and this machine's routes and firewall";
+const UNREACHABLE = "check the address, and this machine's routes and firewall";
 
 /** What to try, by what failed and why; `SERVE` is the command that serves there. */
 const HINTS: Partial<Record<Operation, Partial<Record<Reason, string>>>> = {
@@ -64,9 +85,9 @@ const HINTS: Partial<Record<Operation, Partial<Record<Reason, string>>>> = {
       "give the server one of its own that this authority signed (CA:FALSE)",
     tls_not_spoken: "does the server speak TLS on that port? leave out --tls",
     refused: "is a server running there? start one with: SERVE",
-    timeout: "check --host and --port, or wait longer with --timeout",
+    timeout: "check the host and the port, or wait longer with --timeout",
     unreachable: UNREACHABLE,
-    dns: "check --host",
+    dns: "check the name",
   },
   send: { unreachable: UNREACHABLE },
   listen: {
@@ -74,7 +95,7 @@ const HINTS: Partial<Record<Operation, Partial<Record<Reason, string>>>> = {
     no_such_address: "choose one of its own with --host",
     permission_denied:
       "ports below 1024 need privileges, choose another with --port",
-    dns: "check --host",
+    dns: "check the name",
   },
 };
 
@@ -119,24 +140,39 @@ async function run(
     await printLine(terminal.stderr, ABOUT);
     return 2;
   }
-  const command = COMMANDS.find((command) => command.name === name);
-  if (command) return await command.run(rest, terminal);
+  const names = Object.keys(COMMANDS);
+  if (name === "version") return await run(["--version", ...rest], terminal);
+  if (name === "help") {
+    const [topic, ...more] = rest;
+    return await run(
+      topic === undefined ? ["--help"] : [
+        ...[topic, "--help", ...more],
+      ],
+      terminal,
+    );
+  }
+  if (Object.hasOwn(COMMANDS, name)) {
+    const [, load] = COMMANDS[name]!;
+    return await (await load()).run(rest, terminal);
+  }
   if (name.startsWith("-")) {
-    const misplaced = COMMANDS.find((command) => rest.includes(command.name));
+    const misplaced = names.find((name) => rest.includes(name));
     if (misplaced) {
       throw new UsageError(
-        `flags go after the command: ${PROGRAM} ${misplaced.name}`,
+        `flags go after the command: ${PROGRAM} ${misplaced}`,
       );
     }
     const line = parseCommandLine(args, COMMON_FLAGS);
     const status = await runCommonFlags(line.values, terminal, () => ABOUT);
     if (status !== undefined) return status;
   }
-  const names = COMMANDS.map((command) => command.name);
+  const former = Object.hasOwn(FORMER, name) ? FORMER[name] : undefined;
   const nearest = nearestName(name, names);
   throw new UsageError(
     `unknown command "${escapeText(name)}", ` +
-      (nearest
+      (former
+        ? `it is ${PROGRAM} ${former} now`
+        : nearest
         ? `did you mean ${nearest}?`
         : `expected ${names.slice(0, -1).join(", ")} or ${names.at(-1)}`),
   );

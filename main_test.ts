@@ -1,4 +1,4 @@
-import { assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { processTerminal } from "./cli/terminal.ts";
 import config from "./deno.json" with { type: "json" };
@@ -25,16 +25,35 @@ describe("main()", () => {
       const { status, stdout, stderr } = await outcome(run([flag]));
       assertEquals([status, stderr], [0, ""]);
       assertMatch(stdout, /^Usage: .\/echo <COMMAND> \[OPTIONS\]$/m);
-      assertMatch(stdout, /^ {2}serve {2}Send back every byte .*$/m);
-      assertMatch(stdout, /^ {2}send {3}Send bytes .*$/m);
-      assertMatch(stdout, /^ {2}merge {2}Print one report .*$/m);
+      assertMatch(stdout, /^ {2}serve {3}send back every byte$/m);
+      assertMatch(stdout, /^ {2}report {2}make one report .*$/m);
       assertMatch(stdout, /^ {2}-h, --help {5}print this help$/m);
       assertMatch(stdout, /^ {2}-V, --version {2}print the version$/m);
     }
   });
 
+  it("has a help of one screen for each command", async () => {
+    for (const command of ["serve", "send", "ping", "load", "report"]) {
+      const { status, stdout } = await outcome(run(["help", command]));
+      assertEquals(status, 0);
+      const again = await outcome(run([command, "--help"]));
+      assertEquals(again.stdout, stdout);
+      const lines = stdout.trimEnd().split("\n");
+      assert(lines.length <= 45, `${command}: ${lines.length}`);
+      assertEquals(lines.filter((line) => line.length > 80), []);
+      assertMatch(stdout, /\nMore: docs\/\w+\.md\n$/);
+    }
+  });
+
+  it("names what became of a command", async () => {
+    assertEquals(
+      (await outcome(run(["merge"]))).stderr,
+      'echo: unknown command "merge", it is ./echo report now\n',
+    );
+  });
+
   it("prints its version", async () => {
-    for (const args of [["-V"], ["--version"], ["send", "-V"]]) {
+    for (const args of [["-V"], ["version"], ["send", "-V"]]) {
       assertEquals(await outcome(run(args)), {
         status: 0,
         stdout: `echo ${config.version}\n`,
@@ -53,11 +72,17 @@ describe("main()", () => {
     [["sned"], 'unknown command "sned", did you mean send?'],
     [
       ["hello", "-p80"],
-      'unknown command "hello", expected serve, send or merge',
+      'unknown command "hello", expected serve, send, ping, load or report',
     ],
-    [["\x1b[2J"], 'unknown command "\\x1b[2J", expected serve, send or merge'],
-    [[""], 'unknown command "", expected serve, send or merge'],
-    [["--"], 'unknown command "--", expected serve, send or merge'],
+    [
+      ["\x1b[2J"],
+      'unknown command "\\x1b[2J", expected serve, send, ping, load or report',
+    ],
+    [[""], 'unknown command "", expected serve, send, ping, load or report'],
+    [
+      ["--"],
+      'unknown command "--", expected serve, send, ping, load or report',
+    ],
     [["--prot"], "unknown flag --prot"],
     [["--hepl"], "unknown flag --hepl, did you mean --help?"],
     [["-hV=1"], "-V takes no value"],
@@ -112,9 +137,9 @@ describe("main()", () => {
     [
       "connect",
       new errors.TimedOut("timed out"),
-      ", check --host and --port, or wait longer with --timeout",
+      ", check the host and the port, or wait longer with --timeout",
     ],
-    ["connect", lookUp, ", check --host"],
+    ["connect", lookUp, ", check the name"],
     ["connect", new errors.PermissionDenied("denied"), ""],
     [
       "listen",
@@ -131,7 +156,7 @@ describe("main()", () => {
       new errors.PermissionDenied("denied"),
       ", ports below 1024 need privileges, choose another with --port",
     ],
-    ["listen", lookUp, ", check --host"],
+    ["listen", lookUp, ", check the name"],
     ["listen", new errors.ConnectionRefused("refused"), ""],
     ["accept", new errors.TimedOut("timed out"), ""],
   ];

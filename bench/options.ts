@@ -91,7 +91,7 @@ export type Options = Values<typeof FLAGS>;
  */
 export function planOf(
   { quick, rounds, time }: Pick<Options, "quick" | "rounds" | "time">,
-  given: ReadonlySet<keyof Options>,
+  given: ReadonlySet<string>,
 ): Plan {
   return {
     ...(quick ? QUICK : WHOLE),

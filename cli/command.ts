@@ -41,8 +41,6 @@ export const COMMON_FLAGS = {
 export interface Command {
   /** The name by which it is called. */
   readonly name: string;
-  /** What the command does, in a line. */
-  readonly about: string;
 
   /**
    * Runs the command.
@@ -59,10 +57,16 @@ export interface Command {
 export interface CommandSpec<F extends Flags, Options> {
   /** The name by which it is called. */
   readonly name: string;
-  /** What the command does, in a line. */
+  /** What the command does, in a sentence. */
   readonly about: string;
   /** What follows its name, for the usage. */
   readonly synopsis: string;
+  /** Command lines that show what it is for. */
+  readonly examples: readonly string[];
+  /** The page of docs/ that tells more. */
+  readonly page: string;
+  /** What to say of flags that other commands have, by their names. */
+  readonly elsewhere?: Readonly<Record<string, string>>;
   /** What the usage calls its operands, if it takes any. */
   readonly operand?: string;
   /** What the usage says after the flags. */
@@ -92,14 +96,21 @@ export function makeCommand<F extends Flags, Options>(
   const flags = { ...spec.flags, ...COMMON_FLAGS };
   return {
     name: spec.name,
-    about: spec.about,
     async run(args, terminal) {
-      const line = parseCommandLine(args, flags, spec.operand);
-      const status = await runCommonFlags(line.values, terminal, () => {
-        const notes = spec.notes ? `\n\n${spec.notes}` : "";
-        return `Usage: ${PROGRAM} ${spec.name} ${spec.synopsis}\n\n${spec.about}.\n\n` +
-          `Options:\n${renderFlags(flags)}${notes}`;
-      });
+      const { operand, elsewhere } = spec;
+      const line = parseCommandLine(args, flags, operand, elsewhere);
+      const status = await runCommonFlags(line.values, terminal, () =>
+        [
+          `Usage: ${PROGRAM} ${spec.name} ${spec.synopsis}`,
+          spec.about,
+          "",
+          ...spec.examples.map((example) => `  ${example}`),
+          "",
+          renderFlags(flags),
+          "",
+          ...(spec.notes ? [spec.notes] : []),
+          `More: docs/${spec.page}`,
+        ].join("\n"));
       if (status !== undefined) return status;
       const options = spec.options(line);
       const ready = await spec.read?.(options, terminal) ?? options;

@@ -43,8 +43,10 @@ type Spec = CommandSpec<typeof FLAGS, boolean>;
 function commandOf(parts: Partial<Spec> = {}): Command {
   return makeCommand<typeof FLAGS, boolean>({
     name: "say",
-    about: "Say something",
+    about: "Say something.",
     synopsis: "[OPTIONS]",
+    examples: ["./echo say -l"],
+    page: "say.md",
     flags: FLAGS,
     options: ({ values }) => values.loud,
     run: (isLoud) => Promise.resolve(isLoud ? 42 : 7),
@@ -56,7 +58,7 @@ describe("makeCommand()", () => {
   it("runs with the options that it makes of the flags", async () => {
     const { terminal, output } = testTerminal();
     const command = commandOf();
-    assertEquals([command.name, command.about], ["say", "Say something"]);
+    assertEquals(command.name, "say");
     assertEquals(await command.run([], terminal), 7);
     assertEquals(await command.run(["-l"], terminal), 42);
     assertEquals(output.text, "");
@@ -64,21 +66,23 @@ describe("makeCommand()", () => {
 
   const help = `\
 Usage: ./echo say [OPTIONS]
-
 Say something.
 
-Options:
+  ./echo say -l
+
   -l, --loud     say it loud
   -h, --help     print this help
-  -V, --version  print the version`;
+  -V, --version  print the version
+`;
+  const more = "More: docs/say.md";
 
   it("prints its help, and does nothing else", async () => {
     const notes = "Louder is better.";
     for (
-      const [parts, text] of [[{}, help], [
-        { notes },
-        `${help}\n\n${notes}`,
-      ]] as const
+      const [parts, text] of [
+        [{}, `${help}\n${more}`],
+        [{ notes }, `${help}\n${notes}\n${more}`],
+      ] as const
     ) {
       const { terminal, output } = testTerminal();
       const options = () => {

@@ -7,7 +7,7 @@
 import { connect, connectUdp } from "../client.ts";
 import type { ConnectProbe } from "../probe/probe_client.ts";
 import { encode } from "./command.ts";
-import type { Target } from "./send/options.ts";
+import type { Target } from "./target.ts";
 
 /**
  * Makes the connector of a probe.

@@ -66,7 +66,7 @@ export interface CommandLine<F extends Flags> {
   /** The values of the flags. */
   readonly values: Values<F>;
   /** The flags that were given, by their long names. */
-  readonly given: ReadonlySet<keyof F>;
+  readonly given: ReadonlySet<string>;
   /** The arguments before any `--` that are no flags. */
   readonly operands: readonly string[];
   /** The arguments after `--`. */
@@ -83,6 +83,7 @@ const PREFIX = "flag-";
  * @param flags The flags that the command has.
  * @param operand What the command calls its operands, if it takes any: for an
  * error.
+ * @param elsewhere What to say of flags that other commands have, by their names.
  * @returns The values of all its flags, and its operands.
  * @throws {UsageError} If a flag is unknown, is given twice, or its value is
  * missing or not allowed.
@@ -91,16 +92,17 @@ export function parseCommandLine<F extends Flags>(
   args: readonly string[],
   flags: F,
   operand?: string,
+  elsewhere: Readonly<Record<string, string>> = {},
 ): CommandLine<F> {
   // The parser takes a bare name that begins with "no-" for a negation.
   const names = Object.keys(flags).map((name) => PREFIX + name);
-  const parsed = parseArgs(canonical(args, flags, operand), {
+  const parsed = parseArgs(canonical(args, flags, operand, elsewhere), {
     "--": true,
     string: ["_", ...names],
     collect: names,
   }) as Record<string, string[]>;
   const values: Record<string, unknown> = {};
-  const given = new Set<keyof F>();
+  const given = new Set<string>();
   for (const [name, flag] of Object.entries(flags)) {
     const texts = parsed[PREFIX + name] ?? [];
     if (texts.length > 1 && !flag.isRepeatable) {
@@ -131,6 +133,7 @@ function canonical(
   args: readonly string[],
   flags: Flags,
   operand: string | undefined,
+  elsewhere: Readonly<Record<string, string>>,
 ): string[] {
   const result: string[] = [];
   const queue = [...args];
@@ -160,7 +163,7 @@ function canonical(
     if (arg.startsWith("--")) {
       const [, name = "", value] = arg.match(/^--([^=]*)(?:=(.*))?$/s) ?? [];
       if (!Object.hasOwn(flags, name)) {
-        throw unknownFlag(`--${name}`, arg, flags, operand);
+        throw unknownFlag(`--${name}`, arg, flags, operand, elsewhere);
       }
       push(name, value, `--${name}`);
     } else if (arg.startsWith("-") && arg !== "-") {
@@ -171,7 +174,7 @@ function canonical(
         const shown = `-${letter}`;
         const name = byShort.get(letter);
         if (name === undefined) {
-          throw unknownFlag(shown, arg, flags, operand);
+          throw unknownFlag(shown, arg, flags, operand, elsewhere);
         }
         const hasValue = flags[name]?.value !== undefined;
         const after = letters.slice(at + 1).join("");
@@ -200,7 +203,12 @@ function unknownFlag(
   arg: string,
   flags: Flags,
   operand: string | undefined,
+  elsewhere: Readonly<Record<string, string>>,
 ): UsageError {
+  const name = shown.replace(/^-+/, "");
+  if (Object.hasOwn(elsewhere, name)) {
+    return new UsageError(`unknown flag ${shown}, ${elsewhere[name]}`);
+  }
   // In a cluster the whole of it may be a long name with a dash too few.
   const typed = arg.startsWith("--") ? shown : arg;
   const nearest = nearestName(typed, Object.keys(flags).map((n) => `--${n}`));

@@ -36,10 +36,11 @@ export interface Terminal {
    * Reads a file that a flag names.
    *
    * @param path The file.
-   * @returns What it holds, a mebibyte at most.
+   * @param mostBytes The most bytes that it may have, a mebibyte by default.
+   * @returns What it holds.
    * @throws {Error} If it cannot be read, or is longer.
    */
-  readFile(path: string): Promise<Uint8Array>;
+  readFile(path: string, mostBytes?: number): Promise<Uint8Array>;
 
   /**
    * Gives up the right to read files, for good. From source Deno needs it to start a
@@ -153,20 +154,36 @@ function isDumb(): boolean {
 /** The most bytes of a file that a flag names: a hundred certificates and more. */
 const MOST_FILE_BYTES = 1024 * 1024;
 
-async function readFile(path: string): Promise<Uint8Array> {
+function concat(pieces: readonly Uint8Array[], length: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, at);
+    at += piece.length;
+  }
+  return bytes;
+}
+
+async function readFile(
+  path: string,
+  mostBytes = MOST_FILE_BYTES,
+): Promise<Uint8Array> {
   // Without the right to it, reading would ask the user.
   const { state } = await Deno.permissions.query({ name: "read", path });
   if (state !== "granted") throw new Deno.errors.NotCapable("no right to read");
   using file = await Deno.open(path);
   const { isDirectory } = await file.stat();
   if (isDirectory) throw new Deno.errors.IsADirectory("it is a directory");
-  const bytes = new Uint8Array(MOST_FILE_BYTES + 1);
+  const pieces: Uint8Array[] = [];
   let length = 0;
-  for (let more; (more = await file.read(bytes.subarray(length)));) {
-    length += more;
+  for await (const piece of file.readable) {
+    length += piece.length;
+    if (length > mostBytes) {
+      throw new Error(`it is longer than ${mostBytes / 1024 ** 2} MiB`);
+    }
+    pieces.push(piece);
   }
-  if (length > MOST_FILE_BYTES) throw new Error("it is longer than 1 MiB");
-  return bytes.subarray(0, length);
+  return concat(pieces, length);
 }
 
 function isWindows(): boolean {

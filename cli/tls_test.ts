@@ -36,9 +36,12 @@ async function startServe(...args: string[]) {
   return { session, port: Number(port) };
 }
 
-/** Runs `echo send` to its end. */
+function runOn(command: string, port: number, ...args: string[]) {
+  return outcome(run([command, `-p${port}`, ...args], OPTIONS));
+}
+
 function send(port: number, ...args: string[]) {
-  return outcome(run(["send", `-p${port}`, ...args], OPTIONS));
+  return runOn("send", port, ...args);
 }
 
 describe("echo serve --tls", () => {
@@ -198,24 +201,24 @@ describe("echo send --tls", () => {
     assert(once.connect_ms > 0 && once.handshake_ms > 0);
 
     const ping = ["-c2", "-i0", "--reconnect"];
-    const { stdout } = await send(port, ...tls, ...ping);
+    const { stdout } = await runOn("ping", port, ...tls, ...ping);
     assertMatch(stdout, /seq=1 time=\S+ ms connect=\S+ ms handshake=\S+ ms\n/);
     assertMatch(stdout, /\nTLS handshake min\/p50\/p99\/max = \S+ ms\n/);
-    const lines = (await send(port, ...tls, ...ping, "--json")).stdout
+    const lines = (await runOn("ping", port, ...tls, ...ping, "--json")).stdout
       .trimEnd().split("\n").map((line) => JSON.parse(line));
     assertEquals(lines.length, 3);
     assert(lines[0].connect_ms > 0 && lines[0].handshake_ms > 0);
     assert(lines[2].connect_ms.max > 0 && lines[2].handshake_ms.max > 0);
 
-    const stay = (await send(port, ...tls, "-c1")).stdout;
+    const stay = (await runOn("ping", port, ...tls, "-c1")).stdout;
     assertMatch(stay, /^Connected to \S+\/tls in .*, TLS handshake in /);
 
     const load = ["-C2", "-d20ms"];
-    const report = await send(port, ...tls, ...load);
+    const report = await runOn("load", port, ...tls, ...load);
     assertEquals(report.status, 0, report.stderr);
     assertMatch(report.stdout, /\nTLS handshake min\/p50\/p99\/max = \S+ ms\n/);
     const json = JSON.parse(
-      (await send(port, ...tls, ...load, "--json")).stdout,
+      (await runOn("load", port, ...tls, ...load, "--json")).stdout,
     );
     assert(json.connect_ms.max > 0 && json.handshake_ms.max > 0);
   });
@@ -249,7 +252,7 @@ describe("echo send --tls", () => {
     await using server = serve({ port: 0, tls: PAIR });
     const { port } = server.addr;
     const args = ["--tls", "-c2", "-i0", "--json"];
-    const { status, stdout } = await send(port, ...args);
+    const { status, stdout } = await runOn("ping", port, ...args);
     assertEquals(status, 1);
     assertEquals(JSON.parse(stdout.split("\n")[0]!).lost, "tls");
   });

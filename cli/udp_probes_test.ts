@@ -8,7 +8,13 @@ import {
   startDatagramPeer,
 } from "../testing/datagrams.ts";
 import { patternOf } from "../testing/peer.ts";
-import { run, sendUdp } from "../testing/terminal.ts";
+import { run, runUdp } from "../testing/terminal.ts";
+
+/** Pings with `-c`, and loads without. */
+function probeUdp(port: number, args: string[]) {
+  const isPing = args.some((arg) => arg.startsWith("-c"));
+  return runUdp(isPing ? "ping" : "load", port, args);
+}
 
 /** Echoes: the second message twice, and the third one after its timeout. */
 function startIrregular(): DatagramPeer {
@@ -21,11 +27,11 @@ function startIrregular(): DatagramPeer {
   });
 }
 
-describe("echo send --udp --count", () => {
+describe("echo ping --udp", () => {
   it("reads like ping", async () => {
     await using server = serve({ port: 0, udp: true });
     const { port } = server.addr;
-    const { status, stdout, stderr } = await sendUdp(port, ["-c2", "-i5ms"]);
+    const { status, stdout, stderr } = await probeUdp(port, ["-c2", "-i5ms"]);
     assertEquals([status, stderr], [0, ""]);
     const address = `127.0.0.1:${port}/udp`;
     assertMatch(
@@ -43,15 +49,15 @@ describe("echo send --udp --count", () => {
 
   it("counts second replies also to the words it asks for a server with", async () => {
     using asking = startDatagramPeer(echo);
-    await sendUdp(asking.port, ["-c1", "--retry=50s"]);
+    await probeUdp(asking.port, ["-c1", "--retry=50s"]);
     const words = new TextDecoder().decode(asking.got[0]!.bytes);
     using peer = startDatagramPeer(async (datagram, peer) => {
       await echo(datagram, peer);
       if (datagram.bytes.length === words.length) await echo(datagram, peer);
     });
     for (const retry of [[], ["--retry=50s"]]) {
-      const args = ["-c2", "-i0", "--json", ...retry, words];
-      const { stdout } = await sendUdp(peer.port, args);
+      const args = ["-c2", "-i0", "--json", ...retry, "-m", words];
+      const { stdout } = await probeUdp(peer.port, args);
       const { duplicated } = JSON.parse(stdout.trimEnd().split("\n").at(-1)!);
       assertEquals(duplicated, 2);
     }
@@ -60,7 +66,7 @@ describe("echo send --udp --count", () => {
   it("tells what is irregular, line by line and in sum", async () => {
     using peer = startIrregular();
     const args = ["-c4", "-i0", "-t1s"];
-    const { status, stdout, stderr } = await sendUdp(peer.port, args);
+    const { status, stdout, stderr } = await probeUdp(peer.port, args);
     assertEquals([status, stderr], [1, ""]);
     const address = `127.0.0.1:${peer.port}/udp`;
     for (
@@ -77,7 +83,7 @@ describe("echo send --udp --count", () => {
   it("tells it as JSON", async () => {
     using peer = startIrregular();
     const args = ["-c4", "-i0", "-t1s", "--json"];
-    const { status, stdout } = await sendUdp(peer.port, args);
+    const { status, stdout } = await probeUdp(peer.port, args);
     assertEquals(status, 1);
     const lines = stdout.trimEnd().split("\n").map((line) => JSON.parse(line));
     const summary = lines.pop();
@@ -107,7 +113,7 @@ describe("echo send --udp --count", () => {
       }
     });
     const args = ["-c1", "-i0", "--json"];
-    const { status, stdout } = await sendUdp(peer.port, args);
+    const { status, stdout } = await probeUdp(peer.port, args);
     const lines = stdout.trimEnd().split("\n").map((line) => JSON.parse(line));
     const { duplicated } = lines.pop();
     const told = lines.filter(({ irregular }) => irregular);
@@ -128,7 +134,7 @@ describe("echo send --udp --count", () => {
       await send(bytes, from);
     });
     const args = ["-c3", "-i0", "-s100"];
-    const { status, stdout } = await sendUdp(peer.port, args);
+    const { status, stdout } = await probeUdp(peer.port, args);
     assertEquals(status, 1);
     assert(stdout.includes("\n3 sent, 2 verified, 1 lost (33.33%), "), stdout);
     assert(stdout.includes("\nreplies: 1 corrupt, 1 stray\n"), stdout);
@@ -139,7 +145,7 @@ describe("echo send --udp --count", () => {
   it("takes a new port each with --reconnect", async () => {
     using peer = startDatagramPeer(echo);
     const args = ["-c3", "-i1ms", "--reconnect"];
-    const { status, stdout } = await sendUdp(peer.port, args);
+    const { status, stdout } = await probeUdp(peer.port, args);
     assertEquals(status, 0);
     assertEquals(new Set(peer.got.map(({ from }) => from.port)).size, 3);
     assertMatch(stdout, /seq=1 time=[\d.]+ ms connect=[\d.]+ ms\n/);
@@ -148,7 +154,7 @@ describe("echo send --udp --count", () => {
   it("waits with --retry until a server starts, and counts that not", async () => {
     const port = freeUdpPort();
     const args = ["-c2", "-i0", "--retry=50s", "--json"];
-    const session = run(["send", "--udp", `-p${port}`, ...args]);
+    const session = run(["ping", "--udp", `-p${port}`, ...args]);
     await session.listeningForStatus;
     await new Promise((resolve) => setTimeout(resolve, 50));
     using peer = startDatagramPeer(async (datagram, peer) => {
@@ -170,13 +176,13 @@ describe("echo send --udp --count", () => {
     for (const [most, status] of [["10%", 3], ["30%", 0]] as const) {
       using peer = startIrregular();
       const args = ["-c4", "-i0", "-t1s", `--fail-if=loss>${most}`];
-      assertEquals((await sendUdp(peer.port, args)).status, status);
+      assertEquals((await probeUdp(peer.port, args)).status, status);
     }
   });
 
   it("ends at Ctrl-C with what is under way lost", async () => {
     using peer = startDatagramPeer();
-    const args = ["send", "--udp", `-p${peer.port}`, "-c0", "-i1ms", "--json"];
+    const args = ["ping", "--udp", `-p${peer.port}`, "-c0", "-i1ms", "--json"];
     const session = run([...args, "-q"]);
     await peer.untilGot(20);
     session.interrupt();
@@ -187,12 +193,12 @@ describe("echo send --udp --count", () => {
   });
 });
 
-describe("echo send --udp with a load", () => {
+describe("echo load --udp", () => {
   it("counts the same as the server", async () => {
     for (const flags of [["-C5"], ["-r1000"]]) {
       await using server = serve({ port: 0, udp: true });
       const args = [...flags, "-d200ms", "--json"];
-      const { stdout } = await sendUdp(server.addr.port, args);
+      const { stdout } = await probeUdp(server.addr.port, args);
       const found = JSON.parse(stdout);
       assertEquals([found.transport, found.failed], ["udp", 0]);
       assertEquals(found.messages, server.stats.udp?.datagrams);
@@ -209,7 +215,7 @@ describe("echo send --udp with a load", () => {
       if (peer.got.length % 10 > 2) await echo(datagram, peer);
     });
     const args = ["-r100", "-d1s", "-t1s", "--json"];
-    const { status, stdout } = await sendUdp(peer.port, args);
+    const { status, stdout } = await probeUdp(peer.port, args);
     const { messages, failures, first_errors } = JSON.parse(stdout);
     const sent = peer.got.length;
     const lost = peer.got.filter((_, at) => (at + 1) % 10 <= 2).length;
@@ -223,7 +229,7 @@ describe("echo send --udp with a load", () => {
       await echo(datagram, peer);
       if (peer.got.length === 2) await echo(datagram, peer);
     });
-    const { status, stdout } = await sendUdp(peer.port, ["-C1", "-d100ms"]);
+    const { status, stdout } = await probeUdp(peer.port, ["-C1", "-d100ms"]);
     assertEquals(status, 0);
     assertMatch(stdout, /^--- 127.0.0.1:\d+\/udp echo load ---\n/);
     assertMatch(stdout, / verified, 0 failed, over 1 socket in /);
@@ -233,7 +239,7 @@ describe("echo send --udp with a load", () => {
   it("ends where nobody answers, with exit status 1", async () => {
     const port = freeUdpPort();
     const args = ["-C2", "-d20ms", "-t20ms"];
-    const { status, stdout, stderr } = await sendUdp(port, args);
+    const { status, stdout, stderr } = await probeUdp(port, args);
     assertEquals([status, stderr], [1, ""]);
     assertMatch(stdout, /\n0 messages of 64 B verified, \d+ failed, /);
   });
@@ -244,7 +250,7 @@ describe("echo send --udp with a load", () => {
       for (let n = 0; n < 20; n++) await peer.send(garbage, datagram.from);
     });
     const args = ["-C2", "-d100ms", "-t100ms", "--json"];
-    const { status, stdout } = await sendUdp(peer.port, args);
+    const { status, stdout } = await probeUdp(peer.port, args);
     const { messages, failed, failures } = JSON.parse(stdout);
     assertEquals([status, messages, failures], [1, 0, { mismatch: failed }]);
   });

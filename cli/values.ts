@@ -5,6 +5,7 @@
  */
 
 import { bareHost, canonicalIPv6, isIPv4, ZONE } from "../net/address.ts";
+import { escapeText } from "../net/text.ts";
 import { type Flag, UsageError } from "./flags.ts";
 import { formatTime } from "../report/format.ts";
 
@@ -45,10 +46,12 @@ const MAX_TIME_MS = 2 ** 31 - 1;
 
 /** Milliseconds in each unit of a TIME. */
 const TIME_UNITS: Record<string, number> = {
+  us: 0.001,
   ms: 1,
   s: 1000,
   m: 60_000,
   h: 3_600_000,
+  d: 86_400_000,
 };
 
 const INSTANT =
@@ -116,10 +119,10 @@ export function parseInstant(text: string): Date {
   );
 }
 
-const SINGLE_TIME = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/;
+const SINGLE_TIME = /^(\d+(?:\.\d+)?|\.\d+)(us|ms|s|m|h|d)?$/;
 
 const COMPOUND_TIME =
-  /^(?:(?<h>\d+)h)?(?:(?<m>\d+)m)?(?:(?<s>\d+)s)?(?:(?<ms>\d+)ms)?$/;
+  /^(?:(?<d>\d+)d)?(?:(?<h>\d+)h)?(?:(?<m>\d+)m)?(?:(?<s>\d+)s)?(?:(?<ms>\d+)ms)?$/;
 
 function readTime(text: string): number | undefined {
   const [, number, unit = "s"] = text.match(SINGLE_TIME) ?? [];
@@ -165,17 +168,19 @@ export function parseRate(text: string, min = 0.001): number {
 }
 
 /**
- * Reads a SIZE: a whole number with an optional unit, bytes by default.
+ * Reads a SIZE: a number with an optional unit of 1,024, bytes by default, for example
+ * `64`, `64k`, `1.5M`, `1KiB` or `2GB`.
  *
- * @param text For example `64`, `64k`, `1M` or `2G`, in units of 1,024.
- * @returns The size in bytes.
- * @throws {UsageError} If it is anything else, or 0.
+ * @throws {UsageError} If it is anything else, or no whole number of bytes above 0.
  */
 export function parseSize(text: string): number {
-  const [, digits, unit = ""] = text.match(/^(\d+)([kmg]?)$/i) ?? [];
+  const [, digits, unit = ""] =
+    text.match(/^(\d+(?:\.\d+)?|\.\d+)(?:([kmg])(?:i?b)?|b)?$/i) ?? [];
   const size = Number(digits) * SIZE_UNITS[unit.toLowerCase()]!;
   if (digits === undefined || size < 1 || !Number.isSafeInteger(size)) {
-    throw new UsageError("expected a size such as 64, 64k or 1M, at least 1");
+    throw new UsageError(
+      "expected a size such as 64, 64k, 1.5M or 1KiB, at least 1",
+    );
   }
   return size;
 }
@@ -212,6 +217,22 @@ export function parseHost(text: string): string {
 
 /** Addresses that are good within one network alone: fe80::/10, and multicast. */
 const LINK_LOCAL = /^f(e[89ab]|f)[\da-f]{0,2}:/i;
+
+/** Reads HOST[:PORT]; an IPv6 address with a port stands in brackets. */
+export function parseHostPort(
+  text: string,
+): { hostname: string; port: number | undefined } {
+  const [, host = text, port] = text.match(/^(\[.*\]|[^:]*):(\d+)$/) ?? [];
+  try {
+    return {
+      hostname: parseHost(host),
+      port: port === undefined ? undefined : parseWhole(port, 1, 65535),
+    };
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    throw new UsageError(`"${escapeText(text)}": ${error.message}`);
+  }
+}
 
 /**
  * Labels of up to 63 letters, digits, hyphens and, in practice, underscores, 253

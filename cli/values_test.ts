@@ -94,10 +94,34 @@ describe("parseWhole()", () => {
 
 describe("parseTime()", () => {
   it("takes every unit, seconds without one", () => {
-    const times = ["0", "250ms", "5s", "2m", "1h", "1.5", "0.5ms", "2.25m"];
+    const times = [
+      "0",
+      "250ms",
+      "5s",
+      "2m",
+      "1h",
+      "1.5",
+      "0.5ms",
+      "2.25m",
+      ".5s",
+      "500us",
+      "1d",
+    ];
     assertEquals(
       times.map((text) => parseTime(text)),
-      [0, 250, 5000, 120_000, 3_600_000, 1500, 0.5, 135_000],
+      [
+        0,
+        250,
+        5000,
+        120_000,
+        3_600_000,
+        1500,
+        0.5,
+        135_000,
+        500,
+        0.5,
+        86_400_000,
+      ],
     );
   });
 
@@ -166,7 +190,7 @@ describe("parseTime()", () => {
   });
 
   const others = [
-    ...["", "s", "-1s", "1d", "1 s", " 1s", "1s ", "1s\n", "1S", "1.", ".5"],
+    ...["", "s", "-1s", "1 s", " 1s", "1s ", "1s\n", "1S", "1.", "."],
     ...["1e3", "Infinity", "soon", "1m30", "1.5m30s", "1m1.5s", "30s1m"],
     ...[
       "1s1s",
@@ -280,6 +304,10 @@ describe("parseSize()", () => {
       ["1", "64", "64k", "64K", "1m", "1M", "2g", "2G"].map(parseSize),
       [1, 64, 65_536, 65_536, 2 ** 20, 2 ** 20, 2 ** 31, 2 ** 31],
     );
+    assertEquals(
+      ["64B", "1KiB", "1kb", "1MB", "1.5k", ".5M"].map(parseSize),
+      [64, 1024, 1024, 2 ** 20, 1536, 2 ** 19],
+    );
   });
 
   it("reads any number of any unit", () => {
@@ -303,12 +331,12 @@ describe("parseSize()", () => {
       assertRefused(
         parseSize,
         text,
-        "expected a size such as 64, 64k or 1M, at least 1",
+        "expected a size such as 64, 64k, 1.5M or 1KiB, at least 1",
       );
     }
   });
 
-  const others = ["", "k", "-1", "1.5k", "64kb", "1T", " 64", "64 ", "64\n"];
+  const others = ["", "k", "-1", "1.0001k", "64bk", "1T", " 64", "64 ", "64\n"];
   it("refuses anything else", () => {
     for (const text of others) assertRefused(parseSize, text);
   });

@@ -6,12 +6,7 @@
 
 import type { Bucket } from "../probe/latency.ts";
 import type { TimelineRow } from "../probe/timeline.ts";
-import {
-  formatDuration,
-  formatNumber,
-  formatRate,
-  roundMs,
-} from "./format.ts";
+import { formatDuration, formatNumber, formatRate, roundMs } from "./format.ts";
 
 /** The marks of a sparkline, from the least to the greatest. */
 const SPARKS = "▁▂▃▄▅▆▇█";

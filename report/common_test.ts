@@ -2,15 +2,15 @@ import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import type { LatencySummary } from "../probe/latency.ts";
 import { LOCAL, REMOTE } from "../testing/socket.ts";
+import { judge, printApart } from "../cli/verdict.ts";
 import { processTerminal, type Terminal } from "../cli/terminal.ts";
-import { type Measured, parseCondition } from "./conditions.ts";
+import type { Measured } from "./conditions.ts";
+import { parseCondition } from "../cli/conditions.ts";
 import {
   exactMs,
   jsonLatency,
   jsonWhere,
-  judge,
   knownMs,
-  printApart,
   renderLate,
 } from "./common.ts";
 

@@ -1,13 +1,13 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import fc from "../testing/properties.ts";
+import { parseCondition } from "../cli/conditions.ts";
 import { UsageError } from "../cli/flags.ts";
 import { parseTime } from "../cli/values.ts";
 import {
   failedConditions,
   jsonFailed,
   type Measured,
-  parseCondition,
   renderFailed,
 } from "./conditions.ts";
 

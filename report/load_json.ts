@@ -10,7 +10,6 @@ import { encodeHistogram } from "../probe/histogram_text.ts";
 import type { LatencyRecord } from "../probe/latency.ts";
 import type { LoadSummary } from "../probe/load.ts";
 import { coarser, type RecordedRow, summaryOf } from "../probe/timeline.ts";
-import { encode } from "../cli/command.ts";
 import { roundMs } from "./format.ts";
 import {
   bytesOf,
@@ -61,7 +60,7 @@ export function jsonLoad(report: LoadReport): Record<string, unknown> {
 }
 
 function isShort({ runs: _, ...fields }: Record<string, unknown>): boolean {
-  return encode(JSON.stringify(fields)).length <= MOST_BYTES;
+  return new TextEncoder().encode(JSON.stringify(fields)).length <= MOST_BYTES;
 }
 
 function cut(text: string): string {

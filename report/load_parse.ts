@@ -7,10 +7,7 @@
 import type { IrregularKind } from "../client.ts";
 import { type Address, bareHost, isTransport } from "../net/address.ts";
 import { describeError } from "../net/errors.ts";
-import {
-  ALL_FAILURE_REASONS,
-  type FailureReason,
-} from "../probe/failure.ts";
+import { ALL_FAILURE_REASONS, type FailureReason } from "../probe/failure.ts";
 import { newHistogram } from "../probe/histogram.ts";
 import { decodeHistogram } from "../probe/histogram_text.ts";
 import { noIrregularities } from "../probe/irregularities.ts";
@@ -18,11 +15,7 @@ import { DIGITS as LATENCY_DIGITS, Latencies } from "../probe/latency.ts";
 import type { LoadSummary } from "../probe/load.ts";
 import type { LoadRun } from "../probe/load_runs.ts";
 import { statisticsOf } from "../probe/load_summary.ts";
-import {
-  MOST_ROWS,
-  type RecordedRow,
-  ROW_DIGITS,
-} from "../probe/timeline.ts";
+import { MOST_ROWS, type RecordedRow, ROW_DIGITS } from "../probe/timeline.ts";
 import { Fields, FormatError } from "./json_fields.ts";
 import { VERSION, VERSION_FIELD } from "./load_json.ts";
 import type { LoadReport, ReportContext, RunOrigin } from "./load_text.ts";

@@ -6,16 +6,22 @@
 
 import {
   type Address,
+  addressOf,
   formatAddress,
   formatHostPort,
 } from "../net/address.ts";
+import type { ShortEchoError } from "../client.ts";
+import { isNetworkError } from "../net/errors.ts";
+import { isCut } from "../probe/failure.ts";
 import type { Outage } from "../probe/outages.ts";
 import type { PingEvent, PingSummary } from "../probe/ping.ts";
 import {
+  formatBytes,
   formatCount,
   formatDuration,
   formatNumber,
   formatPercent,
+  formatTime,
   percentOf,
   roundMs,
 } from "./format.ts";
@@ -28,6 +34,7 @@ import {
   knownMs,
   renderConnectTimes,
   renderDatagrams,
+  renderIrregulars,
   renderLate,
   renderUdpDrops,
   UDP_RATE_PER_SECOND,
@@ -226,4 +233,89 @@ function jsonOutage(
     messages,
     reason,
   };
+}
+
+/**
+ * Renders what became of a message.
+ *
+ * @param event What happened.
+ * @param address The server's address.
+ * @param timeoutMs How long a reply may take, in milliseconds.
+ * @returns One line, without its end.
+ */
+export function renderEvent(
+  event: PingEvent,
+  address: string,
+  timeoutMs: number,
+): string {
+  switch (event.type) {
+    case "connected": {
+      const { local, remote } = event.ends;
+      if (remote.transport === "udp") {
+        // Each address of a name gets them from another port, until one answers.
+        const isKnown = addressOf(remote.hostname) !== undefined;
+        const from = isKnown ? ` from port ${local.port}` : "";
+        return `Datagrams to ${address}${from}`;
+      }
+      return `Connected to ${address} in ${formatDuration(event.connectMs)}` +
+        (event.handshakeMs === undefined
+          ? ""
+          : `, TLS handshake in ${formatDuration(event.handshakeMs)}`);
+    }
+    case "reply": {
+      const { seq, bytes, rttMs, connectMs, handshakeMs } = event;
+      const connected = connectMs === undefined
+        ? ""
+        : ` connect=${connectMs.toFixed(3)} ms`;
+      return `${formatBytes(bytes)} from ${address}: seq=${seq} ` +
+        `time=${rttMs.toFixed(3)} ms${connected}` +
+        (handshakeMs === undefined
+          ? ""
+          : ` handshake=${handshakeMs.toFixed(3)} ms`);
+    }
+    case "lost": {
+      const what = event.reason === "mismatch" ? "wrong" : "no";
+      const why = describeLoss(event, timeoutMs);
+      return `${what} reply from ${address}: seq=${event.seq} ${why}`;
+    }
+    case "surplus":
+      return `wrong reply from ${address}: after the last message, ` +
+        event.detail;
+    case "irregular":
+      return renderIrregular(event, address);
+    case "irregular_many": {
+      const { counts, withinMs } = event;
+      return `further irregular replies from ${address}: ` +
+        `${renderIrregulars(counts)} within ${formatDuration(withinMs)}`;
+    }
+  }
+}
+
+function renderIrregular(
+  { kind, seq, ageMs, from }: Extract<PingEvent, { type: "irregular" }>,
+  address: string,
+): string {
+  const sender = from ? formatAddress(from) : address;
+  const number = seq === undefined ? "" : `: seq=${seq}`;
+  const age = ageMs === undefined ? "" : `, ${formatDuration(ageMs)} old`;
+  return `${kind} reply from ${sender}${number}${age}`;
+}
+
+/** Says why a message was lost; the line names the address already. */
+function describeLoss(
+  { reason, error, detail, ageMs }: Extract<PingEvent, { type: "lost" }>,
+  timeoutMs: number,
+): string {
+  if (reason === "timeout") {
+    const isConnect = isNetworkError(error) && error.operation === "connect";
+    const what = isConnect ? "connecting timed out" : "timed out";
+    return `${what} after ${formatTime(timeoutMs)}`;
+  }
+  if (reason === "unanswered") {
+    return `unanswered after ${formatDuration(ageMs)}`;
+  }
+  if (isCut(error)) {
+    return `${(error as ShortEchoError).ending} since the last message`;
+  }
+  return detail;
 }

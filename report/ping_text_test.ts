@@ -6,10 +6,10 @@ import { networkError } from "../net/errors.ts";
 import type { Outage } from "../probe/outages.ts";
 import type { PingEvent, PingSummary } from "../probe/ping.ts";
 import { LOCAL, REMOTE } from "../testing/socket.ts";
-import { renderEvent } from "../cli/ping/run.ts";
 import {
   jsonEvent,
   jsonSummary,
+  renderEvent,
   renderSummary,
   type SummaryContext,
 } from "./ping_text.ts";

@@ -146,15 +146,13 @@ export async function outcome(session: Session): Promise<Outcome> {
   return { status, stdout: session.stdout, stderr: session.stderr };
 }
 
-/**
- * Runs `echo send --udp` to its end.
- *
- * @param port The port of the server on 127.0.0.1.
- * @param args Further arguments.
- * @returns How it ended.
- */
-export function sendUdp(port: number, args: string[]): Promise<Outcome> {
-  return outcome(run(["send", "--udp", `-p${port}`, ...args]));
+/** Runs a command with `--udp` to its end, against a server on 127.0.0.1. */
+export function runUdp(
+  command: "send" | "ping" | "load",
+  port: number,
+  args: string[],
+): Promise<Outcome> {
+  return outcome(run([command, "--udp", `-p${port}`, ...args]));
 }
 
 /** The listeners of one signal. */

@@ -8,7 +8,8 @@ import type { LoadSummary } from "../../probe/load.ts";
 import type { Terminal } from "../terminal.ts";
 import type { Condition } from "../../report/conditions.ts";
 import { type LoadReport, rateOf, renderLoad } from "../../report/load_text.ts";
-import { areLossesGood, judge, printResult, type Verdict } from "../../report/common.ts";
+import { areLossesGood } from "../../report/common.ts";
+import { judge, printResult, type Verdict } from "../verdict.ts";
 
 /** How the result of a load is printed and judged. */
 export interface ResultOptions {

@@ -24,8 +24,9 @@ import {
   ThreadDiedError,
 } from "./runner.ts";
 import type { SendMetrics } from "../metrics/probe.ts";
-import type { SendOptions } from "../send/options.ts";
-import { printApart } from "../../report/common.ts";
+import type { ProbingOptions } from "../probing.ts";
+import type { Target } from "../target.ts";
+import { printApart } from "../verdict.ts";
 import { checkStart, renderWaiting, untilMoment } from "./start_at.ts";
 
 /** What a load is asked to do. */
@@ -56,7 +57,7 @@ const OLD_MS = 100;
  * @throws What made the first connection impossible.
  */
 export async function runLoad(
-  options: Omit<SendOptions, "task">,
+  options: ProbingOptions,
   task: LoadCommandTask,
   terminal: Terminal,
   metrics?: SendMetrics,
@@ -144,7 +145,7 @@ export async function runLoad(
 }
 
 async function loadInThreads(
-  target: SendOptions["target"],
+  target: Target,
   task: LoadCommandTask,
   signal: AbortSignal,
 ): Promise<LoadRunner> {

@@ -20,7 +20,7 @@ import {
 
 /** Runs `echo send` to its end. */
 function send(port: number, args: string[], options?: RunOptions) {
-  return outcome(run(["send", `-p${port}`, ...args], options));
+  return outcome(run(["load", `-p${port}`, ...args], options));
 }
 
 /** What the message says that no server is there. */
@@ -28,7 +28,7 @@ function refusalOf(port: number): string {
   return `Cannot connect to 127.0.0.1:${port}: connection refused`;
 }
 
-describe("echo send with load flags", () => {
+describe("echo load", () => {
   it("reports, and shows no progress without a terminal", async () => {
     await using server = serve({ port: 0 });
     const { port } = server.addr;
@@ -244,7 +244,7 @@ describe("echo send with load flags", () => {
   });
 });
 
-describe("echo send with load flags and --fail-if", () => {
+describe("echo load and --fail-if", () => {
   it("exits with 3, and tells which conditions held", async () => {
     await using server = serve({ port: 0 });
     const args = [

@@ -13,7 +13,7 @@ import {
 import { connectorTo } from "../connector.ts";
 import { warmUpLoad } from "./warm_up.ts";
 import type { ReadRun } from "../metrics/probe.ts";
-import type { Target } from "../send/options.ts";
+import type { Target } from "../target.ts";
 
 /** What is sent, over how many connections and for how long. */
 export interface LoadTask

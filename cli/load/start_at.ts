@@ -7,7 +7,11 @@
 import { sleep } from "../../net/time.ts";
 import { printLine } from "../command.ts";
 import { UsageError } from "../flags.ts";
-import { formatCount, formatDuration, formatTime } from "../../report/format.ts";
+import {
+  formatCount,
+  formatDuration,
+  formatTime,
+} from "../../report/format.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** The clock on the wall may be set while it is waited for: a look a second. */

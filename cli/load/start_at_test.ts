@@ -29,7 +29,7 @@ class SetClock {
 /** Starts a load of two connections that begins at 14:05. */
 function start(port: number, args: string[], options?: RunOptions) {
   return run(
-    ["send", `-p${port}`, "-C2", "-d50ms", START_AT, ...args],
+    ["load", `-p${port}`, "-C2", "-d50ms", START_AT, ...args],
     options,
   );
 }

@@ -11,7 +11,7 @@ import { renderProgress } from "./run.ts";
 
 /** Starts `echo send`. */
 function start(port: number, args: string[], options?: RunOptions) {
-  return run(["send", `-p${port}`, ...args], options);
+  return run(["load", `-p${port}`, ...args], options);
 }
 
 /** Starts a server that never answers, and says when it was asked. */
@@ -27,7 +27,7 @@ function startSilent() {
 
 const ON_STDERR: RunOptions = { isTerminal: "stderr" };
 
-describe("echo send with load flags at Ctrl-C", () => {
+describe("echo load at Ctrl-C", () => {
   it("reports", async () => {
     await using server = serve({ port: 0 });
     const session = start(server.addr.port, ["-C2", "-d1h"]);
@@ -107,7 +107,7 @@ describe("echo send with load flags at Ctrl-C", () => {
   });
 });
 
-describe("echo send with load flags and --deadline", () => {
+describe("echo load and --deadline", () => {
   it("ends with a report, of the time until then", async () => {
     await using server = serve({ port: 0 });
     const session = start(server.addr.port, ["-d1h", "-w1s"]);
@@ -116,7 +116,7 @@ describe("echo send with load flags and --deadline", () => {
   });
 });
 
-describe("echo send with load flags at Ctrl-\\", () => {
+describe("echo load at Ctrl-\\", () => {
   it("shows the report so far on stderr, and goes on", async () => {
     await using server = serve({ port: 0 });
     for (const args of [["-d1h"], ["-d1h", "-r1000"]]) {

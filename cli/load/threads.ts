@@ -29,9 +29,9 @@ import {
 } from "./runner.ts";
 import { LoadThread } from "./thread.ts";
 import type { LoadShare, SentSummary } from "./worker_messages.ts";
-import type { Target } from "../send/options.ts";
+import type { Target } from "../target.ts";
 
-const WORKER = threadCode("send/load_worker");
+const WORKER = threadCode("load/worker");
 
 /** For how long threads are made in one turn of the event loop, in milliseconds. */
 const MOST_BLOCKED_MS = 50;

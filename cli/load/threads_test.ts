@@ -20,7 +20,7 @@ import type {
   ToLoadWorker,
 } from "./worker_messages.ts";
 import type { ReadRun } from "../metrics/probe.ts";
-import type { Target } from "../send/options.ts";
+import type { Target } from "../target.ts";
 
 const TARGET: Target = {
   ...{ transport: "tcp", hostname: "127.0.0.1", port: 7 },

@@ -8,7 +8,7 @@ import type { ProbeCounts } from "../../probe/counts.ts";
 import type { Ends } from "../../probe/probe_client.ts";
 import type { MessagesPart, ProbeMessage } from "../../probe/messages.ts";
 import type { SentError } from "../thread_errors.ts";
-import type { Target } from "../send/options.ts";
+import type { Target } from "../target.ts";
 
 /** What one thread sends. */
 export interface LoadShare {

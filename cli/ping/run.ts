@@ -4,10 +4,7 @@
  * @module
  */
 
-import type { ShortEchoError } from "../../client.ts";
-import { addressOf, formatAddress } from "../../net/address.ts";
-import { isNetworkError } from "../../net/errors.ts";
-import { isCut } from "../../probe/failure.ts";
+import { formatAddress } from "../../net/address.ts";
 import {
   ping,
   type PingEvent,
@@ -15,24 +12,19 @@ import {
   type PingSummary,
 } from "../../probe/ping.ts";
 import { printLine, printStoppedEarly, untilStopped } from "../command.ts";
-import { formatBytes, formatDuration, formatTime } from "../../report/format.ts";
 import { OutputClosedError, type Terminal } from "../terminal.ts";
 import { connectorTo } from "../connector.ts";
 import type { SendMetrics } from "../metrics/probe.ts";
-import type { SendOptions } from "../send/options.ts";
+import type { ProbingOptions } from "../probing.ts";
 import {
   jsonEvent,
   jsonSummary,
+  renderEvent,
   renderSummary,
   type SummaryContext,
 } from "../../report/ping_text.ts";
-import {
-  areLossesGood,
-  judge,
-  printApart,
-  printResult,
-  renderCounts,
-} from "../../report/common.ts";
+import { areLossesGood } from "../../report/common.ts";
+import { judge, printApart, printResult } from "../verdict.ts";
 import { warmUp } from "../warm_up.ts";
 
 /** What is sent, and how often. */
@@ -40,6 +32,17 @@ export type PingTask = Pick<
   PingOptions,
   "message" | "count" | "intervalMs" | "reconnect"
 >;
+
+/** What `echo ping` is asked to do. */
+export interface PingCommandOptions extends ProbingOptions {
+  readonly task: PingTask;
+  readonly style: ProbingOptions["style"] & {
+    /** Whether each line of events begins with the time. */
+    readonly timestamps: boolean;
+    /** Whether a terminal gets colors. */
+    readonly color: boolean;
+  };
+}
 
 /** Red, and back to the terminal's own color. */
 const [RED, PLAIN] = ["\x1b[31m", "\x1b[39m"];
@@ -62,7 +65,7 @@ const SLOW_END_MS = 900;
  * @returns The exit status.
  */
 export async function runPing(
-  options: Omit<SendOptions, "task">,
+  options: PingCommandOptions,
   task: PingTask,
   terminal: Terminal,
   metrics?: SendMetrics,
@@ -84,7 +87,7 @@ export async function runPing(
 }
 
 class PingRun {
-  readonly #options: Omit<SendOptions, "task">;
+  readonly #options: PingCommandOptions;
   readonly #task: PingTask;
   readonly #terminal: Terminal;
   readonly #stop: AbortSignal;
@@ -94,7 +97,7 @@ class PingRun {
   #isSlownessTold = false;
 
   constructor(
-    options: Omit<SendOptions, "task">,
+    options: PingCommandOptions,
     task: PingTask,
     terminal: Terminal,
     stop: AbortSignal,
@@ -210,89 +213,4 @@ class PingRun {
   #jsonTime(): Record<string, unknown> {
     return { time: this.#terminal.now().toISOString() };
   }
-}
-
-/**
- * Renders what became of a message.
- *
- * @param event What happened.
- * @param address The server's address.
- * @param timeoutMs How long a reply may take, in milliseconds.
- * @returns One line, without its end.
- */
-export function renderEvent(
-  event: PingEvent,
-  address: string,
-  timeoutMs: number,
-): string {
-  switch (event.type) {
-    case "connected": {
-      const { local, remote } = event.ends;
-      if (remote.transport === "udp") {
-        // Each address of a name gets them from another port, until one answers.
-        const isKnown = addressOf(remote.hostname) !== undefined;
-        const from = isKnown ? ` from port ${local.port}` : "";
-        return `Datagrams to ${address}${from}`;
-      }
-      return `Connected to ${address} in ${formatDuration(event.connectMs)}` +
-        (event.handshakeMs === undefined
-          ? ""
-          : `, TLS handshake in ${formatDuration(event.handshakeMs)}`);
-    }
-    case "reply": {
-      const { seq, bytes, rttMs, connectMs, handshakeMs } = event;
-      const connected = connectMs === undefined
-        ? ""
-        : ` connect=${connectMs.toFixed(3)} ms`;
-      return `${formatBytes(bytes)} from ${address}: seq=${seq} ` +
-        `time=${rttMs.toFixed(3)} ms${connected}` +
-        (handshakeMs === undefined
-          ? ""
-          : ` handshake=${handshakeMs.toFixed(3)} ms`);
-    }
-    case "lost": {
-      const what = event.reason === "mismatch" ? "wrong" : "no";
-      const why = describeLoss(event, timeoutMs);
-      return `${what} reply from ${address}: seq=${event.seq} ${why}`;
-    }
-    case "surplus":
-      return `wrong reply from ${address}: after the last message, ` +
-        event.detail;
-    case "irregular":
-      return renderIrregular(event, address);
-    case "irregular_many": {
-      const { counts, withinMs } = event;
-      return `further irregular replies from ${address}: ` +
-        `${renderCounts(counts)} within ${formatDuration(withinMs)}`;
-    }
-  }
-}
-
-function renderIrregular(
-  { kind, seq, ageMs, from }: Extract<PingEvent, { type: "irregular" }>,
-  address: string,
-): string {
-  const sender = from ? formatAddress(from) : address;
-  const number = seq === undefined ? "" : `: seq=${seq}`;
-  const age = ageMs === undefined ? "" : `, ${formatDuration(ageMs)} old`;
-  return `${kind} reply from ${sender}${number}${age}`;
-}
-
-/** Says why a message was lost; the line names the address already. */
-function describeLoss(
-  { reason, error, detail, ageMs }: Extract<PingEvent, { type: "lost" }>,
-  timeoutMs: number,
-): string {
-  if (reason === "timeout") {
-    const isConnect = isNetworkError(error) && error.operation === "connect";
-    const what = isConnect ? "connecting timed out" : "timed out";
-    return `${what} after ${formatTime(timeoutMs)}`;
-  }
-  if (reason === "unanswered") {
-    return `unanswered after ${formatDuration(ageMs)}`;
-  }
-  if (isCut(error)) {
-    return `${(error as ShortEchoError).ending} since the last message`;
-  }
-  return detail;
 }

@@ -17,7 +17,7 @@ import { OutputClosedError } from "../terminal.ts";
 
 /** Runs `echo send` to its end. */
 function send(port: number, args: string[], options?: RunOptions) {
-  return outcome(run(["send", `-p${port}`, ...args], options));
+  return outcome(run(["ping", `-p${port}`, ...args], options));
 }
 
 function jsonLines(stdout: string) {
@@ -47,7 +47,7 @@ function startSurplus() {
   });
 }
 
-describe("echo send --count", () => {
+describe("echo ping", () => {
   it("reads like ping", async () => {
     await using server = serve({ port: 0 });
     const { port } = server.addr;
@@ -82,7 +82,7 @@ describe("echo send --count", () => {
 
   it("sends what it is given, and prints the summary alone with -q", async () => {
     await using server = serve({ port: 0 });
-    for (const args of [["-s100"], ["x".repeat(100)]]) {
+    for (const args of [["-s100"], ["-m", "x".repeat(100)]]) {
       const all = ["-qc2", "-i0", ...args];
       const { status, stdout } = await send(server.addr.port, all);
       assertEquals(status, 0);
@@ -93,7 +93,7 @@ describe("echo send --count", () => {
 
   it("tells a wrong reply, which is no outage", async () => {
     using peer = startSpoiling();
-    const args = ["-c3", "-i0", "hello"];
+    const args = ["-c3", "-i0", "-mhello"];
     const { status, stdout, stderr } = await send(peer.port, args);
     assertEquals([status, stderr], [1, ""]);
     const lines = stdout.split("\n");
@@ -124,7 +124,7 @@ describe("echo send --count", () => {
     using closing = startPeer((conn) =>
       readOnce(conn).then(() => conn.close())
     );
-    const closed = await send(closing.port, ["-c1", "hello"]);
+    const closed = await send(closing.port, ["-c1", "-mhello"]);
     assertEquals(closed.status, 1);
     assertMatch(
       closed.stdout,
@@ -140,7 +140,7 @@ describe("echo send --count", () => {
     });
     // At most 16 MiB are under way at once.
     const args = ["-c3", "-i1ms", "-s10M", "-t1h"];
-    const session = run(["send", `-p${peer.port}`, ...args]);
+    const session = run(["ping", `-p${peer.port}`, ...args]);
     await session.listeningForStatus;
     while (!session.stderr.includes(", 2 not sent: ")) {
       session.askStatus();
@@ -186,7 +186,11 @@ describe("echo send --count", () => {
       stdout,
       /^1 sent, 1 verified, 0 lost, more came back than was sent, in /m,
     );
-    const { stdout: json } = await send(peer.port, ["-c1", "--json", "hello"]);
+    const { stdout: json } = await send(peer.port, [
+      "-c1",
+      "--json",
+      "-mhello",
+    ]);
     const [, surplus, summary] = jsonLines(json);
     assertEquals([surplus.surplus, summary.surplus], [true, 1]);
     assertEquals(surplus.error, `more came back than was sent: "hello"`);
@@ -240,7 +244,7 @@ describe("echo send --count", () => {
 
   it("prints losses in JSON", async () => {
     using peer = startSpoiling();
-    const args = ["-c3", "-i0", "--json", "hello"];
+    const args = ["-c3", "-i0", "--json", "-mhello"];
     const { status, stdout } = await send(peer.port, args);
     assertEquals(status, 1);
     const [, { age_ms, local_port, ...loss }, , summary] = jsonLines(stdout);
@@ -338,7 +342,7 @@ describe("echo send --count", () => {
         return Promise.reject(new OutputClosedError("closed"));
       },
     };
-    const args = ["send", `-p${server.addr.port}`, "-c0", "-i0"];
+    const args = ["ping", `-p${server.addr.port}`, "-c0", "-i0"];
     const session = run(args, { stdout });
     const { status, stderr } = await outcome(session);
     assertEquals(status, 0);

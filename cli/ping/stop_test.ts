@@ -7,7 +7,7 @@ import { changing, deadEnd, readOnce } from "../../testing/socket.ts";
 import { outcome, run, type RunOptions } from "../../testing/terminal.ts";
 
 function start(port: number, args: string[], options?: RunOptions) {
-  return run(["send", `-p${port}`, ...args], options);
+  return run(["ping", `-p${port}`, ...args], options);
 }
 
 /** Runs `echo send` to its end. */
@@ -26,7 +26,7 @@ function startSilent() {
   };
 }
 
-describe("echo send --count at Ctrl-C", () => {
+describe("echo ping at Ctrl-C", () => {
   it("sums up, and exits by what it found", async () => {
     await using server = serve({ port: 0 });
     const args = ["-c0", "-i0", "--reconnect"];
@@ -157,7 +157,7 @@ describe("echo send --count at Ctrl-C", () => {
   });
 });
 
-describe("echo send --count --deadline", () => {
+describe("echo ping --deadline", () => {
   it("ends it with the summary", async () => {
     await using server = serve({ port: 0 });
     const args = ["-c0", "-i10ms", "-w1s"];
@@ -181,7 +181,7 @@ describe("echo send --count --deadline", () => {
   });
 });
 
-describe("echo send --count at Ctrl-\\", () => {
+describe("echo ping at Ctrl-\\", () => {
   it("shows the summary so far on stderr, and goes on", async () => {
     await using server = serve({ port: 0 });
     for (const isTerminal of [false, true]) {
@@ -217,7 +217,7 @@ describe("echo send --count at Ctrl-\\", () => {
   });
 });
 
-describe("echo send --count on a terminal", () => {
+describe("echo ping on a terminal", () => {
   /** Returns the only line of a run that tells of a loss, or has colors. */
   async function lossOf(args: string[], options: RunOptions) {
     let messages = 0;
@@ -225,7 +225,7 @@ describe("echo send --count on a terminal", () => {
       if (++messages === 2) bytes[0]! ^= 1;
       return bytes;
     }));
-    const all = ["-c3", "-i0", ...args, "hello"];
+    const all = ["-c3", "-i0", ...args, "-mhello"];
     const { stdout } = await send(peer.port, all, options);
     const [loss, ...others] = stdout.split("\n")
       .filter((line) => line.includes("wrong") || line.includes("\x1b"));
@@ -271,7 +271,7 @@ describe("echo send --count on a terminal", () => {
   });
 });
 
-describe("echo send --count --timestamps", () => {
+describe("echo ping --timestamps", () => {
   it("begins each line with the time, but not the summary", async () => {
     await using server = serve({ port: 0 });
     const args = ["-c2", "-i0", "--timestamps"];
@@ -292,7 +292,7 @@ describe("echo send --count --timestamps", () => {
   });
 });
 
-describe("echo send --count --reconnect", () => {
+describe("echo ping --reconnect", () => {
   it("says once why it is slow", async () => {
     // It keeps its side open, as a server does that does not know half-close.
     using peer = startPeer(async (conn) => {
@@ -316,7 +316,7 @@ describe("echo send --count --reconnect", () => {
   });
 });
 
-describe("echo send --count --fail-if", () => {
+describe("echo ping --fail-if", () => {
   it("exits with 3, and tells which conditions held", async () => {
     await using server = serve({ port: 0 });
     const args = [

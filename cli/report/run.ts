@@ -1,9 +1,3 @@
-/**
- * Merging: from what stdin holds to one report.
- *
- * @module
- */
-
 import { escapeText } from "../../net/text.ts";
 import { printLine } from "../command.ts";
 import { formatBytes, formatCount, formatNumber } from "../../report/format.ts";
@@ -14,10 +8,21 @@ import { differenceOf, mergeReports } from "../../report/merge.ts";
 import { parseLoad } from "../../report/load_parse.ts";
 import { hasBegun, type LoadReport } from "../../report/load_text.ts";
 import { printLoad } from "../load/result.ts";
+import type { Reader } from "../../net/streams.ts";
 import type { Terminal } from "../terminal.ts";
 
-/** What {@linkcode runMerge} is asked to do. */
-export interface MergeOptions {
+/** Text with results in it: a file that was read, or stdin. */
+export interface Source {
+  /** What the complaints call it, nothing for stdin. */
+  readonly name: string;
+  /** What it holds; stdin is read while it comes. */
+  readonly bytes: Uint8Array | undefined;
+}
+
+/** What {@linkcode runReport} is asked to do. */
+export interface ReportOptions {
+  /** Where the results are. */
+  readonly sources: readonly Source[];
   /** Whether the report is printed as JSON. */
   readonly json: boolean;
   /** On what the command fails besides. */
@@ -40,25 +45,30 @@ const MOST_LINE = 4 * 1024 * 1024;
 const RESULT_MARK = `"${VERSION_FIELD}"`;
 
 /**
- * Reads the results of loads from stdin, one a line, and prints one report. On stderr it
+ * Reads the results of loads, one on a line, and prints one report. On stderr it
  * names what is not counted, with its line. The exit status is that of a load with this
  * report, but 1 at least if something that should have been counted was not.
  *
  * @throws {Error} If there is no result at all.
  */
-export async function runMerge(
-  options: MergeOptions,
+export async function runReport(
+  options: ReportOptions,
   terminal: Terminal,
 ): Promise<number> {
   const results = new Results();
-  for await (const line of linesOf(terminal)) results.addLine(line);
+  for (const { name, bytes } of options.sources) {
+    let number = 0;
+    const reader = bytes ? readerOf(bytes) : terminal.stdin;
+    for await (const line of linesOf(reader)) {
+      results.addLine(line, `${name && `${name} `}line ${++number}`);
+    }
+  }
   for (const line of results.complaints()) {
     await printLine(terminal.stderr, `echo: ${line}`);
   }
   if (results.reports.length === 0) {
     throw new Error(
-      "No result of a load on stdin: send --json prints one with " +
-        "--connections, --duration or --rate",
+      "No result of a load: the line that load --json prints is one",
     );
   }
   const report = mergeReports(results.reports);
@@ -79,11 +89,10 @@ class Results {
   #told = 0;
   #isComplete = true;
   /** On which line each run was counted, by its id. */
-  readonly #lines = new Map<string, number>();
+  readonly #lines = new Map<string, string>();
   /** The first line that is no JSON. */
-  #text: { line: number; text: string } | undefined;
+  #text: { line: string; text: string } | undefined;
   #texts = 0;
-  #line = 0;
   #runs = 0;
 
   /** Whether all that was found is counted, but for mere text. */
@@ -92,8 +101,7 @@ class Results {
   }
 
   /** Takes the next line: an object, after whatever a log puts before it, or text. */
-  addLine(text: string): void {
-    const line = ++this.#line;
+  addLine(text: string, line: string): void {
     const start = Math.max(0, text.indexOf("{"));
     const json = text.slice(start);
     const value = text.length > MOST_LINE ? undefined : parseObject(json);
@@ -104,7 +112,7 @@ class Results {
         : "cut off or damaged, or not one object on one line (jq -c)";
       this.#refuse(line, `${why}: ${shorten(json)}`);
     } else if (text.includes("\0")) {
-      this.#refuse(line, "not in UTF-8, nor all of stdin in UTF-16");
+      this.#refuse(line, "not in UTF-8, nor all of it in UTF-16");
     } else if (text.trim() !== "") {
       this.#texts++;
       this.#text ??= { line, text };
@@ -122,14 +130,14 @@ class Results {
       ...(this.#text
         ? [
           `${formatCount(this.#texts, "other line")} skipped, the first is ` +
-          `line ${this.#text.line}: ${shorten(this.#text.text)}`,
+          `${this.#text.line}: ${shorten(this.#text.text)}`,
         ]
         : []),
     ];
   }
 
   #addObject(
-    line: number,
+    line: string,
     value: Record<string, unknown>,
     json: string,
   ): void {
@@ -154,7 +162,7 @@ class Results {
       this.#runs += length;
       const { error } = report.summary;
       if (error === undefined && !hasBegun(report.summary)) {
-        this.#tell(`line ${line}: the load was stopped before it began`);
+        this.#tell(`${line}: the load was stopped before it began`);
       }
     } catch (error) {
       if (!(error instanceof FormatError)) throw error;
@@ -163,7 +171,7 @@ class Results {
   }
 
   /** Tells where runs of a result were counted already; else takes note of them. */
-  #again(line: number, { context }: LoadReport): string | undefined {
+  #again(line: string, { context }: LoadReport): string | undefined {
     const { origins = [] } = context;
     const ids = origins.flatMap(({ id }) => id === undefined ? [] : [id]);
     const lines = ids.flatMap((id) => this.#lines.get(id) ?? []);
@@ -174,12 +182,12 @@ class Results {
     const what = origins.length === 1
       ? "the same result"
       : `${lines.length} of its ${formatCount(origins.length, "run")}`;
-    return `${what} was counted already, with line ${lines[0]}`;
+    return `${what} was counted already, with ${lines[0]}`;
   }
 
-  #refuse(line: number, why: string): void {
+  #refuse(line: string, why: string): void {
     this.#isComplete = false;
-    this.#tell(`line ${line} is not counted: ${why}`);
+    this.#tell(`${line} is not counted: ${why}`);
   }
 
   #tell(what: string): void {
@@ -202,8 +210,8 @@ function parseObject(json: string): Record<string, unknown> | undefined {
   }
 }
 
-/** Reads the lines of stdin; of one that is too long, a character too many. */
-async function* linesOf({ stdin }: Terminal): AsyncGenerator<string> {
+/** Reads the lines of a source; of one that is too long, a character too many. */
+async function* linesOf(reader: Reader): AsyncGenerator<string> {
   const buffer = new Uint8Array(READ_BYTES);
   let decoder: TextDecoder | undefined;
   let line = "";
@@ -211,7 +219,10 @@ async function* linesOf({ stdin }: Terminal): AsyncGenerator<string> {
     line += text.slice(0, MOST_LINE + 1 - line.length);
   };
   let filled = 0;
-  for (let more; (more = await stdin.read(buffer.subarray(filled))) !== null;) {
+  for (
+    let more;
+    (more = await reader.read(buffer.subarray(filled))) !== null;
+  ) {
     filled += more;
     // Two bytes tell how the rest is encoded.
     if (!decoder && filled < 2) continue;
@@ -234,4 +245,17 @@ async function* linesOf({ stdin }: Terminal): AsyncGenerator<string> {
 function encodingOf([first, second]: Uint8Array): string {
   if (first === 0xff && second === 0xfe) return "utf-16le";
   return first === 0xfe && second === 0xff ? "utf-16be" : "utf-8";
+}
+
+function readerOf(bytes: Uint8Array): Reader {
+  let at = 0;
+  return {
+    read(p) {
+      if (at === bytes.length) return Promise.resolve(null);
+      const piece = bytes.subarray(at, at + p.length);
+      p.set(piece);
+      at += piece.length;
+      return Promise.resolve(piece.length);
+    },
+  };
 }

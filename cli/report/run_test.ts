@@ -13,7 +13,7 @@ type Json = any;
 
 /** Loads a server for a moment. */
 async function load(port: number, ...args: string[]): Promise<Json> {
-  const all = ["send", `-p${port}`, "-d50ms", "--json", ...args];
+  const all = ["load", `-p${port}`, "-d50ms", "--json", ...args];
   return JSON.parse((await outcome(run(all))).stdout);
 }
 
@@ -22,7 +22,7 @@ function merge(stdin: string | Uint8Array, ...args: string[]) {
   const bytes = typeof stdin === "string"
     ? new TextEncoder().encode(stdin)
     : stdin;
-  return outcome(run(["merge", ...args], { stdin: bytes }));
+  return outcome(run(["report", ...args], { stdin: bytes }));
 }
 
 /** Merges results, and returns the result as JSON. */
@@ -86,7 +86,7 @@ function changed(
   return copy;
 }
 
-describe("echo merge", () => {
+describe("echo report", () => {
   it("prints the report of one load as the load did", async () => {
     await using server = serve({ port: 0, udp: true });
     const { port } = server.addr;
@@ -220,7 +220,7 @@ describe("echo merge", () => {
       assertEquals(mixed.status, 1);
       assertMatch(
         mixed.stderr,
-        /^echo: line 2 is not counted: not in UTF-8, nor all of stdin in UTF-16$/m,
+        /^echo: line 2 is not counted: not in UTF-8, nor all of it in UTF-16$/m,
       );
     }
   });
@@ -244,7 +244,9 @@ describe("echo merge", () => {
         return Promise.resolve(Math.min(p.length, part.length));
       },
     };
-    const { status, stdout, stderr } = await outcome(run(["merge"], { stdin }));
+    const { status, stdout, stderr } = await outcome(
+      run(["report"], { stdin }),
+    );
     assertEquals([status, stderr], [
       1,
       'echo: line 1 is not counted: longer than 4 MiB: {"echo_load":2,"a":"' +
@@ -367,14 +369,14 @@ describe("echo merge", () => {
       /^echo: line 10 is not counted: no result of a load/,
     );
     assertEquals(lines[10], "echo: 1,002 more are not counted, or never began");
-    assertMatch(lines[11]!, /^echo: No result of a load on stdin: /);
+    assertMatch(lines[11]!, /^echo: No result of a load: /);
     assertEquals(lines.length, 13);
   });
 
   it("exits with 1 when there is nothing", async () => {
     const { status, stdout, stderr } = await merge("");
     assertEquals([status, stdout], [1, ""]);
-    assertMatch(stderr, /^echo: No result of a load on stdin: .*\n$/);
+    assertMatch(stderr, /^echo: No result of a load: .*\n$/);
   });
 
   it("exits with 1 for what failed, and when a load could not begin", async () => {
@@ -415,7 +417,7 @@ describe("echo merge", () => {
     await using server = serve({ port: 0 });
     const good = await load(server.addr.port);
     const session = run([
-      ...["send", `-p${server.addr.port}`, "-d50ms", "--json"],
+      ...["load", `-p${server.addr.port}`, "-d50ms", "--json"],
       `--start-at=${new Date(Date.now() + 3_600_000).toISOString()}`,
     ], { now: () => new Date(), isTerminal: "stderr" });
     await session.untilStderr(/the load begins in/);
@@ -478,10 +480,27 @@ describe("echo merge", () => {
     ]);
   });
 
-  it("takes no argument", async () => {
-    assertEquals(
-      (await merge("", "load.json")).stderr,
-      'echo: merge takes no argument "load.json", it reads stdin\n',
+  it("reads files, and names the line of each", async () => {
+    await using server = serve({ port: 0 });
+    const { port } = server.addr;
+    const [one, other] = [await load(port), await load(port)];
+    const files = {
+      "a.json": `${JSON.stringify(one)}\n`,
+      "b.json": `noise\n${JSON.stringify(other)}\n`,
+    };
+    const read = await outcome(
+      run(["report", "a.json", "b.json", "--json"], { files }),
     );
+    const { messages } = JSON.parse(read.stdout);
+    assertEquals(messages, one.messages + other.messages);
+    assertMatch(
+      read.stderr,
+      /^echo: 1 other line skipped.* b.json line 1: noise$/m,
+    );
+    const missing = await outcome(
+      run(["report", "a.json", "no.json"], { files }),
+    );
+    assertEquals([missing.status, missing.stdout], [1, ""]);
+    assertMatch(missing.stderr, /^echo: Cannot read no\.json: /);
   });
 });

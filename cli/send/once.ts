@@ -25,29 +25,21 @@ import {
 import { formatBytes, formatDuration, roundMs } from "../../report/format.ts";
 import { StatusLine } from "../status_line.ts";
 import { OutputClosedError, type Terminal } from "../terminal.ts";
-import type { Payload, SendOptions } from "./options.ts";
+import type { Payload, SendOptions } from "./command.ts";
 import { RandomSource } from "./random_source.ts";
 import { jsonWhere } from "../../report/common.ts";
 
-/** What every kind of `echo send` needs besides its task. */
-type OnceOptions = Pick<SendOptions, "target" | "style" | "deadlineMs">;
-
 /**
- * Sends once, and prints the echo or how much came back.
+ * Sends once, and prints the echo or how much came back. Returns the exit status.
  *
- * @param options Where to send, how the result is printed, and how long it may take.
- * @param payload What to send.
- * @param terminal Where it is printed.
- * @returns The exit status.
  * @throws {Error} If not every byte came back.
  */
 export function sendOnce(
-  options: OnceOptions,
-  payload: Payload,
+  options: SendOptions,
   terminal: Terminal,
 ): Promise<number> {
   return untilStopped(terminal, options.deadlineMs, async (signal) => {
-    const exchange = new Exchange(options, payload, terminal, signal);
+    const exchange = new Exchange(options, terminal, signal);
     try {
       await exchange.run();
     } catch (error) {
@@ -63,7 +55,7 @@ export function sendOnce(
 
 /** Connecting, and one exchange. */
 class Exchange {
-  readonly #options: OnceOptions;
+  readonly #options: SendOptions;
   readonly #payload: Payload;
   readonly #terminal: Terminal;
   readonly #signal: AbortSignal;
@@ -74,13 +66,12 @@ class Exchange {
   #verified = 0;
 
   constructor(
-    options: OnceOptions,
-    payload: Payload,
+    options: SendOptions,
     terminal: Terminal,
     signal: AbortSignal,
   ) {
     this.#options = options;
-    this.#payload = payload;
+    this.#payload = options.payload;
     this.#terminal = terminal;
     this.#signal = signal;
   }

@@ -12,7 +12,7 @@ import {
   type FaultOptions,
   MAX_FAULT_SEED,
 } from "../../server.ts";
-import { type Command, makeCommand } from "../command.ts";
+import { type Command, makeCommand, PROGRAM } from "../command.ts";
 import {
   type CommandLine,
   type Flag,
@@ -46,12 +46,12 @@ const FLAGS = {
   udp: switchFlag("echo datagrams too, on the same port"),
   "udp-rate": {
     value: "N",
-    help: "datagrams a second echoed to one address",
+    help: "datagrams per second to one address",
     default: DEFAULT_UDP_RATE,
-    defaultText: `${DEFAULT_UDP_RATE}; on loopback no limit`,
+    defaultText: `${DEFAULT_UDP_RATE}`,
     parse: (text: string) => parseWhole(text, 1, 10_000_000),
   },
-  tls: switchFlag("TLS, with a certificate made at the start, on stderr"),
+  tls: switchFlag("TLS, generated certificate (on stderr)"),
   "tls-cert": {
     value: "FILE",
     help: "TLS with this certificate chain (PEM), and",
@@ -66,35 +66,35 @@ const FLAGS = {
   },
   "tls-name": {
     value: "NAME",
-    help: "a name for the certificate made at the start; may come again",
+    help: "extra name for that certificate (repeatable)",
     default: [] as readonly string[],
     defaultText: "",
     isRepeatable: true,
     parse: (text: string) => [parseHost(text)],
   },
   once: switchFlag(
-    "serve one connection, or one datagram with --udp, then exit",
+    "serve one connection (or datagram), then exit",
   ),
   "max-connections": {
     value: "N",
-    help: "hold further clients in the kernel's queue at N open",
+    help: "at most N connections; others wait",
     default: Infinity,
     defaultText: "no limit",
     parse: (text: string) => parseWhole(text, 1, 1_000_000),
   },
   "idle-timeout": timeFlag({
-    help: "close a connection that moved no byte for TIME",
+    help: "close a connection idle for TIME",
     default: Infinity,
     defaultText: "never",
     min: 10,
   }),
   "drain-timeout": timeFlag({
-    help: "on SIGINT, SIGTERM or SIGHUP let open connections finish for TIME",
+    help: "how long connections may finish",
     default: DEFAULT_DRAIN_TIMEOUT_MS,
   }),
   workers: {
     value: "N",
-    help: "threads sharing the port; 0 is one a core (Linux)",
+    help: "threads; 0 = one per core (Linux only)",
     default: 1,
     parse: (text: string) => parseWhole(text, 0, 256),
   },
@@ -123,11 +123,11 @@ TIME is 250ms, 5s, 2m, 1h or plain seconds. SIZE is 64, 64k or 1M bytes.
 FAULT is one of these, and happens to each reply or connection, or to a share of
 them (cut:50 is half):
   latency=TIME[~TIME]  replies leave later, give or take the second TIME
-  rate=SIZE            a connection gets back SIZE a second at most
+  rate=SIZE            a connection gets back at most SIZE per second
   slice=SIZE           replies leave in pieces of SIZE
   corrupt              replies have one bit flipped
   stall                connections get no answer
-  cut[=SIZE]           connections are closed in the midst, after SIZE
+  cut[=SIZE]           connections are closed early, after SIZE
 With --udp latency and corrupt happen to datagrams, too, and:
   loss                 datagrams get no reply
   duplicate            datagrams get two replies
@@ -139,8 +139,13 @@ status 0, or 130 when a second one stops it at once.`;
 /** The command `echo serve`. */
 export const serveCommand: Command = makeCommand({
   name: "serve",
-  about: "Send back every byte that comes over TCP, or UDP too",
+  about: "Send back every byte, over TCP, TLS and UDP.",
   synopsis: "[OPTIONS]",
+  examples: [
+    `${PROGRAM} serve -H 0.0.0.0 -p 7000`,
+    `${PROGRAM} serve --fault latency=50ms~20ms,cut:1%`,
+  ],
+  page: "serve.md",
   notes: NOTES,
   flags: FLAGS,
   options,
