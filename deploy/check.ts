@@ -316,7 +316,7 @@ describe("the command lines in deploy/", () => {
 
   it("are such as echo takes", async () => {
     const names = commandLines.map(([name]) => name);
-    assertEquals(names, ["serve", "send", "serve", "serve"]);
+    assertEquals(names, ["serve", "load", "serve", "serve"]);
     for (const args of commandLines) {
       assertEquals(await complaint(args), `echo: ${TAKEN}\n`, args.join(" "));
     }

@@ -163,10 +163,10 @@ describe("./echo", () => {
   itRuns("measures", async () => {
     const [server, port] = await startServe("--json");
     await using _ = server;
-    await using ping = start("send", "-p", port, "-c2", "-i10ms");
+    await using ping = start("ping", "-p", port, "-c2", "-i10ms");
     assertEquals(await ping.status, 0);
     assertMatch(ping.stdout, /^2 sent, 2 verified, 0 lost, in /m);
-    await using load = start("send", "-p", port, "-C3", "-d200ms", "--json");
+    await using load = start("load", "-p", port, "-C3", "-d200ms", "--json");
     assertEquals(await load.status, 0);
     const { messages, failed, connections } = JSON.parse(load.stdout);
     assertEquals([failed, connections], [0, 3]);
@@ -182,7 +182,7 @@ describe("./echo", () => {
     async () => {
       const [server, port] = await startServe();
       await using _ = server;
-      await using ping = start("send", "-p", port, "-c0", "-i20ms");
+      await using ping = start("ping", "-p", port, "-c0", "-i20ms");
       await ping.untilStdout(/seq=2 /);
       ping.kill("SIGQUIT");
       await ping.untilStderr(/^\d+ sent, \d+ verified, 0 lost/m);

@@ -28,7 +28,8 @@ async function run(faults: string, ...args: string[]): Promise<Run> {
     ...args.filter((arg) => arg === "--udp"),
   );
   await using _ = server;
-  await using client = start("send", "-p", port, "--json", ...args);
+  const command = args.some((arg) => arg.startsWith("-c")) ? "ping" : "load";
+  await using client = start(command, "-p", port, "--json", ...args);
   const status = await client.status;
   server.kill("SIGTERM");
   assertEquals(await server.status, 0);

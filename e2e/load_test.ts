@@ -8,12 +8,12 @@ import { Watched } from "../testing/waiting.ts";
 
 /** Starts `echo send` with a load. */
 function load(port: number, ...args: string[]): Process {
-  return start("send", "-p", `${port}`, ...args);
+  return start("load", "-p", `${port}`, ...args);
 }
 
 /** Merges results. */
 async function merge(results: readonly string[], ...args: string[]) {
-  const child = spawn("merge", ...args);
+  const child = spawn("report", ...args);
   const writer = child.stdin.getWriter();
   await writer.write(new TextEncoder().encode(results.join("")));
   await writer.close();
@@ -57,21 +57,25 @@ function startNoting() {
   };
 }
 
-describe("./echo send --workers", () => {
+describe("./echo load --workers", () => {
   itRuns("shares connections and rate, and prints one report", async () => {
     await using server = serve({ port: 0 });
     const { port } = server.addr;
     await using client = load(port, "-C5", "-d300ms", "--workers=3", "--json");
     assertEquals(await client.status, 0);
     assertEquals(client.stderr, "");
-    const { messages, connections, timeline, histogram } = JSON.parse(
-      client.stdout,
-    );
+    const result = JSON.parse(client.stdout);
+    const { messages, connections, timeline, histogram, after_end } = result;
     assertEquals([server.stats.accepted, connections], [5, 5]);
     assertEquals(server.stats.bytes, messages * 64);
-    for (const [rows, name] of [[timeline, "messages"], [histogram, "count"]]) {
+    for (
+      const [rows, name, count] of [
+        [timeline, "messages", messages - after_end],
+        [histogram, "count", messages],
+      ]
+    ) {
       const counts = rows.map((row: Record<string, number>) => row[name]);
-      assertEquals(counts.reduce((a: number, b: number) => a + b), messages);
+      assertEquals(counts.reduce((a: number, b: number) => a + b), count);
     }
     await using paced = load(
       port,
@@ -135,7 +139,7 @@ describe("./echo send --workers", () => {
   });
 });
 
-describe("./echo merge", () => {
+describe("./echo report", () => {
   itRuns("makes one report of what three processes found", async () => {
     await using server = serve({ port: 0 });
     const { port } = server.addr;

@@ -137,19 +137,25 @@ describe("./echo serve --metrics", () => {
   });
 });
 
-describe("./echo send --metrics", () => {
+describe("./echo ping and load --metrics", () => {
   itRuns("tells on stderr where, and counts", async () => {
     const [server, port] = await startServe();
     await using _server = server;
-    for (const flags of [["-c0"], ["-d1h"], ["-C3", "-d1h", "--workers=2"]]) {
-      await using client = start("send", "-p", port, "--metrics=0", ...flags);
+    for (
+      const flags of [
+        ["ping"],
+        ["load", "-d1h"],
+        ["load", "-C3", "-d1h", "--workers=2"],
+      ]
+    ) {
+      await using client = start(...flags, "-p", port, "--metrics=0");
       const url = await urlOf(client, "Stderr");
       let verified: number | undefined = 0;
       while (!verified) {
         verified = await read(url, "echo_messages_verified_total");
       }
       assertEquals(await statusOf(url), 200);
-      if (flags.length > 1) {
+      if (flags.length > 2) {
         assertEquals(await read(url, "echo_connections"), 3);
         assertEquals(await read(url, "echo_connections_made_total"), 3);
       }

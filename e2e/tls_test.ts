@@ -139,7 +139,7 @@ describe("./echo with TLS", () => {
       await using _ = server;
       const [, metrics] = await server.untilStdout(/Metrics on (\S+)/);
       await using client = start(
-        ...["send", "--tls", "--tls-ca", files.cert, "-p", port] as const,
+        ...["load", "--tls", "--tls-ca", files.cert, "-p", port] as const,
         ...["-C4", "-d300ms", "--workers", "2", "--json"] as const,
       );
       assertEquals(await client.status, 0, client.stderr);
@@ -315,7 +315,7 @@ describe("./echo send --tls", () => {
     await using _send = await expectEcho(port, files);
     const times = "-c 3 -i 10ms --reconnect --json".split(" ");
     const tls = ["--tls", "--tls-ca", files.cert];
-    await using ping = start("send", "-p", `${port}`, ...tls, ...times);
+    await using ping = start("ping", "-p", `${port}`, ...tls, ...times);
     assertEquals(await ping.status, 0, ping.stderr);
     const lines = ping.stdout.trimEnd().split("\n")
       .map((line) => JSON.parse(line));

@@ -18,9 +18,10 @@ const OTHERS = {
   ncat: (port: string) => ["-u", "-l", "-k", "-c", "cat", "127.0.0.1", port],
 };
 
-/** Runs `./echo send --udp` to its end. */
+/** Runs `./echo send --udp` to its end, or `ping` with `-c`. */
 async function send(port: string, ...args: string[]) {
-  await using client = start("send", "--udp", "-p", port, ...args);
+  const command = args.some((arg) => arg.startsWith("-c")) ? "ping" : "send";
+  await using client = start(command, "--udp", "-p", port, ...args);
   const status = await client.status;
   return { status, stdout: client.stdout, stderr: client.stderr };
 }
@@ -65,7 +66,7 @@ describe("./echo send --udp", () => {
   itRuns("ends with its summary at Ctrl-C", async () => {
     const [server, port] = await startServe("--udp");
     await using _ = server;
-    await using client = start("send", "--udp", "-p", port, "-c0", "-i1ms");
+    await using client = start("ping", "--udp", "-p", port, "-c0", "-i1ms");
     await client.untilStdout(/seq=50 /);
     client.kill("SIGINT");
     assertEquals(await client.status, 0);
@@ -127,8 +128,8 @@ describe("./echo send, by an address that is not plain,", () => {
   itInNetwork("tells which address of a name answered", async () => {
     const script = `"$0" serve -H ::1 --udp --once >/run/log & server=$!
       until grep -q listening /run/log; do kill -0 $server || exit 8; done
-      "$0" send --udp -H two.test -c 2 -i 0 -t 300ms
-      "$0" send --udp -H two.test -c 1 -t 100ms --json
+      "$0" ping --udp two.test -c 2 -i 0 -t 300ms
+      "$0" ping --udp two.test -c 1 -t 100ms --json
       wait $server; cat /run/log`;
     await using both = startInNetwork(script, hosts);
     assertEquals(await both.status, 0, both.stderr);
@@ -147,7 +148,7 @@ describe("./echo send, by an address that is not plain,", () => {
         kinds.map((kind, at) => `ip route add ${kind} 203.0.113.${at}\n`).join(
           "",
         ) + `for over in '' --udp; do for at in 0 1 2 3; do
-      "$0" send $over -H 203.0.113.$at -c 1 -t 9s --json; done; done`;
+      "$0" ping $over 203.0.113.$at -c 1 -t 9s --json; done; done`;
       await using client = startInNetwork(script);
       assertEquals(await client.status, 1);
       const lost = client.stdout.match(/"lost":"\w+","error":"[^"]+"/g);
@@ -166,7 +167,7 @@ describe("./echo send, by an address that is not plain,", () => {
     const ports = "/proc/sys/net/ipv4/ip_local_port_range";
     await using client = startInNetwork(`echo 40000 40007 >${ports}
       for over in '' --udp --tls; do
-        "$0" send -p 40002 $over -c 50 -i 5ms -t 100ms; done
+        "$0" ping -p 40002 $over -c 50 -i 5ms -t 100ms; done
       awk '$2 == $3 { print "kept", $2 }' /proc/net/tcp; exit 1`);
     assertEquals(await client.status, 1);
     assertEquals(client.stdout.match(/50 sent, 0 verified/g)?.length, 3);
