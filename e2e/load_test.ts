@@ -64,8 +64,8 @@ describe("./echo load --workers", () => {
     await using client = load(port, "-C5", "-d300ms", "--workers=3", "--json");
     assertEquals(await client.status, 0);
     assertEquals(client.stderr, "");
-    const result = JSON.parse(client.stdout);
-    const { messages, connections, timeline, histogram, after_end } = result;
+    const found = JSON.parse(client.stdout);
+    const { messages, connections, timeline, histogram, after_end } = found;
     assertEquals([server.stats.accepted, connections], [5, 5]);
     assertEquals(server.stats.bytes, messages * 64);
     for (
