@@ -223,16 +223,16 @@ describe("DatagramClient", () => {
     using peer = startDatagramPeer(({ bytes, from }, { send }) =>
       send(spoil.get(bytes.length)!(bytes), from)
     );
-    using client = await connectUdp({ port: peer.port });
     const errors: NetworkError[] = [];
     for (const length of spoil.keys()) {
+      // Of a client's first message all replies are.
+      using client = await connectUdp({ port: peer.port });
       errors.push(
         await assertRejects(
           () => client.echo(patternOf(length)),
         ) as NetworkError,
       );
     }
-    assert(client.isOpen);
     assertEquals(errors.map(({ reason }) => reason), Array(5).fill("mismatch"));
     assertEquals(
       errors.map((error) =>

@@ -124,7 +124,7 @@ describe("DatagramQueue", () => {
     assert((await played.told()).every((fate) => fate === "lost"));
   });
 
-  it("takes replies of identical messages for the oldest first", async () => {
+  it("gives a reply to identical messages to the oldest at first", async () => {
     const played = new PlayedQueue();
     played.add(A);
     played.now = 1;
@@ -136,6 +136,50 @@ describe("DatagramQueue", () => {
     assertEquals([played.take(A), played.take(A)], [undefined, "duplicated"]);
     await played.told();
     assertEquals(played.rtts, [3, 2]);
+  });
+
+  it("gives it to the one whose round trip is like the last, when some are lost", async () => {
+    // A reply takes longer than an interval, as long, or less.
+    for (const [rttMs, intervalMs] of [[5, 20], [20, 20], [101, 20]] as const) {
+      const sent = [...Array(300).keys()];
+      const isLost = (at: number) => at % 7 === 3 || at > 100 && at < 110;
+      const played = new PlayedQueue();
+      const events = [
+        ...sent.map((at) => ({ at: at * intervalMs, number: at, is: "sent" })),
+        ...sent.filter((at) => !isLost(at))
+          .map((at) => ({
+            ...{ at: at * intervalMs + rttMs, number: at, is: "back" },
+          })),
+      ].sort((a, b) => a.at - b.at || a.number - b.number);
+      for (const { at, number, is } of events) {
+        played.now = at;
+        played.giveUp(at - 1000);
+        // Two bytes of a number come again after 16 messages.
+        if (is === "sent") played.add(numbered(number % 16));
+        else assertEquals(played.take(numbered(number % 16)), undefined);
+      }
+      played.giveUp();
+      assertEquals(
+        await played.told(),
+        sent.map((at) => isLost(at) ? "lost" : "verified"),
+      );
+      const rtts = new Set(played.rtts.filter((it) => it !== undefined));
+      assertEquals(rtts, new Set([rttMs]));
+    }
+  });
+
+  it("calls none of identical messages reordered, nor knows a late one's age", () => {
+    const played = new PlayedQueue();
+    played.add(A);
+    played.now = 1;
+    played.add(A);
+    played.now = 2;
+    played.add(A);
+    for (let n = 0; n < 2; n++) assertEquals(played.take(A), undefined);
+    played.giveUp();
+    assertEquals(played.queue.take(A, 9), {
+      ...{ kind: "late", reply: A.slice(0, 64) },
+    });
   });
 
   it("counts a late reply among identical messages once", async () => {

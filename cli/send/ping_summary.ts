@@ -10,6 +10,7 @@ import {
   formatHostPort,
 } from "../../net/address.ts";
 import type { Outage } from "../../probe/outages.ts";
+import { areAlike, type ProbeMessage } from "../../probe/messages.ts";
 import type { PingEvent, PingSummary } from "../../probe/ping.ts";
 import {
   formatCount,
@@ -39,6 +40,8 @@ export interface SummaryContext {
   readonly target: Address;
   /** Turns a `performance.now()` into a time of day (ISO 8601). */
   readonly timeOf: (moment: number) => string;
+  /** What is sent each time. */
+  readonly message: ProbeMessage;
   /** How far apart messages were due, in milliseconds, if that is known. */
   readonly intervalMs?: number | undefined;
 }
@@ -61,7 +64,8 @@ export function renderSummary(
     ...renderOutages(summary, context),
   ];
   if (context.target.transport === "udp") {
-    lines.push(...renderDatagrams(summary));
+    const isAlike = areAlike(context.message, summary.sent);
+    lines.push(...renderDatagrams(summary, summary.lost, isAlike));
     if (isUdpRateLikely(summary, context)) {
       lines.push(...renderUdpDrops(context.target));
     }
@@ -191,7 +195,7 @@ export function jsonEvent(
  */
 export function jsonSummary(
   summary: PingSummary,
-  { target, timeOf }: SummaryContext,
+  { target, timeOf, message }: SummaryContext,
 ): Record<string, unknown> {
   const { sent, verified, lost, surplus, outages } = summary;
   const unsent = summary.unsent + summary.tooLate;
@@ -203,7 +207,8 @@ export function jsonSummary(
     unsent_too_many_under_way: summary.unsent,
     unsent_client_late: summary.tooLate,
     surplus,
-    ...(target.transport === "udp" && jsonDatagrams(summary)),
+    ...(target.transport === "udp" &&
+      jsonDatagrams(summary, areAlike(message, sent))),
     outages: outages.count,
     longest_outage_ms: roundMs(outages.longestMs),
     latest_outages: outages.latest.map((outage) => jsonOutage(outage, timeOf)),

@@ -19,6 +19,7 @@ const ENDS = { local: LOCAL, remote: REMOTE };
 /** Moments are milliseconds of the first second of 1970. */
 const CONTEXT: SummaryContext = {
   target: { transport: "tcp", hostname: "a", port: 7 },
+  message: 64,
   timeOf: (moment) => new Date(moment).toISOString(),
 };
 
