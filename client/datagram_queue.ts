@@ -90,6 +90,9 @@ interface Twins {
  */
 const HALF = { messages: 10_000, ageMs: 5000, least: 200 };
 
+/** How much shorter than the shortest one a round trip may be, of an interval. */
+const QUICKER = { share: 0.05, ms: 1 };
+
 /** Keeps messages until their replies came, in any order. It knows no socket. */
 export class DatagramQueue {
   readonly #server: Address;
@@ -108,8 +111,8 @@ export class DatagramQueue {
   #oldest: Pending | undefined;
   #newest: Pending | undefined;
   #longestMs = 0;
-  /** The last round trip. */
-  #lastMs = Infinity;
+  /** The shortest round trip that is no guess. */
+  #leastMs = Infinity;
   #sent = 0;
   /** The latest message, in the order of sending, that a reply came to. */
   #latest = 0;
@@ -196,27 +199,29 @@ export class DatagramQueue {
 
   /**
    * Finds which message a reply is to. Among several with the same bytes nothing
-   * proves it. The one is taken whose round trip is most like the last one: if it were
-   * the oldest, all after a lost message would seem to take the time of two, and if it
-   * were the youngest, a path on which several are under way would seem quick.
+   * proves it: the youngest is taken that was sent as long ago as the shortest round
+   * trip took. With the oldest, all after a lost message would take as long as two.
    */
   #answeredBy(
     pending: readonly Pending[],
     now: number,
     reply?: Uint8Array,
   ): Pending | undefined {
-    let likely: Pending | undefined;
-    let least = Infinity;
+    let younger: Pending | undefined;
     for (let at = pending.length - 1; at >= 0; at--) {
       const one = pending[at]!;
       if (reply && !isSame(one, reply)) continue;
-      const difference = Math.abs(now - one.sentAt - this.#lastMs);
-      // It grows with each older one.
-      if (difference > least) break;
-      least = difference;
-      likely = one;
+      if (now - one.sentAt >= this.#leastMs) {
+        if (!younger) return one;
+        // A little quicker than ever is likelier than slower by an interval.
+        const { share, ms } = QUICKER;
+        const most = Math.min(ms, share * (younger.sentAt - one.sentAt));
+        const isLikely = now - younger.sentAt > this.#leastMs - most;
+        return isLikely ? younger : one;
+      }
+      younger = one;
     }
-    return likely;
+    return younger;
   }
 
   /** All messages, if they are the same: a damaged reply is to one of them. */
@@ -252,9 +257,13 @@ export class DatagramQueue {
     reply: Uint8Array,
     now: number,
   ): Irregularity | undefined {
-    const { message, order, sentAt, twins } = this.#settle(pending);
+    const { message, order, sentAt, twins } = pending;
     const durationMs = this.#addTime(now - sentAt);
-    this.#lastMs = durationMs;
+    // That of a younger one would draw the limit down, reply by reply.
+    if (twins.pending[0] === pending) {
+      this.#leastMs = Math.min(this.#leastMs, durationMs);
+    }
+    this.#settle(pending);
     pending.resolve({ bytes: message.length, durationMs });
     if (twins.areAlike) return undefined;
     const isReordered = order < this.#latest;

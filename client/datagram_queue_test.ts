@@ -138,7 +138,7 @@ describe("DatagramQueue", () => {
     assertEquals(played.rtts, [3, 2]);
   });
 
-  it("gives it to the one whose round trip is like the last, when some are lost", async () => {
+  it("gives it to the youngest that it can be, when some are lost", async () => {
     // A reply takes longer than an interval, as long, or less.
     for (const [rttMs, intervalMs] of [[5, 20], [20, 20], [101, 20]] as const) {
       const sent = [...Array(300).keys()];
@@ -166,6 +166,23 @@ describe("DatagramQueue", () => {
       const rtts = new Set(played.rtts.filter((it) => it !== undefined));
       assertEquals(rtts, new Set([rttMs]));
     }
+  });
+
+  it("gives none to one that is too young for it, after a stall", async () => {
+    const played = new PlayedQueue();
+    // A message each 20 ms, and 100 ms later its reply. Some come late, together.
+    const replies = [...Array(60).keys()].map((at) => 100 + at * 20);
+    for (const at of [20, 21, 22]) replies[at] = 100 + 22 * 20 + at / 10;
+    for (let now = 0; now <= 1400; now += 0.1) {
+      played.now = Math.round(now * 10) / 10;
+      if (played.now % 20 === 0 && played.now < 1200) played.add(A.slice());
+      while (replies[0]! <= played.now && replies.shift()) {
+        assertEquals(played.take(A), undefined);
+      }
+    }
+    assert((await played.told()).every((fate) => fate === "verified"));
+    assertEquals(played.rtts.filter((rtt) => rtt! < 99), []);
+    assertEquals(played.rtts.filter((rtt) => rtt! > 101).length, 3);
   });
 
   it("calls none of identical messages reordered, nor knows a late one's age", () => {

@@ -136,7 +136,7 @@ export interface DatagramCounts {
 
 /** What is said where messages have the same bytes. */
 const ALIKE = "the messages look alike: which were lost, late, duplicated or " +
-  "reordered, and times after a loss, cannot be known";
+  "reordered, and round trips after a loss, are guesses";
 
 /**
  * Renders what is counted of datagrams besides.
