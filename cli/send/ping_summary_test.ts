@@ -182,6 +182,30 @@ describe("renderSummary()", () => {
     assertMatch(summary, /^likely dropped by a full socket buffer: .*nstat/m);
   });
 
+  it("says which figures nobody can know where messages look alike", () => {
+    const target = { ...CONTEXT.target, transport: "udp" } as const;
+    const told = (
+      message: SummaryContext["message"],
+      changes: Partial<PingSummary>,
+    ) => {
+      const summary = { ...SUMMARY, sent: 1000, ...changes };
+      const context = { ...CONTEXT, target, message };
+      const { messages_alike } = jsonSummary(summary, context);
+      const isTold = renderSummary(summary, context).includes("look alike");
+      return [isTold, messages_alike];
+    };
+    const own = new TextEncoder().encode("a message of the user's own");
+    const irregular = { ...SUMMARY.irregular, late: 1 };
+    for (const message of [own, 3, 1]) {
+      assertEquals(told(message, { lost: 1 }), [true, true]);
+      assertEquals(told(message, { irregular }), [true, true]);
+      assertEquals(told(message, {}), [false, true]);
+    }
+    for (const message of [4, 64]) {
+      assertEquals(told(message, { lost: 1, irregular }), [false, false]);
+    }
+  });
+
   it("tells the loss, the longest outage and each outage", () => {
     const outages = { count: 2, longestMs: 1500, latest: outagesOf(2) };
     assertEquals(render({ verified: 0, lost: 3, outages }), [
