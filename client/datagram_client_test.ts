@@ -19,6 +19,7 @@ import {
   startDatagramPeer,
 } from "../testing/datagrams.ts";
 import { patternOf } from "../testing/peer.ts";
+import { replace } from "../testing/replace.ts";
 import { stopClock } from "../testing/clock.ts";
 import { ListenerCount } from "../testing/socket.ts";
 import { Watched } from "../testing/waiting.ts";
@@ -174,6 +175,21 @@ describe("DatagramClient", () => {
     await peer.send(bytes, from);
     assertEquals(await until(1), ["late"]);
     assert(seen[0]!.ageMs! >= 10);
+  });
+
+  it("takes no late reply that comes before the timer fires", async () => {
+    using _clock = stopClock();
+    using peer = startDatagramPeer();
+    const { onIrregular, until } = recorder();
+    const { port } = peer;
+    using client = await connectUdp({ port, timeoutMs: 60_000, onIrregular });
+    const echoed = client.echo(encode("hello"));
+    const [{ bytes, from }] = await peer.untilGot(1) as [Datagram];
+    const lateAt = performance.now() + 60_001;
+    using _ = replace(performance, "now", () => lateAt);
+    await peer.send(bytes, from);
+    await assertRejects(() => echoed, Deno.errors.TimedOut);
+    assertEquals(await until(1), ["late"]);
   });
 
   it("gives each message its own time", async () => {

@@ -185,6 +185,32 @@ describe("DatagramQueue", () => {
     assertEquals(played.rtts.filter((rtt) => rtt! > 101).length, 3);
   });
 
+  it("lets jitter make no round trip shorter and shorter", async () => {
+    const order = fc.array(fc.integer({ min: 0, max: 400 }), {
+      ...{ minLength: 300, maxLength: 300 },
+    });
+    await fc.assert(
+      fc.asyncProperty(order, async (jitter) => {
+        const played = new PlayedQueue();
+        const events: [at: number, isReply: boolean][] = [];
+        let last = 0;
+        for (const [number, tenths] of jitter.entries()) {
+          last = Math.max(last, 100 + number * 20 + tenths / 10);
+          events.push([number * 20, false], [last, true]);
+        }
+        for (const [at, isReply] of events.sort(([a], [b]) => a - b)) {
+          played.now = at;
+          if (isReply) assertEquals(played.take(A), undefined);
+          else played.add(A);
+        }
+        assert((await played.told()).every((fate) => fate === "verified"));
+        // A twentieth of an interval below the shortest, at most.
+        assertEquals(played.rtts.filter((rtt) => rtt! < 99), []);
+      }),
+      { numRuns: 10 },
+    );
+  });
+
   it("calls none of identical messages reordered, nor knows a late one's age", () => {
     const played = new PlayedQueue();
     played.add(A);

@@ -11,6 +11,7 @@ import { connect, MismatchError, ShortEchoError } from "../client.ts";
 import { serve } from "../server.ts";
 import { stopClock } from "../testing/clock.ts";
 import { patternOf, startPeer } from "../testing/peer.ts";
+import { replace } from "../testing/replace.ts";
 import fc from "../testing/properties.ts";
 import {
   changing,
@@ -229,6 +230,17 @@ describe("EchoClient.echo() with a timeout", () => {
     clock.holdUp(10_000);
     conn.reply(HELLO);
     assertEquals(await result, { bytes: 5, durationMs: 10_000 });
+  });
+
+  it("takes no late reply that comes before the timer fires", async () => {
+    using _clock = stopClock();
+    const conn = new MemoryConn();
+    using client = clientOn(conn, 500);
+    const result = client.echo(HELLO);
+    const lateAt = performance.now() + 502;
+    using _ = replace(performance, "now", () => lateAt);
+    conn.reply(HELLO);
+    await assertRejects(() => result, Deno.errors.TimedOut);
   });
 
   it("stays open after an empty message, which waits for nothing", async () => {
