@@ -26,7 +26,7 @@ export interface Target {
   readonly port: number;
   /** What TLS needs to know, if that is spoken. */
   readonly tls?: ClientTls;
-  /** The longest wait for the connection and for each next byte, in milliseconds. */
+  /** The longest wait for the connection, a reply, or a stream's next byte, in milliseconds. */
   readonly timeoutMs: number;
   /** For how long the first connection is tried again, in milliseconds. */
   readonly retryMs: number;

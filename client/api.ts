@@ -51,8 +51,8 @@ export interface ConnectOptions {
   port?: number | undefined;
 
   /**
-   * The longest wait for the connection, a TLS handshake included, and then for the
-   * next byte of a reply.
+   * The longest wait for the connection, a TLS handshake included, then for all of
+   * a message's reply, or for the next byte of a stream.
    *
    * @default {5000}
    */

@@ -97,9 +97,8 @@ export class DatagramClient implements UdpClient {
   echo(message: Uint8Array): Promise<EchoResult> {
     const refusal = this.#refusal(message);
     if (refusal !== undefined) return Promise.reject(refusal);
-    const now = performance.now();
-    const queued = this.#queue.add(message, now);
-    this.#deadline.start(this.#timeoutMs, now);
+    const queued = this.#queue.add(message, performance.now());
+    this.#await();
     this.#outbox.push(queued);
     if (!this.#isSending) this.#sendAll();
     if (!this.#isReceiving) {
@@ -230,6 +229,7 @@ export class DatagramClient implements UdpClient {
 
   #take(reply: Uint8Array): void {
     const now = performance.now();
+    this.#deadline.check(now);
     const irregularity = this.#queue.take(reply, now);
     this.#await();
     if (irregularity) this.#tellIrregular(irregularity);

@@ -10,16 +10,17 @@ import { withFields } from "../net/errors.ts";
 import { fingerprint } from "../net/fingerprint.ts";
 import type { EchoResult } from "./api.ts";
 import { Comparison, EXCERPT_BYTES } from "./comparison.ts";
-import { distanceOf, LatestHeads } from "./datagram_heads.ts";
 import { MismatchError } from "./errors.ts";
 
 /**
  * What may be wrong with a reply besides that it does not come: `duplicated` if it
  * came before, `reordered` if one to a later message came before
  * ({@link https://www.rfc-editor.org/rfc/rfc4737#section-3.3 | RFC 4737}), `late` if
- * it came after its timeout, `corrupt` if it is no message's and most likely not that
- * of one that is waited for, `stray` if it came from another address. A second and a
- * late reply are known by their length and their first 64 bytes.
+ * it came after its timeout, `corrupt` if it is no message's that is remembered,
+ * `stray` if it came from another address. A second and a late reply are known by
+ * their length and their first 64 bytes. Some 10,000 messages are remembered, those of
+ * five seconds at least. Of messages with the same bytes none is `reordered`, and a
+ * second reply may pass for a late one or for another one's.
  */
 export type IrregularKind =
   | "duplicated"
@@ -34,7 +35,7 @@ export interface Irregularity {
   readonly kind: IrregularKind;
   /** How it begins: 64 bytes at most. */
   readonly reply: Uint8Array;
-  /** How long ago its message was sent, in milliseconds, if it is `late`. */
+  /** How long ago its message was sent, in milliseconds, if it is `late` and known. */
   readonly ageMs?: number;
   /** The sender of one that is `stray`. */
   readonly from?: Address;
@@ -78,6 +79,8 @@ interface Twins {
   lost: number;
   /** When the last one was sent, as `performance.now()`. */
   sentAt: number;
+  /** Whether several were sent that are the same, so that replies tell none of them. */
+  areAlike: boolean;
 }
 
 /**
@@ -87,8 +90,8 @@ interface Twins {
  */
 const HALF = { messages: 10_000, ageMs: 5000, least: 200 };
 
-/** With how many waiting messages a damaged reply is compared. */
-const MOST_COMPARED = 1000;
+/** How much shorter than the shortest one a round trip may be, of an interval. */
+const QUICKER = { share: 0.05, ms: 1 };
 
 /** Keeps messages until their replies came, in any order. It knows no socket. */
 export class DatagramQueue {
@@ -107,8 +110,9 @@ export class DatagramQueue {
   /** The first and the last of those waited for, in the order of sending. */
   #oldest: Pending | undefined;
   #newest: Pending | undefined;
-  readonly #settledHeads = new LatestHeads();
   #longestMs = 0;
+  /** The shortest round trip that is no guess. */
+  #leastMs = Infinity;
   #sent = 0;
   /** The latest message, in the order of sending, that a reply came to. */
   #latest = 0;
@@ -143,10 +147,15 @@ export class DatagramQueue {
     const { promise, resolve, reject } = Promise.withResolvers<EchoResult>();
     const key = fingerprint(message);
     this.#forget(now);
-    const twins = this.#find(key) ??
-      { key, pending: [], lost: 0, sentAt: now };
+    const before = this.#find(key);
+    const twins = before ??
+      { key, pending: [], lost: 0, sentAt: now, areAlike: false };
     this.#known.set(key, twins);
     twins.sentAt = now;
+    if (before && !before.areAlike) {
+      const other = before.pending.at(-1);
+      before.areAlike = !other || isSame(other, message);
+    }
     const pending: Pending = {
       ...{ message, resolve, reject, twins },
       ...{ sentAt: now, order: ++this.#sent, isSettled: false },
@@ -169,23 +178,56 @@ export class DatagramQueue {
    * @returns What is wrong with it, if it settles no message, or out of order.
    */
   take(reply: Uint8Array, now: number): Irregularity | undefined {
-    const twins = this.#find(fingerprint(reply));
-    if (!twins) return this.#takeDamaged(reply);
-    const [oldest] = twins.pending;
-    if (oldest) {
-      const answered = isSame(oldest, reply)
-        ? oldest
-        // Only their ends may differ.
-        : twins.pending.slice(1, MOST_COMPARED)
-          .find((pending) => isSame(pending, reply));
-      if (answered) return this.#verify(answered, reply, now);
-      this.#settle(oldest).reject(this.#mismatch(oldest, reply));
+    const known = this.#find(fingerprint(reply));
+    const twins = known ?? this.#sole();
+    if (!twins) return irregular("corrupt", reply);
+    const { pending, lost, areAlike, sentAt } = twins;
+    const answered = this.#answeredBy(pending, now, reply);
+    if (answered) return this.#verify(answered, reply, now);
+    // Only their ends differ from it, or it can be no other one's.
+    const damaged = this.#answeredBy(pending, now);
+    if (damaged) {
+      this.#settle(damaged).reject(this.#mismatch(damaged, reply));
       return undefined;
     }
-    if (twins.lost === 0) return irregular("duplicated", reply);
+    if (!known) return irregular("corrupt", reply);
+    if (lost === 0) return irregular("duplicated", reply);
     twins.lost--;
-    const ageMs = this.#addTime(now - twins.sentAt);
-    return { ...irregular("late", reply), ageMs };
+    const late = irregular("late", reply);
+    return areAlike ? late : { ...late, ageMs: this.#addTime(now - sentAt) };
+  }
+
+  /**
+   * Finds which message a reply is to. Among several with the same bytes nothing
+   * proves it: the youngest is taken that was sent as long ago as the shortest round
+   * trip took. With the oldest, all after a lost message would take as long as two.
+   */
+  #answeredBy(
+    pending: readonly Pending[],
+    now: number,
+    reply?: Uint8Array,
+  ): Pending | undefined {
+    let younger: Pending | undefined;
+    for (let at = pending.length - 1; at >= 0; at--) {
+      const one = pending[at]!;
+      if (reply && !isSame(one, reply)) continue;
+      if (now - one.sentAt >= this.#leastMs) {
+        if (!younger) return one;
+        // A little quicker than ever is likelier than slower by an interval.
+        const { share, ms } = QUICKER;
+        const most = Math.min(ms, share * (younger.sentAt - one.sentAt));
+        const isLikely = now - younger.sentAt > this.#leastMs - most;
+        return isLikely ? younger : one;
+      }
+      younger = one;
+    }
+    return younger;
+  }
+
+  /** All messages, if they are the same: a damaged reply is to one of them. */
+  #sole(): Twins | undefined {
+    if (this.#known.size + this.#knownBefore.size > 1) return undefined;
+    return this.#known.values().next().value;
   }
 
   /**
@@ -215,9 +257,15 @@ export class DatagramQueue {
     reply: Uint8Array,
     now: number,
   ): Irregularity | undefined {
-    const { message, order, sentAt } = this.#settle(pending);
+    const { message, order, sentAt, twins } = pending;
     const durationMs = this.#addTime(now - sentAt);
+    // That of a younger one would draw the limit down, reply by reply.
+    if (twins.pending[0] === pending) {
+      this.#leastMs = Math.min(this.#leastMs, durationMs);
+    }
+    this.#settle(pending);
     pending.resolve({ bytes: message.length, durationMs });
+    if (twins.areAlike) return undefined;
     const isReordered = order < this.#latest;
     this.#latest = Math.max(this.#latest, order);
     return isReordered ? irregular("reordered", reply) : undefined;
@@ -228,32 +276,10 @@ export class DatagramQueue {
     return ms;
   }
 
-  /** Takes a reply that is no message's: most likely that to the most similar one. */
-  #takeDamaged(reply: Uint8Array): Irregularity | undefined {
-    let likely: Pending | undefined;
-    let least = Infinity;
-    let pending = this.#oldest;
-    for (let at = 0; pending && at < MOST_COMPARED; at++) {
-      const { message } = pending;
-      const distance = distanceOf(message, message.length, reply);
-      if (distance < least) {
-        least = distance;
-        likely = pending;
-      }
-      pending = pending.after;
-    }
-    // It may be a second or late one, too, whose message is settled.
-    const isOther = this.#settledHeads.leastDistance(reply) < least;
-    if (!likely || isOther) return irregular("corrupt", reply);
-    this.#settle(likely).reject(this.#mismatch(likely, reply));
-    return undefined;
-  }
-
   #settle(pending: Pending): Pending {
     pending.isSettled = true;
-    this.#settledHeads.add(pending.message);
     const { pending: twins } = pending.twins;
-    twins.splice(twins.indexOf(pending), 1);
+    twins.splice(twins.lastIndexOf(pending), 1);
     const { before, after } = pending;
     if (before) before.after = after;
     else this.#oldest = after;
@@ -296,8 +322,8 @@ export class DatagramQueue {
   }
 }
 
-function isSame({ message }: Pending, reply: Uint8Array): boolean {
-  return Buffer.compare(message, reply) === 0;
+function isSame({ message }: Pending, other: Uint8Array): boolean {
+  return Buffer.compare(message, other) === 0;
 }
 
 function irregular(kind: IrregularKind, reply: Uint8Array): Irregularity {

@@ -124,7 +124,7 @@ describe("DatagramQueue", () => {
     assert((await played.told()).every((fate) => fate === "lost"));
   });
 
-  it("takes replies of identical messages for the oldest first", async () => {
+  it("gives a reply to identical messages to the oldest at first", async () => {
     const played = new PlayedQueue();
     played.add(A);
     played.now = 1;
@@ -136,6 +136,93 @@ describe("DatagramQueue", () => {
     assertEquals([played.take(A), played.take(A)], [undefined, "duplicated"]);
     await played.told();
     assertEquals(played.rtts, [3, 2]);
+  });
+
+  it("gives it to the youngest that it can be, when some are lost", async () => {
+    // A reply takes longer than an interval, as long, or less.
+    for (const [rttMs, intervalMs] of [[5, 20], [20, 20], [101, 20]] as const) {
+      const sent = [...Array(300).keys()];
+      const isLost = (at: number) => at % 7 === 3 || at > 100 && at < 110;
+      const played = new PlayedQueue();
+      const events = [
+        ...sent.map((at) => ({ at: at * intervalMs, number: at, is: "sent" })),
+        ...sent.filter((at) => !isLost(at))
+          .map((at) => ({
+            ...{ at: at * intervalMs + rttMs, number: at, is: "back" },
+          })),
+      ].sort((a, b) => a.at - b.at || a.number - b.number);
+      for (const { at, number, is } of events) {
+        played.now = at;
+        played.giveUp(at - 1000);
+        // Two bytes of a number come again after 16 messages.
+        if (is === "sent") played.add(numbered(number % 16));
+        else assertEquals(played.take(numbered(number % 16)), undefined);
+      }
+      played.giveUp();
+      assertEquals(
+        await played.told(),
+        sent.map((at) => isLost(at) ? "lost" : "verified"),
+      );
+      const rtts = new Set(played.rtts.filter((it) => it !== undefined));
+      assertEquals(rtts, new Set([rttMs]));
+    }
+  });
+
+  it("gives none to one that is too young for it, after a stall", async () => {
+    const played = new PlayedQueue();
+    // A message each 20 ms, and 100 ms later its reply. Some come late, together.
+    const replies = [...Array(60).keys()].map((at) => 100 + at * 20);
+    for (const at of [20, 21, 22]) replies[at] = 100 + 22 * 20 + at / 10;
+    for (let now = 0; now <= 1400; now += 0.1) {
+      played.now = Math.round(now * 10) / 10;
+      if (played.now % 20 === 0 && played.now < 1200) played.add(A.slice());
+      while (replies[0]! <= played.now && replies.shift()) {
+        assertEquals(played.take(A), undefined);
+      }
+    }
+    assert((await played.told()).every((fate) => fate === "verified"));
+    assertEquals(played.rtts.filter((rtt) => rtt! < 99), []);
+    assertEquals(played.rtts.filter((rtt) => rtt! > 101).length, 3);
+  });
+
+  it("lets jitter make no round trip shorter and shorter", async () => {
+    const order = fc.array(fc.integer({ min: 0, max: 400 }), {
+      ...{ minLength: 300, maxLength: 300 },
+    });
+    await fc.assert(
+      fc.asyncProperty(order, async (jitter) => {
+        const played = new PlayedQueue();
+        const events: [at: number, isReply: boolean][] = [];
+        let last = 0;
+        for (const [number, tenths] of jitter.entries()) {
+          last = Math.max(last, 100 + number * 20 + tenths / 10);
+          events.push([number * 20, false], [last, true]);
+        }
+        for (const [at, isReply] of events.sort(([a], [b]) => a - b)) {
+          played.now = at;
+          if (isReply) assertEquals(played.take(A), undefined);
+          else played.add(A);
+        }
+        assert((await played.told()).every((fate) => fate === "verified"));
+        // A twentieth of an interval below the shortest, at most.
+        assertEquals(played.rtts.filter((rtt) => rtt! < 99), []);
+      }),
+      { numRuns: 10 },
+    );
+  });
+
+  it("calls none of identical messages reordered, nor knows a late one's age", () => {
+    const played = new PlayedQueue();
+    played.add(A);
+    played.now = 1;
+    played.add(A);
+    played.now = 2;
+    played.add(A);
+    for (let n = 0; n < 2; n++) assertEquals(played.take(A), undefined);
+    played.giveUp();
+    assertEquals(played.queue.take(A, 9), {
+      ...{ kind: "late", reply: A.slice(0, 64) },
+    });
   });
 
   it("counts a late reply among identical messages once", async () => {

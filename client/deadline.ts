@@ -7,9 +7,12 @@
 import { MAX_TIMER_MS } from "../net/time.ts";
 
 /**
- * The grace after a deadline, in milliseconds: if this process was stopped
- * meanwhile, the reply may lie in the kernel already.
+ * If what should happen at a deadline happens so much later, this process was stopped
+ * or busy meanwhile, and the reply may lie in the kernel: in milliseconds.
  */
+const HELD_UP_MS = 5;
+
+/** For how long it is looked for there then. */
 const GRACE_MS = 5;
 
 /**
@@ -28,8 +31,7 @@ export class Deadline {
   /**
    * Makes a deadline that watches nothing.
    *
-   * @param onExpired Called when a wait is over and a last look at the kernel's
-   * buffers brought nothing.
+   * @param onExpired Called when a wait is over.
    */
   constructor(onExpired: () => void) {
     this.#onExpired = onExpired;
@@ -45,6 +47,17 @@ export class Deadline {
     if (this.#dueAt !== Infinity || this.#isStopped) return;
     this.#dueAt = from + ms;
     if (this.#timerAt > this.#dueAt) this.#setTimer();
+  }
+
+  /**
+   * Expires now, if time is up and the timer did not fire yet. To be called before
+   * what came is taken: the timer may be a little late.
+   *
+   * @param now The time, as `performance.now()`.
+   */
+  check(now: number): void {
+    const lateMs = now - this.#dueAt;
+    if (lateMs > 0 && lateMs < HELD_UP_MS) this.#expire();
   }
 
   /** Ends the wait: what was waited for came, or is not due any more. */
@@ -69,7 +82,9 @@ export class Deadline {
   #fired(): void {
     this.#timerAt = Infinity;
     if (this.#dueAt === Infinity) return;
-    if (performance.now() < this.#dueAt) return this.#setTimer();
+    const lateMs = performance.now() - this.#dueAt;
+    if (lateMs < 0) return this.#setTimer();
+    if (lateMs < HELD_UP_MS) return this.#expire();
     this.#timerAt = this.#dueAt;
     this.#timer = setTimeout(() => this.#graceEnded(), GRACE_MS);
   }
@@ -78,6 +93,11 @@ export class Deadline {
     this.#timerAt = Infinity;
     if (this.#dueAt === Infinity) return;
     if (performance.now() < this.#dueAt) return this.#setTimer();
+    this.#expire();
+  }
+
+  #expire(): void {
+    this.clear();
     this.#onExpired();
   }
 }

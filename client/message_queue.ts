@@ -59,12 +59,6 @@ export class MessageQueue {
     return this.#oldestAwaited() !== undefined;
   }
 
-  /** Whether no more than one message is waited for. */
-  get isOneAwaited(): boolean {
-    const pending = this.#pending.length - this.#givenUp;
-    return pending + this.#answered.length === 1;
-  }
-
   /** How many bytes may come back, at most. */
   get outstandingBytes(): number {
     const { isComplete, verified } = this.#comparison;

@@ -79,7 +79,8 @@ export class StreamClient implements EchoClient {
    * Takes over a connection.
    *
    * @param dialed The connection.
-   * @param timeoutMs The longest wait for the next byte, in milliseconds.
+   * @param timeoutMs The longest wait for a message's reply, or for the next byte of
+   * a stream, in milliseconds.
    * @param signal Closes the client when it is aborted.
    */
   constructor(
@@ -108,11 +109,9 @@ export class StreamClient implements EchoClient {
       return Promise.reject(new TypeError(why));
     }
     if (this.#state !== IDLE) return Promise.reject(this.#refusal());
-    const now = performance.now();
-    const result = this.#messages.add(message, now);
+    const result = this.#messages.add(message, performance.now());
+    this.#awaitMessages();
     if (this.#output === "ready") this.#writeMessages();
-    // A wait that has begun is for an older message.
-    this.#deadline.start(this.#timeoutMs, now);
     if (!this.#isReceiving) this.#receiveMessages();
     return result;
   }
@@ -255,6 +254,8 @@ export class StreamClient implements EchoClient {
         if (this.#state === BUSY) return;
         this.#pendingRead = undefined;
         const now = performance.now();
+        this.#deadline.check(now);
+        if (this.#state.is === "closed") return;
         if (length === null) throw await this.#shortEcho(undefined);
         const received = this.#received.subarray(0, length);
         const difference = this.#messages.compare(received, now);
@@ -268,19 +269,16 @@ export class StreamClient implements EchoClient {
     }
   }
 
-  /** Lets the deadline watch the oldest message that is waited for. */
+  /**
+   * Lets the deadline watch the oldest message that is waited for. It has its time as
+   * a whole: a reply of which something comes now and then could take for ever.
+   */
   #awaitMessages(): void {
-    const messages = this.#messages;
     this.#deadline.clear();
-    if (!messages.isAwaited) {
-      if (this.#state.is === "failed") this.#close(this.#state.why);
-      return;
-    }
-    // A reply of which something came gets its time anew, unless others wait for it.
-    const hasBegun = messages.isOneAwaited &&
-      messages.awaitedProgress.received > 0;
-    const sinceMs = hasBegun ? 0 : performance.now() - messages.awaitedSince!;
-    this.#deadline.start(Math.max(0, this.#timeoutMs - sinceMs));
+    const { awaitedSince } = this.#messages;
+    if (awaitedSince !== undefined) {
+      this.#deadline.start(this.#timeoutMs, awaitedSince);
+    } else if (this.#state.is === "failed") this.#close(this.#state.why);
   }
 
   async #exchange<T>(exchange: () => Promise<T>): Promise<T> {

@@ -118,7 +118,12 @@ export class Link {
       const client = await connect({
         ...{ retryMs, signal: giveUp },
         onAttemptFailed: (error) => void (lastFailure = error),
-        onIrregular: (it) => onIrregular(it, own?.numberOf(it.reply)),
+        onIrregular: (it) => {
+          const number = own?.numberOf(it.reply);
+          // It is undamaged, and its message is forgotten.
+          const isOld = it.kind === "corrupt" && number !== undefined;
+          onIrregular(isOld ? { ...it, kind: "late" } : it, number);
+        },
       });
       own = messages.forNextConnection();
       const connection = { client, messages: own };

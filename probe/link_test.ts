@@ -5,7 +5,7 @@ import { type Answer, failure, PlayedClients } from "../testing/probe.ts";
 import { LOCAL, REMOTE } from "../testing/socket.ts";
 import { endsOf, Link, type LinkOptions } from "./link.ts";
 import { Messages } from "./messages.ts";
-import type { ProbeClient } from "./probe_client.ts";
+import type { ConnectProbeOptions, ProbeClient } from "./probe_client.ts";
 
 /** Makes a link of played clients. */
 function play(answer?: Answer, options: Partial<LinkOptions> = {}) {
@@ -75,6 +75,27 @@ describe("Link", () => {
     link.drop(first);
     link.drop(undefined);
     assertStrictEquals(link.open, second);
+  });
+
+  it("calls an undamaged reply late that its client does not remember", async () => {
+    const told: unknown[] = [];
+    let tell: ConnectProbeOptions["onIrregular"];
+    const { link } = play(undefined, {
+      connect(options) {
+        tell = options.onIrregular;
+        return new PlayedClients().connect(options);
+      },
+      onIrregular: ({ kind }, number) => told.push([kind, number]),
+    });
+    const { messages } = await link.connect();
+    const reply = messages.take(50).slice();
+    messages.take(2000);
+    tell!({ kind: "corrupt", reply });
+    tell!({ kind: "duplicated", reply });
+    tell!({ kind: "corrupt", reply: reply.with(56, 0x37) });
+    assertEquals(told, [
+      ...[["late", 50], ["duplicated", 50], ["corrupt", undefined]],
+    ]);
   });
 
   it("makes a pause after an attempt that failed, and no other", async () => {

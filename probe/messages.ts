@@ -14,10 +14,22 @@ const DIGITS = { connection: 7, message: 12 };
 
 /** What stands before the digits of a message's number. */
 const HEAD =
-  /^echo run ([\da-f]{8}) connection (\d{7}) message (\d{12})(?: ([\da-f]{5}))?$/;
+  /^echo run ([\da-f]{8}) connection (\d{7}) message (\d{12})(?: ([\da-f]{5})\n)?$/;
 
 /** How many bytes the numbers take, with a checksum and a line's end, or without. */
 const HEAD_BYTES = { whole: 64, unchecked: 57 };
+
+/**
+ * Tells whether messages have the same bytes, so that nothing proves which reply is
+ * whose.
+ *
+ * @param message What is sent each time.
+ * @param sent How many messages were sent.
+ * @returns Whether it is the user's own, or has too few digits for all numbers.
+ */
+export function areAlike(message: ProbeMessage, sent: number): boolean {
+  return typeof message !== "number" || sent >= 10 ** message;
+}
 
 /** Which of the connections of a run are made in this thread. */
 export interface MessagesPart {
@@ -128,8 +140,9 @@ export interface ConnectionMessages {
    * Tells which message a reply is to.
    *
    * @param reply How the reply begins: 64 bytes, or all of a shorter one.
-   * @returns The message's number, or `undefined` if the reply is no message's of
-   * this connection, or too short to have a whole number.
+   * @returns The message's number, or `undefined` if the reply is no message's that
+   * this connection sent. Of several with the same digits it is the latest. Without a
+   * checksum, which those below 64 bytes lack, a damaged digit passes for another.
    */
   numberOf(reply: Uint8Array): number | undefined;
 }
@@ -209,26 +222,13 @@ class NumberedMessages implements ConnectionMessages {
   }
 
   explain(error: unknown, number: number = this.#last): string | undefined {
-    const length = Math.min(this.#size, HEAD_BYTES.whole);
     if (!(error instanceof MismatchError)) return undefined;
-    if (error.reply.length < length) return undefined;
-    const came = String.fromCharCode(...error.reply.subarray(0, length));
-    // A short message has the end of a line: the rest is as it must be.
-    const rest = this.#line(number).slice(0, -length);
-    const isWhole = this.#size >= HEAD_BYTES.whole;
-    const [, run, connection, digits, check] =
-      (isWhole ? came : rest + came).trim().match(HEAD) ?? [];
-    if (run === undefined) return undefined;
-    let other = Number(digits);
-    if (length < DIGITS.message && other > number) other -= 10 ** length;
-    if (other < 1) return undefined;
-    const seed = seedOf(run, Number(connection));
-    const sum = hex(checksum(seed, other), 5);
-    if (isWhole && check !== sum) return undefined;
+    const read = this.#read(error.reply, number);
+    if (!read) return undefined;
+    const { run, connection, number: other } = read;
     if (run !== this.#run) return "the reply to another run's message came";
-    if (Number(connection) !== this.#connection) {
-      return `the reply to message ${other} of connection ` +
-        `${Number(connection)} came`;
+    if (connection !== this.#connection) {
+      return `the reply to message ${other} of connection ${connection} came`;
     }
     if (other === number) {
       return error.sent === undefined
@@ -241,14 +241,35 @@ class NumberedMessages implements ConnectionMessages {
   }
 
   numberOf(reply: Uint8Array): number | undefined {
-    const came = String.fromCharCode(...reply.subarray(0, HEAD_BYTES.whole));
-    const [, run, connection, digits, check] = came.trim().match(HEAD) ?? [];
-    const isOwn = run === this.#run && Number(connection) === this.#connection;
-    const number = Number(digits);
-    if (!isOwn || check !== hex(checksum(this.#seed, number), 5)) {
+    const read = this.#read(reply, this.#last);
+    if (read?.run !== this.#run || read.connection !== this.#connection) {
       return undefined;
     }
-    return number;
+    return read.number <= this.#last ? read.number : undefined;
+  }
+
+  /**
+   * Reads what stands at the beginning of a reply, if it is undamaged.
+   *
+   * @param latest The latest message that it can be to: short ones have no more than
+   * the last digits.
+   */
+  #read(reply: Uint8Array, latest: number) {
+    const length = Math.min(this.#size, HEAD_BYTES.whole);
+    if (reply.length < length) return undefined;
+    const came = String.fromCharCode(...reply.subarray(0, length));
+    // A short message has the end of a line: the rest is as it must be.
+    const rest = this.#line(latest).slice(0, -length);
+    const isWhole = this.#size >= HEAD_BYTES.whole;
+    const [, run, connection, digits, check] =
+      (isWhole ? came : (rest + came).trimStart()).match(HEAD) ?? [];
+    if (run === undefined) return undefined;
+    let number = Number(digits);
+    if (length < DIGITS.message && number > latest) number -= 10 ** length;
+    if (number < 1) return undefined;
+    const seed = seedOf(run, Number(connection));
+    if (isWhole && check !== hex(checksum(seed, number), 5)) return undefined;
+    return { run, connection: Number(connection), number };
   }
 
   #make(): Uint8Array {

@@ -56,14 +56,22 @@ export interface DatagramCounts {
   readonly wrong: number;
 }
 
+/** What is said where messages have the same bytes. */
+const ALIKE = "the messages look alike: which were lost, late, duplicated or " +
+  "reordered, and round trips after a loss, are guesses";
+
 /**
  * Renders what is counted of datagrams besides.
  *
  * @param counts The counts.
+ * @param lost How many messages were lost.
+ * @param isAlike Whether the messages have the same bytes.
  * @returns Some lines, none where nothing was irregular.
  */
 export function renderDatagrams(
   { irregular, wrong }: DatagramCounts,
+  lost: number,
+  isAlike: boolean,
 ): string[] {
   const { duplicated, reordered, late, stray } = irregular;
   const corrupt = irregular.corrupt + wrong;
@@ -74,7 +82,10 @@ export function renderDatagrams(
     corrupt,
     stray,
   });
-  return counts ? [`replies: ${counts}`] : [];
+  return [
+    ...(counts ? [`replies: ${counts}`] : []),
+    ...(isAlike && (counts || lost > 0) ? [ALIKE] : []),
+  ];
 }
 
 /**
@@ -111,14 +122,17 @@ export function renderUdpDrops({ hostname }: Address): string[] {
  * Renders what is counted of datagrams for JSON.
  *
  * @param counts The counts.
+ * @param isAlike Whether the messages have the same bytes.
  * @returns The fields.
  */
 export function jsonDatagrams(
   { irregular, wrong }: DatagramCounts,
+  isAlike: boolean,
 ): Record<string, unknown> {
   return {
     ...irregular,
     corrupt: irregular.corrupt + wrong,
+    messages_alike: isAlike,
   };
 }
 

@@ -12,6 +12,7 @@ import type { LoadSummary } from "../probe/load.ts";
 import { coarser, type RecordedRow, summaryOf } from "../probe/timeline.ts";
 import { roundMs } from "./format.ts";
 import {
+  areAlikeIn,
   bytesOf,
   datagramCounts,
   limitsOf,
@@ -113,7 +114,8 @@ function fieldsOf(
         .map(([reason, ms]) => [reason, roundMs(ms)]),
     ),
     longest_outage_ms: roundMs(summary.longestOutageMs),
-    ...(target.transport === "udp" && jsonDatagrams(datagramCounts(summary))),
+    ...(target.transport === "udp" &&
+      jsonDatagrams(datagramCounts(summary), areAlikeIn(summary, context))),
     timeline: rows.map(jsonRow),
     busy_share: Number.isFinite(summary.busyShare)
       ? Number(summary.busyShare!.toFixed(6))

@@ -7,7 +7,7 @@
 import { type Address, formatAddress } from "../net/address.ts";
 import type { FailureReason } from "../probe/failure.ts";
 import type { LoadSummary } from "../probe/load.ts";
-import type { ProbeMessage } from "../probe/messages.ts";
+import { areAlike, type ProbeMessage } from "../probe/messages.ts";
 import { overlapOf, rateOfRuns } from "../probe/load_runs.ts";
 import {
   formatBytes,
@@ -169,7 +169,9 @@ export function renderLoad(
     lines.push(`longest outage ${formatDuration(summary.longestOutageMs)}`);
   }
   if (context.target.transport === "udp") {
-    lines.push(...renderDatagrams(datagramCounts(summary)));
+    const isAlike = areAlikeIn(summary, context);
+    const counts = datagramCounts(summary);
+    lines.push(...renderDatagrams(counts, summary.failed, isAlike));
     if (isUdpRateLikely(summary)) lines.push(...renderUdpDrops(context.target));
   }
   lines.push(...renderConnectTimes(summary));
@@ -260,6 +262,14 @@ function renderRuns({ runs }: LoadSummary): string[] {
 export function datagramCounts(summary: LoadSummary): DatagramCounts {
   const { irregular, failures } = summary;
   return { irregular, wrong: failures.mismatch ?? 0 };
+}
+
+/** Tells whether messages had the same bytes. */
+export function areAlikeIn(
+  { messages, failed }: LoadSummary,
+  { message }: ReportContext,
+): boolean {
+  return areAlike(message, messages + failed);
 }
 
 /** Tells whether messages got no reply, and were so many that a server limits them. */

@@ -15,6 +15,7 @@ import { isNetworkError } from "../net/errors.ts";
 import { isCut } from "../probe/failure.ts";
 import type { Outage } from "../probe/outages.ts";
 import type { PingEvent, PingSummary } from "../probe/ping.ts";
+import { areAlike, type ProbeMessage } from "../probe/messages.ts";
 import {
   formatBytes,
   formatCount,
@@ -46,6 +47,8 @@ export interface SummaryContext {
   readonly target: Address;
   /** Turns a `performance.now()` into a time of day (ISO 8601). */
   readonly timeOf: (moment: number) => string;
+  /** What is sent each time. */
+  readonly message: ProbeMessage;
   /** How far apart messages were due, in milliseconds, if that is known. */
   readonly intervalMs?: number | undefined;
 }
@@ -68,7 +71,8 @@ export function renderSummary(
     ...renderOutages(summary, context),
   ];
   if (context.target.transport === "udp") {
-    lines.push(...renderDatagrams(summary));
+    const isAlike = areAlike(context.message, summary.sent);
+    lines.push(...renderDatagrams(summary, summary.lost, isAlike));
     if (isUdpRateLikely(summary, context)) {
       lines.push(...renderUdpDrops(context.target));
     }
@@ -198,7 +202,7 @@ export function jsonEvent(
  */
 export function jsonSummary(
   summary: PingSummary,
-  { target, timeOf }: SummaryContext,
+  { target, timeOf, message }: SummaryContext,
 ): Record<string, unknown> {
   const { sent, verified, lost, surplus, outages } = summary;
   const unsent = summary.unsent + summary.tooLate;
@@ -210,7 +214,8 @@ export function jsonSummary(
     unsent_too_many_under_way: summary.unsent,
     unsent_client_late: summary.tooLate,
     surplus,
-    ...(target.transport === "udp" && jsonDatagrams(summary)),
+    ...(target.transport === "udp" &&
+      jsonDatagrams(summary, areAlike(message, sent))),
     outages: outages.count,
     longest_outage_ms: roundMs(outages.longestMs),
     latest_outages: outages.latest.map((outage) => jsonOutage(outage, timeOf)),

@@ -19,6 +19,7 @@ const ENDS = { local: LOCAL, remote: REMOTE };
 /** Moments are milliseconds of the first second of 1970. */
 const CONTEXT: SummaryContext = {
   target: { transport: "tcp", hostname: "a", port: 7 },
+  message: 64,
   timeOf: (moment) => new Date(moment).toISOString(),
 };
 
@@ -179,6 +180,30 @@ describe("renderSummary()", () => {
     const local = { ...CONTEXT, target, intervalMs: 0 };
     const summary = renderSummary({ ...SUMMARY, sent: 2000, lost: 1 }, local);
     assertMatch(summary, /^likely dropped by a full socket buffer: .*nstat/m);
+  });
+
+  it("says which figures nobody can know where messages look alike", () => {
+    const target = { ...CONTEXT.target, transport: "udp" } as const;
+    const told = (
+      message: SummaryContext["message"],
+      changes: Partial<PingSummary>,
+    ) => {
+      const summary = { ...SUMMARY, sent: 1000, ...changes };
+      const context = { ...CONTEXT, target, message };
+      const { messages_alike } = jsonSummary(summary, context);
+      const isTold = renderSummary(summary, context).includes("look alike");
+      return [isTold, messages_alike];
+    };
+    const own = new TextEncoder().encode("a message of the user's own");
+    const irregular = { ...SUMMARY.irregular, late: 1 };
+    for (const message of [own, 3, 1]) {
+      assertEquals(told(message, { lost: 1 }), [true, true]);
+      assertEquals(told(message, { irregular }), [true, true]);
+      assertEquals(told(message, {}), [false, true]);
+    }
+    for (const message of [4, 64]) {
+      assertEquals(told(message, { lost: 1, irregular }), [false, false]);
+    }
   });
 
   it("tells the loss, the longest outage and each outage", () => {

@@ -32,6 +32,13 @@ export interface FakeClock extends Disposable {
    * @param ms How long, in milliseconds.
    */
   passAtOnce(ms: number): void;
+
+  /**
+   * Lets time pass while this process is stopped: what was due meanwhile comes after.
+   *
+   * @param ms How long, in milliseconds.
+   */
+  holdUp(ms: number): void;
 }
 
 /**
@@ -76,6 +83,9 @@ export function stopClock(): FakeClock {
     },
     passAtOnce(ms) {
       clock.tick(ms);
+    },
+    holdUp(ms) {
+      clock.jump(ms);
     },
     [Symbol.dispose]() {
       clock.uninstall();

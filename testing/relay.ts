@@ -37,12 +37,12 @@ export interface RelayCounts {
   verified: number;
   /** How many did not. */
   lost: number;
-  /** How many of those had a damaged reply. */
+  /** How many of those had a reply that was damaged after its head. */
   wrong: number;
   duplicated: number;
   reordered: number;
   late: number;
-  /** Damaged replies besides that to a message that was waited for. */
+  /** The other damaged replies. */
   corrupt: number;
   stray: number;
 }
@@ -180,9 +180,13 @@ class UdpRelay implements Relay {
         setTimeout(client.swap, swapMs);
         return;
       }
-      case "damaged":
-        counts.wrong++;
+      case "damaged": {
+        const at = number * 7 % bytes.length;
+        // Nothing tells whose a reply is whose head is damaged.
+        if (at < head) counts.corrupt++;
+        else counts.wrong++;
         return await send(damagedIn(bytes.length));
+      }
       case "damaged copy":
         counts.corrupt++;
         await sendGood();

@@ -108,6 +108,7 @@ class PingRun {
     this.#stop = stop;
     this.#context = {
       target: options.target,
+      message: task.message,
       intervalMs: task.intervalMs,
       timeOf: (moment) => {
         const agoMs = performance.now() - moment;
