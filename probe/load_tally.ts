@@ -274,8 +274,9 @@ export class LoadTally implements RunningLoad {
     };
   }
 
-  /** The time, or the end of the load: no row reaches beyond it. */
+  /** The time, but for the end of the load: the rows cover all of it, and no more. */
   #now(): number {
+    if (this.#endedAt !== undefined) return this.endsAt;
     return Math.min(performance.now(), this.endsAt);
   }
 

@@ -208,6 +208,16 @@ describe("LoadTally", () => {
     assertEquals([failed, failedLate], [3, 2]);
   });
 
+  it("has rows for all of its time, also after the last reply", () => {
+    using clock = stopClock();
+    const tally = start(clock);
+    clock.passAtOnce(800);
+    tally.addVerified(0, 7);
+    tally.end(0);
+    const { timeline } = tally.summary();
+    assertEquals(timeline.map((row) => row.durationMs), [1000]);
+  });
+
   it("counts what did not leave, and how late the others did", async () => {
     using clock = stopClock();
     const tally = start(clock);
