@@ -102,7 +102,10 @@ function play(
     }
   });
   clock.passAtOnce(250);
-  for (const { tally } of tallies) tally.end(0);
+  for (const { tally } of tallies) {
+    tally.stop();
+    tally.end(0);
+  }
   return tallies.map(({ tally }) => tally.summary());
 }
 
