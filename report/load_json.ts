@@ -46,18 +46,35 @@ const MOST_TEXT = 300;
 /** How many digits the histograms of a load have, as long as they are not too large. */
 const LESS_DIGITS = 2;
 
+/** What is given up first where a result is too long, and how few rows that leaves. */
+const SHRINKING: readonly [digits: RecordDigits, leastRows: number][] = [
+  [{}, Infinity],
+  [{ late: LESS_DIGITS }, 8],
+  [{ late: LESS_DIGITS, latency: LESS_DIGITS }, 1],
+];
+
+/** To how many digits histograms are written, where fewer than they have. */
+interface RecordDigits {
+  readonly latency?: typeof LESS_DIGITS;
+  readonly late?: typeof LESS_DIGITS;
+}
+
 /**
  * Renders the report for JSON. Where that is too long it has a timeline of fewer rows,
  * and if need be latencies to two digits: counts and sums stay exact.
  */
 export function jsonLoad(report: LoadReport): Record<string, unknown> {
-  let { rows } = report.summary.recorded;
-  while (true) {
-    const fields = fieldsOf(report, rows);
-    if (isShort(fields)) return fields;
-    if (rows.length < 2) return fieldsOf(report, rows, LESS_DIGITS);
-    rows = coarser(rows);
+  let fields: Record<string, unknown> = {};
+  for (const [digits, leastRows] of SHRINKING) {
+    let { rows } = report.summary.recorded;
+    while (true) {
+      fields = fieldsOf(report, rows, digits);
+      if (isShort(fields)) return fields;
+      if (rows.length <= leastRows) break;
+      rows = coarser(rows);
+    }
   }
+  return fields;
 }
 
 function isShort({ runs: _, ...fields }: Record<string, unknown>): boolean {
@@ -71,7 +88,7 @@ function cut(text: string): string {
 function fieldsOf(
   { summary, context }: LoadReport,
   rows: readonly RecordedRow[],
-  digits?: typeof LESS_DIGITS,
+  digits: RecordDigits,
 ): Record<string, unknown> {
   const { messages, messagesInTime, failed, durationMs, error } = summary;
   const { target, connections, ratePerSecond, isWarm, startedAt } = context;
@@ -101,7 +118,7 @@ function fieldsOf(
       upto_ms: uptoMs,
       count,
     })),
-    ...jsonRecord("", latencies.toRecord(), digits),
+    ...jsonRecord("", latencies.toRecord(), digits.latency),
     failures: summary.failures,
     failed_before_start: summary.failedEarly,
     failed_after_end: summary.failedLate,
@@ -128,7 +145,7 @@ function fieldsOf(
       unsent_too_many_under_way: summary.unsent,
       unsent_client_late: summary.tooLate,
       late_ms: jsonLatency(summary.lateMs),
-      ...jsonRecord("late_", late.toRecord(), digits),
+      ...jsonRecord("late_", late.toRecord(), digits.late),
     }),
     ...(summary.runs.length > 1 && { runs: jsonRuns(summary, context) }),
     ...(error !== undefined && { error: cut((error as Error).message) }),
