@@ -74,7 +74,7 @@ describe("echo serve, on Ctrl-C", () => {
     assertEquals(await conn.read(new Uint8Array(1)), null);
     assertEquals(await session.status, 0);
     assertMatch(session.stdout, /^Connection closed with .* \(shutdown\)$/m);
-    const served = /\nServed 1 connection, echoed 5 B in 20\.\d\d s\n$/;
+    const served = /\nServed 1 connection, echoed 5 B in 21\.\d\d s\n$/;
     assertMatch(session.stdout, served);
   });
 
