@@ -158,7 +158,7 @@ async function exposeMetrics(
 
 /** Starts the server, and logs that it listens before anything else. */
 async function start(
-  { serve: plain, workers, log: style, tls: source }: RunServeOptions,
+  { serve: plain, workers, log: style }: RunServeOptions,
   certificate: ServerCertificate | undefined,
   log: EventLog,
   out: LogOutput,
