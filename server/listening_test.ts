@@ -147,19 +147,6 @@ describe("serve() with udp", () => {
     assertEquals(isFree(port), [true, true]);
   });
 
-  it("refuses shared counters without its own before it listens", () => {
-    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-    const { port } = listener.addr;
-    listener.close();
-    const counts = new Int32Array(new SharedArrayBuffer(8));
-    assertThrows(
-      () => serve({ port, udp: true, shared: { counts, index: 2 } }),
-      RangeError,
-      "shared.index",
-    );
-    assertEquals(isFree(port), [true, true]);
-  });
-
   it("refuses a rate that is none before it listens", () => {
     for (const udpRatePerSecond of [0, -1, 0.5, NaN, "5" as never]) {
       assertThrows(

@@ -6,23 +6,23 @@
 
 /**
  * Counters of connections that several servers share, each in a thread of its own.
- * They may be posted to a worker.
+ * Each is an array of one zero. They may be posted to a worker.
  */
 export interface SharedCounts {
-  /**
-   * The connections of all servers first, then those of each server: an array of
-   * zeros, one longer than there are servers.
-   */
-  readonly counts: Int32Array<SharedArrayBuffer>;
-  /** Where the server's own counter is, 1 or more. */
-  readonly index: number;
+  /** The connections of all servers together. */
+  readonly total: Int32Array<SharedArrayBuffer>;
+  /** Those of this server, which no other server ever uses. */
+  readonly own: Int32Array<SharedArrayBuffer>;
 }
+
+/** Far below what the counter of a server that died may still be counted up to. */
+const DEAD = -(2 ** 30);
 
 /** The places for connections that a server has, alone or with others. */
 export class Slots {
   readonly #most: number;
-  readonly #counts: Int32Array;
-  readonly #index: number;
+  readonly #total: Int32Array;
+  readonly #own: Int32Array;
   /** Whether other servers take slots, too. */
   readonly isShared: boolean;
 
@@ -31,24 +31,17 @@ export class Slots {
    *
    * @param most How many there are; `Infinity` is no limit.
    * @param shared The counters, if other servers take of the same slots.
-   * @throws {RangeError} If the server has no counter among them.
    */
   constructor(most: number, shared?: SharedCounts) {
-    if (shared && !(shared.index >= 1 && shared.index in shared.counts)) {
-      throw new RangeError(
-        `shared.index must be from 1 to ${shared.counts.length - 1}: ` +
-          shared.index,
-      );
-    }
     this.#most = most;
     this.isShared = shared !== undefined;
-    this.#counts = shared?.counts ?? new Int32Array(2);
-    this.#index = shared?.index ?? 1;
+    this.#total = shared?.total ?? new Int32Array(1);
+    this.#own = shared?.own ?? new Int32Array(1);
   }
 
   /** How many are taken, by all servers together. */
   get taken(): number {
-    return Atomics.load(this.#counts, 0);
+    return Atomics.load(this.#total, 0);
   }
 
   /** Whether there is a free one. */
@@ -65,26 +58,28 @@ export class Slots {
     while (true) {
       const { taken } = this;
       if (taken >= this.#most) return false;
-      const before = Atomics.compareExchange(this.#counts, 0, taken, taken + 1);
+      const before = Atomics.compareExchange(this.#total, 0, taken, taken + 1);
       // Another thread may have been faster.
       if (before !== taken) continue;
-      Atomics.add(this.#counts, this.#index, 1);
-      return true;
+      if (Atomics.add(this.#own, 0, 1) >= 0) return true;
+      // The slots of this server were freed meanwhile, without this one.
+      Atomics.sub(this.#total, 0, 1);
+      return false;
     }
   }
 
   /** Gives a slot back. */
   release(): void {
-    Atomics.sub(this.#counts, this.#index, 1);
-    Atomics.sub(this.#counts, 0, 1);
+    if (Atomics.sub(this.#own, 0, 1) > 0) Atomics.sub(this.#total, 0, 1);
   }
 }
 
 /**
- * Frees the slots of a server whose thread died.
+ * Frees the slots of a server whose thread died. The thread may run on for a moment:
+ * it gives none back again, and takes none.
  *
- * @param shared The counters, and which of them are the dead server's.
+ * @param shared The counters of the dead server.
  */
-export function releaseSlots({ counts, index }: SharedCounts): void {
-  Atomics.sub(counts, 0, Atomics.exchange(counts, index, 0));
+export function releaseSlots({ total, own }: SharedCounts): void {
+  Atomics.sub(total, 0, Atomics.exchange(own, 0, DEAD));
 }

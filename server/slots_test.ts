@@ -1,13 +1,19 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { releaseSlots, Slots } from "./slots.ts";
 
 /** Makes the counters of some servers. */
 function countsOf(servers: number) {
-  const bytes = (1 + servers) * Int32Array.BYTES_PER_ELEMENT;
-  const counts = new Int32Array(new SharedArrayBuffer(bytes));
-  const shared = (index: number) => ({ counts, index });
-  return { counts, shared };
+  const [total, ...own] = Array.from(
+    { length: 1 + servers },
+    () => new Int32Array(new SharedArrayBuffer(4)),
+  );
+  return {
+    shared: (index: number) => ({ total: total!, own: own[index - 1]! }),
+    get counts() {
+      return [total!, ...own].map((counter) => counter[0]);
+    },
+  };
 }
 
 describe("Slots", () => {
@@ -34,7 +40,8 @@ describe("Slots", () => {
   });
 
   it("are those of all servers that share the counters", () => {
-    const { counts, shared } = countsOf(2);
+    const all = countsOf(2);
+    const { shared } = all;
     const [first, second] = [new Slots(3, shared(1)), new Slots(3, shared(2))];
     assertEquals([first.take(), second.take(), first.take()], [
       true,
@@ -43,33 +50,38 @@ describe("Slots", () => {
     ]);
     assertEquals([first.taken, second.taken], [3, 3]);
     assertEquals([second.take(), second.hasFree], [false, false]);
-    assertEquals([first.isShared, [...counts]], [true, [3, 2, 1]]);
+    assertEquals([first.isShared, all.counts], [true, [3, 2, 1]]);
     first.release();
-    assertEquals([second.take(), [...counts]], [true, [3, 1, 2]]);
-  });
-
-  it("are refused to a server that has no counter", () => {
-    const { shared } = countsOf(2);
-    for (const index of [0, 3, -1, 1.5]) {
-      assertThrows(
-        () => new Slots(1, shared(index)),
-        RangeError,
-        `shared.index must be from 1 to 2: ${index}`,
-      );
-    }
+    assertEquals([second.take(), all.counts], [true, [3, 1, 2]]);
   });
 
   it("of a dead server are freed, and no others", () => {
-    const { counts, shared } = countsOf(2);
+    const all = countsOf(2);
+    const { shared } = all;
     const [first, second] = [new Slots(3, shared(1)), new Slots(3, shared(2))];
     for (const slots of [first, first, second]) slots.take();
     releaseSlots(shared(1));
-    assertEquals([...counts], [1, 0, 1]);
     assertEquals([second.hasFree, second.taken], [true, 1]);
+    assertEquals(all.counts[2], 1);
+  });
+
+  it("of a dead server are freed once, though its thread runs on", () => {
+    const { shared } = countsOf(2);
+    const [dying, other] = [new Slots(3, shared(1)), new Slots(3, shared(2))];
+    for (const slots of [dying, dying, other]) slots.take();
+    releaseSlots(shared(1));
+    dying.release();
+    assertEquals(other.taken, 1);
+    assertEquals(dying.take(), false);
+    dying.release();
+    assertEquals(other.taken, 1);
+    other.release();
+    assertEquals(other.taken, 0);
   });
 
   it("are taken by one of several threads at a time", async () => {
-    const { counts, shared } = countsOf(2);
+    const all = countsOf(2);
+    const { shared } = all;
     // A worker may read no file here, so it gets the code of the class itself.
     const code = `${Slots}
       onmessage = ({ data: { shared, ready } }) => {
@@ -104,6 +116,6 @@ describe("Slots", () => {
     }));
     assertEquals(found.every(({ overlaps }) => overlaps === 0), true);
     assertEquals(found.some(({ refusals }) => refusals > 0), true);
-    assertEquals([...counts], [0, 0, 0]);
+    assertEquals(all.counts, [0, 0, 0]);
   });
 });

@@ -15,13 +15,14 @@ import { Watched } from "./waiting.ts";
  *
  * @param onMessage What else it does with a `message` of the given `type`.
  * @param onServe What it does when it is told to serve with `options`, as number
- * `index`, with shared `counts`.
+ * `index`, with shared counters, the `total` of all and its `own`.
  * @returns The address of the code.
  */
 export function script(onMessage: string, onServe = "listen()"): URL {
   const code = `
     const tell = (message) => postMessage(message);
-    let listener, options, style, counts, index;
+    let listener, options, style, total, own;
+    const index = Number(name);
     const listen = () => {
       const { hostname, port, reusePort } = options;
       listener = Deno.listen({ hostname, port, reusePort });
@@ -37,7 +38,7 @@ export function script(onMessage: string, onServe = "listen()"): URL {
       const { type } = message;
       if (type === "serve") {
         ({ options, log: style } = message);
-        ({ counts, index } = options.shared);
+        ({ total, own } = options.shared);
         ${onServe};
       }
       ${onMessage}

@@ -5,7 +5,6 @@
  */
 
 import type { ServerTls } from "../../server.ts";
-import { printLine } from "../command.ts";
 import type { Terminal } from "../terminal.ts";
 import type { LogEvent } from "./log_events.ts";
 
@@ -24,16 +23,15 @@ export interface ServerCertificate {
 }
 
 /**
- * Makes a certificate, and prints it on stderr for clients to trust; or tells what one
- * says that was read.
+ * Makes a certificate, or tells what one says that was read.
  *
  * @param source Where it comes from, its files read.
- * @param terminal Where a certificate is printed that was made.
+ * @param terminal Tells the time of day.
  * @returns The certificate.
  */
 export async function certificateOf(
-  source: Exclude<TlsSource, { kind: "files" }>,
-  terminal: Pick<Terminal, "stderr" | "now">,
+  source: TlsSource,
+  terminal: Pick<Terminal, "now">,
 ): Promise<ServerCertificate> {
   let tls: ServerTls;
   let names: readonly string[] | undefined;
@@ -44,8 +42,8 @@ export async function certificateOf(
     );
     names = [...new Set([...source.names, ...DEFAULT_NAMES])];
     tls = await selfSigned({ names, now: terminal.now() });
-    await printLine(terminal.stderr, tls.cert.trimEnd());
-  } else tls = source.tls;
+  } else if (source.kind === "read") tls = source.tls;
+  else throw new Error("The files are not read");
   const { certificateFacts } = await import("../tls_files.ts");
   const facts = certificateFacts(tls.cert);
   return { tls, event: { type: "certificate", names, ...facts } };

@@ -49,7 +49,7 @@ const SYNTAX: Record<FaultKind, Syntax> = {
       return { latencyMs, jitterMs, latencyPercent };
     },
     render({ latencyMs, jitterMs = 0, latencyPercent = 100 }) {
-      if (latencyMs === undefined) return;
+      if (latencyMs === undefined || latencyPercent === 0) return;
       const jitter = jitterMs > 0 ? `~${formatTime(jitterMs)}` : "";
       const value = formatTime(latencyMs) + jitter;
       return { value, percent: latencyPercent };
@@ -116,7 +116,7 @@ function renderSized(
   bytes: number | undefined,
   percent = 100,
 ): Rendered | undefined {
-  return bytes === undefined
+  return bytes === undefined || percent === 0
     ? undefined
     : { value: formatSize(bytes), percent };
 }
@@ -173,9 +173,9 @@ function unknownFault(kind: string): UsageError {
 
 function parsePercent(text = "100"): number {
   const percent = Number(text.replace(/%$/, ""));
-  if (!/^\d+(\.\d+)?%?$/.test(text) || percent <= 0 || percent > 100) {
+  if (!/^\d+(\.\d+)?%?$/.test(text) || percent > 100) {
     throw new UsageError(
-      "expected a percentage such as 0.1 or 50, above 0 and at most 100",
+      "expected a percentage such as 0.1 or 50, at most 100; 0 is never",
     );
   }
   return percent;

@@ -26,6 +26,10 @@ describe("parseFaults()", () => {
     ["slice=100:1", { sliceBytes: 100, slicePercent: 1 }],
     ["corrupt", { corruptPercent: 100 }],
     ["corrupt:100%", { corruptPercent: 100 }],
+    ["corrupt:0", { corruptPercent: 0 }],
+    ["corrupt:0.0%", { corruptPercent: 0 }],
+    ["cut=10k:0", { cutBytes: 10_240, cutPercent: 0 }],
+    ["latency=5ms:0", { latencyMs: 5, latencyPercent: 0 }],
     ["stall:0.001", { stallPercent: 0.001 }],
     ["cut", { cutPercent: 100 }],
     ["cut:5", { cutPercent: 5 }],
@@ -44,7 +48,7 @@ describe("parseFaults()", () => {
   }
 
   const percent =
-    "expected a percentage such as 0.1 or 50, above 0 and at most";
+    "expected a percentage such as 0.1 or 50, at most 100; 0 is never";
   const size = "expected a size such as";
   const refused: [text: string, message: string][] = [
     ["", "a fault is missing"],
@@ -72,8 +76,6 @@ describe("parseFaults()", () => {
     ["stall=5", "stall takes no value, only a percentage"],
     ["loss=5", "loss takes no value, only a percentage"],
     ["corrupt:", `corrupt: ${percent}`],
-    ["corrupt:0", `corrupt: ${percent}`],
-    ["corrupt:0.0%", `corrupt: ${percent}`],
     ["corrupt:100.1", `corrupt: ${percent}`],
     ["corrupt:-5", `corrupt: ${percent}`],
     ["corrupt:1e1", `corrupt: ${percent}`],
@@ -109,6 +111,10 @@ describe("formatFaults()", () => {
       assertEquals(formatFaults(parseFaults(text.replaceAll(", ", ","))), text);
     }
     assertEquals(formatFaults({ jitterMs: 0, stallPercent: 0 }), "");
+    const never = "latency=5ms:0,rate=5:0,slice=5:0,corrupt:0,cut:0,cut=5:0";
+    for (const fault of never.split(",")) {
+      assertEquals(formatFaults(parseFaults(fault)), "");
+    }
     assertEquals(formatFaults({ latencyMs: 5, jitterMs: 0 }), "latency=5ms");
     assertEquals(
       formatFaults({ rateBytesPerSecond: 5, cutBytes: 7 }),

@@ -4,8 +4,9 @@
  * @module
  */
 
+import { formatHostPort } from "../../net/address.ts";
 import { startTimer } from "../../net/time.ts";
-import type { LogEvent } from "./log_events.ts";
+import type { LeftEvent, LogEvent } from "./log_events.ts";
 import { renderJson } from "./log_json.ts";
 import { renderText } from "./log_text.ts";
 
@@ -26,6 +27,15 @@ const SLOW_MS = 1000;
  * and then again for it to take those that the server owes, in milliseconds.
  */
 const FLUSH_MS = 1000;
+
+/**
+ * A connection is told once it moved a byte or is as old as this, in milliseconds:
+ * those that leave before are told together, once none came for as long.
+ */
+const NEWCOMER_MS = 1000;
+
+/** The longest that connections are told together, in milliseconds. */
+const BURST_MS = 10_000;
 
 /** The events whose lines the server owes, as it owes the number of lines left out. */
 const OWED: ReadonlySet<LogEvent["type"]> = new Set(
@@ -63,6 +73,11 @@ export class EventLog {
   #waiting: Entry[] = [];
   /** What remains of lines that the output lost, for the next write. */
   #lost: Entry[] = [];
+  /** The lines of connections that moved no byte yet, by their address, oldest first. */
+  readonly #newcomers = new Map<string, { line: string; since: number }>();
+  /** Those that left before they were told. */
+  #left: { event: LeftEvent; since: number; last: number } | undefined;
+  #newcomersTimer: ReturnType<typeof setTimeout> | undefined;
   #isOver = false;
   #nextBatchAt = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -90,11 +105,67 @@ export class EventLog {
    */
   add(event: LogEvent): void {
     if (this.#isOver || this.#style === "none") return;
+    if (event.type === "open" && event.remote.transport === "tcp") {
+      const since = performance.now();
+      const line = this.#render(event);
+      this.#newcomers.set(formatHostPort(event.remote), { line, since });
+      return this.#awaitNewcomers(NEWCOMER_MS);
+    }
     if (OWED.has(event.type)) {
+      this.#tellNewcomers(Infinity);
       this.#waiting.push({ owed: this.#render(event) });
-    } else if (this.#isReaderBehind()) addLeftOut(this.#waiting, 1);
-    else this.#waiting.push(this.#render(event));
+      return this.#schedule();
+    }
+    if ("remote" in event && this.#newcomers.size > 0) {
+      const from = formatHostPort(event.remote);
+      const newcomer = this.#newcomers.get(from);
+      this.#newcomers.delete(from);
+      if (newcomer && isProbe(event)) return this.#countProbe(event.remote);
+      if (newcomer) this.#push(newcomer.line);
+    }
+    this.#push(this.#render(event));
+  }
+
+  #push(line: string): void {
+    if (this.#isReaderBehind()) addLeftOut(this.#waiting, 1);
+    else this.#waiting.push(line);
     this.#schedule();
+  }
+
+  #countProbe(remote: Deno.NetAddr): void {
+    const now = performance.now();
+    const connections = 1 + (this.#left?.event.connections ?? 0);
+    const event = { type: "left_silent", connections, remote } as const;
+    this.#left = { event, since: this.#left?.since ?? now, last: now };
+    this.#awaitNewcomers(NEWCOMER_MS);
+  }
+
+  #awaitNewcomers(ms: number): void {
+    this.#newcomersTimer ??= setTimeout(() => {
+      this.#newcomersTimer = undefined;
+      this.#tellNewcomers(performance.now());
+      if (this.#newcomers.size === 0 && !this.#left) return;
+      const [oldest] = this.#newcomers.values();
+      const since = Math.min(
+        oldest?.since ?? Infinity,
+        this.#left?.last ?? Infinity,
+      );
+      this.#awaitNewcomers(since + NEWCOMER_MS - performance.now());
+    }, Math.max(1, ms));
+  }
+
+  /** Tells those whose time is over. */
+  #tellNewcomers(now: number): void {
+    for (const [from, { line, since }] of this.#newcomers) {
+      if (now - since < NEWCOMER_MS) break;
+      this.#newcomers.delete(from);
+      this.#push(line);
+    }
+    if (!this.#left) return;
+    const { event, since, last } = this.#left;
+    if (now - last < NEWCOMER_MS && now - since < BURST_MS) return;
+    this.#left = undefined;
+    this.#push(this.#render(event));
   }
 
   /**
@@ -103,6 +174,9 @@ export class EventLog {
    * server owes, which get another second.
    */
   async flush(): Promise<void> {
+    this.#tellNewcomers(Infinity);
+    clearTimeout(this.#newcomersTimer);
+    this.#newcomersTimer = undefined;
     const gaveUp = Promise.withResolvers<void>();
     using _owed = startTimer(FLUSH_MS, () => {
       this.#waiting = withoutUnowed(this.#waiting);
@@ -175,6 +249,13 @@ export class EventLog {
       ? renderJson(event, this.#now())
       : renderText(event);
   }
+}
+
+/** Tells whether a connection ended as that of a balancer that asks for health. */
+function isProbe(event: LogEvent): boolean {
+  return event.type === "close" && event.bytes === 0 &&
+    event.durationMs < NEWCOMER_MS &&
+    (event.reason === "eof" || event.reason === "reset");
 }
 
 /** Leaves out all lines but those that the server owes. */

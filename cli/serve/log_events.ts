@@ -18,9 +18,20 @@ export type LogEvent =
     sha256: string;
   }
   | ShutdownEvent
+  | LeftEvent
   | { type: "left_out"; lines: number }
   | { type: "worker_died"; worker: number; reason: string }
   | { type: "stopped"; stats: ServeStats; durationMs: number };
+
+/** Connections were closed by their clients at once, without a byte. */
+export interface LeftEvent {
+  /** The kind of event. */
+  type: "left_silent";
+  /** How many. */
+  connections: number;
+  /** The address of the last one. */
+  remote: Deno.NetAddr;
+}
 
 /** The server was told to stop. */
 export interface ShutdownEvent {

@@ -264,6 +264,26 @@ const EVENTS: Case[] = [
     { event: "shutdown", connections: 1 },
   ],
   [
+    { type: "left_silent", connections: 1234, remote: REMOTE },
+    "1,234 connections opened and closed without a byte, " +
+    "the last from [::1]:50712",
+    {
+      ...{ event: "left_silent", connections: 1234 },
+      ...{ remote: "[::1]:50712", transport: "tcp" },
+    },
+  ],
+  [
+    {
+      ...{ type: "listening", addr: { ...REMOTE, port: 7 }, udp: false },
+      faults: { text: "", seed: 17 },
+    },
+    "Server listening on [::1]:7, with faults: none, seed 17...",
+    {
+      ...{ event: "listening", address: "[::1]:7", transports: ["tcp"] },
+      ...{ faults: "", fault_seed: 17 },
+    },
+  ],
+  [
     { type: "left_out", lines: 1234 },
     "1,234 lines left out: " +
     "the reader of this log is too slow, or its disk is full",

@@ -98,6 +98,8 @@ function jsonFields(event: LogEvent): Record<string, unknown> {
       };
     case "worker_died":
       return { worker: event.worker, reason: event.reason };
+    case "left_silent":
+      return { connections: event.connections, ...jsonRemote(event) };
     case "left_out":
       return { lines: event.lines };
     case "stopped":

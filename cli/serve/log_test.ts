@@ -2,13 +2,14 @@ import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { stopClock } from "../../testing/clock.ts";
+import type { CloseEvent } from "../../server.ts";
 import { EventLog, type LogOutput, type LogStyle } from "./log.ts";
 
 const ADDR = { transport: "tcp", hostname: "::1", port: 7 } as const;
 
 /** An event that may be left out, and the line that it makes. */
-const EVENT = { type: "open", remote: ADDR } as const;
-const LINE = "Connection established with [::1]:7\n";
+const EVENT = { type: "reset" } as const;
+const LINE = "A client broke its connection before it was accepted\n";
 
 /** An event whose line the server owes, and the line. */
 const OWED_EVENT = { type: "shutdown", open: 0, drainTimeoutMs: 0 } as const;
@@ -426,5 +427,117 @@ describe("EventLog", () => {
       { time, event: "shutdown", connections: 0 },
     ]);
     assertEquals(none.texts, []);
+  });
+});
+
+describe("EventLog, of connections", () => {
+  const remote = (port: number) => ({ ...ADDR, port });
+  const opened = (port: number) =>
+    ({ type: "open", remote: remote(port) }) as const;
+  const closed = (
+    port: number,
+    more: Partial<CloseEvent> = {},
+  ): CloseEvent => ({
+    type: "close",
+    ...{ remote: remote(port), bytes: 0, durationMs: 1, reason: "eof" },
+    ...more,
+  });
+  const established = (port: number) =>
+    `Connection established with [::1]:${port}\n`;
+  const leftSilent = (count: string, port: number) =>
+    `${count} opened and closed without a byte, the last from [::1]:${port}\n`;
+
+  function start(style: LogStyle = "text") {
+    const clock = stopClock();
+    const { texts, write } = sink();
+    return {
+      clock,
+      log: logTo({ write }, style),
+      text: () => texts.join(""),
+      [Symbol.dispose]: () => clock[Symbol.dispose](),
+    };
+  }
+
+  it("tells those that leave at once without a byte in one line a burst", async () => {
+    using it = start();
+    for (let port = 1; port <= 1000; port++) {
+      it.log.add(opened(port));
+      const reason = port % 2 ? "eof" : "reset";
+      it.log.add(closed(port, { reason }));
+      await it.clock.pass(2);
+    }
+    await it.clock.pass(990);
+    assertEquals(it.text(), "");
+    await it.clock.pass(30);
+    assertEquals(it.text(), leftSilent("1,000 connections", 1000));
+    it.log.add(opened(5));
+    it.log.add(closed(5));
+    await it.clock.pass(1010);
+    assertEquals(
+      it.text(),
+      leftSilent("1,000 connections", 1000) + leftSilent("1 connection", 5),
+    );
+    assertEquals(it.clock.timers, 0);
+  });
+
+  it("tells a burst that does not end every ten seconds", async () => {
+    using it = start();
+    for (let at = 0; at < 120; at++) {
+      it.log.add(opened(1));
+      it.log.add(closed(1));
+      await it.clock.pass(100);
+    }
+    assertEquals(it.text().match(/ without a byte/g)?.length, 1);
+  });
+
+  it("tells one that moves a byte at once, in its order", async () => {
+    using it = start();
+    it.log.add(opened(1));
+    it.log.add(opened(2));
+    const preview = new TextEncoder().encode("hi");
+    it.log.add({ type: "data", remote: remote(2), preview, bytes: 2, open: 1 });
+    it.log.add(closed(2, { bytes: 2 }));
+    await it.clock.pass(10);
+    assertEquals(
+      it.text(),
+      established(2) + "Received: hi\n" +
+        "Connection closed with [::1]:2: 2 B echoed in 1.0 ms\n",
+    );
+    await it.log.flush();
+    assertEquals(it.text().endsWith(established(1)), true);
+    assertEquals(it.clock.timers, 0);
+  });
+
+  it("tells one that stays silent after a second", async () => {
+    using it = start();
+    it.log.add(opened(1));
+    await it.clock.pass(500);
+    it.log.add(opened(2));
+    await it.clock.pass(490);
+    assertEquals(it.text(), "");
+    await it.clock.pass(20);
+    assertEquals(it.text(), established(1));
+    it.log.add(closed(1, { durationMs: 1010 }));
+    it.log.add(closed(2, { reason: "idle" }));
+    await it.clock.pass(20);
+    assertEquals(it.text().match(/^Connection/gm)?.length, 4);
+    await it.clock.pass(1000);
+    assertEquals(it.clock.timers, 0);
+  });
+
+  it("tells those that came before it shuts down before that", async () => {
+    using it = start("json");
+    it.log.add(opened(1));
+    it.log.add(opened(2));
+    it.log.add(closed(2));
+    it.log.add(OWED_EVENT);
+    await it.log.flush();
+    const lines = it.text().trimEnd().split("\n").map((line) =>
+      JSON.parse(line)
+    );
+    assertEquals(lines.map(({ event }) => event), [
+      ...["open", "left_silent", "shutdown"],
+    ]);
+    assertEquals([lines[1].connections, lines[1].remote], [1, "[::1]:2"]);
   });
 });

@@ -75,6 +75,11 @@ export function renderText(event: LogEvent): string {
       return "Shutting down" + shutdownNote(event);
     case "worker_died":
       return `Worker ${event.worker} died: ${event.reason}`;
+    case "left_silent":
+      return `${
+        formatCount(event.connections, "connection")
+      } opened and closed ` +
+        `without a byte, the last from ${formatAddress(event.remote)}`;
     case "left_out":
       return `${formatCount(event.lines, "line")} left out: ` +
         "the reader of this log is too slow, or its disk is full";
@@ -160,7 +165,7 @@ function faultsNote({ faults }: ListeningEvent): string {
     ? ""
     : ` (${ofConnections.join(", ")} ${are} for connections: ` +
       `datagrams are echoed without ${them})`;
-  return `, with faults: ${text}, seed ${seed}${limits}`;
+  return `, with faults: ${text || "none"}, seed ${seed}${limits}`;
 }
 
 /** Says what the server did to a client, whose address follows. */

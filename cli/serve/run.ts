@@ -7,11 +7,16 @@
 import { writeAll } from "../../net/streams.ts";
 import { sleep } from "../../net/time.ts";
 import { isNetworkError, type ServeOptions } from "../../server.ts";
+import { News } from "../../server/news.ts";
 import { encode, printLine } from "../command.ts";
 import { OutputClosedError, type Terminal } from "../terminal.ts";
 import { faultsOfConnections, formatFaults } from "./faults.ts";
 import type { MetricsAddress } from "../metrics/flag.ts";
-import { certificateOf, type TlsSource } from "./certificate.ts";
+import {
+  certificateOf,
+  type ServerCertificate,
+  type TlsSource,
+} from "./certificate.ts";
 import { EventLog, type LogOutput, type LogStyle } from "./log.ts";
 import type { MetricsServer } from "../metrics/server.ts";
 import type { ServeMetricsOptions } from "./metrics.ts";
@@ -68,20 +73,34 @@ export async function runServe(
       isEnding: () => signals > 0,
     });
   const out = logWriter(terminal);
-  const log = new EventLog(out, options.log, () => terminal.now());
+  // Who reads the first line of the log finds the certificate on stderr.
+  let certificatePrinted: Promise<void> | undefined;
+  const logOut: LogOutput = {
+    write: async (lines) => {
+      await certificatePrinted;
+      return await out.write(lines);
+    },
+  };
+  const log = new EventLog(logOut, options.log, () => terminal.now());
 
-  const starting = start(options, log, out, terminal).catch((error) => {
+  const certificate = options.tls && await certificateOf(options.tls, terminal);
+
+  // Until it listens, which may wait for the resolver, a signal ends the process.
+  const starting = start(options, certificate, log, out, () => {
+    if (certificate?.event.names) {
+      const { cert } = certificate.tls;
+      certificatePrinted = printLine(terminal.stderr, cert.trimEnd());
+    }
+  }).catch((error) => {
     throw metrics && isTakenBy(metrics, error) ? onMetricsPort(error) : error;
   });
   const stoppedNow = Promise.withResolvers<void>();
   const stop = async (isFirst: boolean) => {
+    if (!isFirst) stoppedNow.resolve();
     // The signal may come while the workers start.
     const server = await starting;
-    if (!isFirst) {
-      stoppedNow.resolve();
-      return server.stop();
-    }
-    const open = await server.countOpen();
+    if (!isFirst) return server.stop();
+    const open = server.countOpen();
     const { drainTimeoutMs } = options.serve;
     const waiting = server.countWaiting();
     log.add({ type: "shutdown", open, waiting, drainTimeoutMs });
@@ -92,13 +111,14 @@ export async function runServe(
     // A server that cannot start is reported below.
     stop(isFirst).catch(() => {});
   });
-  const server = await starting;
-  listening = server;
-  if (metrics) log.add({ type: "metrics", addr: metrics.addr });
-
   const ended = new AbortController();
   const graceOver = stoppedNow.promise
     .then(() => sleep(STOP_GRACE_MS, ended.signal));
+  const server = await Promise.race([starting, graceOver]);
+  if (!server) return 130;
+  listening = server;
+  if (metrics) log.add({ type: "metrics", addr: metrics.addr });
+
   const stats = await Promise.race([server.finished, graceOver]);
   if (stats) {
     const durationMs = performance.now() - startedAt;
@@ -138,15 +158,15 @@ async function exposeMetrics(
 
 /** Starts the server, and logs that it listens before anything else. */
 async function start(
-  { serve: plain, workers, log: style, tls: source }: RunServeOptions,
+  { serve: plain, workers, log: style }: RunServeOptions,
+  certificate: ServerCertificate | undefined,
   log: EventLog,
   out: LogOutput,
-  terminal: Terminal,
+  onListen: () => void,
 ): Promise<RunningServer> {
-  if (source?.kind === "files") throw new Error("The files are not read");
-  const certificate = source && await certificateOf(source, terminal);
   const serve = certificate ? { ...plain, tls: certificate.tls } : plain;
   const tellListening = ({ addr, faultSeed: seed }: RunningServer) => {
+    onListen();
     const { faults, udp = false } = serve;
     const tls = certificate !== undefined;
     log.add({
@@ -185,8 +205,8 @@ async function start(
 }
 
 /**
- * Writes batches one after the other, from any thread. A full disk is reported
- * once, and the lines are lost; only a reader that is gone ends the log. A line of
+ * Writes batches one after the other, from any thread. A full disk is reported once
+ * until ten seconds passed without, and the lines are lost; only a reader that is gone ends the log. A line of
  * which only a part was written is lost, and its part gets a line of its own.
  *
  * @param terminal Where the batches go, and where a failure is reported.
@@ -196,7 +216,7 @@ export function logWriter(
   { stdout, stderr }: Pick<Terminal, "stdout" | "stderr">,
 ): LogOutput {
   let last: Promise<unknown> = Promise.resolve();
-  let hasFailed = false;
+  const news = new News();
   let isTorn = false;
   const write = async (lines: Uint8Array) => {
     let written = 0;
@@ -211,10 +231,8 @@ export function logWriter(
     } catch (error) {
       if (error instanceof OutputClosedError) throw error;
       if (written > 0) isTorn = lines[written - 1] !== LINE_END[0];
-      if (!hasFailed) {
-        await printLine(stderr, `echo: ${(error as Error).message}`);
-      }
-      hasFailed = true;
+      const { message } = error as Error;
+      if (news.has(message)) await printLine(stderr, `echo: ${message}`);
     }
     return countLines(lines.subarray(written));
   };

@@ -2,6 +2,7 @@ import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { serve } from "../../server.ts";
 import { type FakeClock, stopClock } from "../../testing/clock.ts";
+import { replace } from "../../testing/replace.ts";
 import { run, type Session } from "../../testing/terminal.ts";
 import { roundTrip } from "../../testing/visitor.ts";
 import { processTerminal, type Terminal } from "../terminal.ts";
@@ -11,7 +12,7 @@ import { runServe } from "./run.ts";
  * Starts to serve, presses Ctrl-C at once, and checks in the end that no signal is
  * listened for any more.
  */
-function interrupted(port: number) {
+function interrupted(port: number, { times = 1, workers = 1 } = {}) {
   const listeners = new Set<() => void>();
   const written = { stdout: "" };
   const terminal: Terminal = {
@@ -29,11 +30,13 @@ function interrupted(port: number) {
   };
   const options = {
     serve: { port, drainTimeoutMs: 0 },
-    ...{ workers: 1, log: "text" } as const,
+    ...{ workers, log: "text" } as const,
   };
   const status = runServe(options, terminal)
     .finally(() => assertEquals(listeners.size, 0));
-  listeners.forEach((listener) => listener());
+  for (let time = 0; time < times; time++) {
+    listeners.forEach((listener) => listener());
+  }
   return { status, written };
 }
 
@@ -71,7 +74,7 @@ describe("echo serve, on Ctrl-C", () => {
     assertEquals(await conn.read(new Uint8Array(1)), null);
     assertEquals(await session.status, 0);
     assertMatch(session.stdout, /^Connection closed with .* \(shutdown\)$/m);
-    const served = /\nServed 1 connection, echoed 5 B in 20\.\d\d s\n$/;
+    const served = /\nServed 1 connection, echoed 5 B in 21\.\d\d s\n$/;
     assertMatch(session.stdout, served);
   });
 
@@ -120,6 +123,16 @@ describe("echo serve, on Ctrl-C", () => {
       written.stdout,
       /^Server listening on .*\nShutting down\nServed 0 connections, .*\n$/,
     );
+  });
+
+  it("stops at once on the second one, though its threads do not start", async () => {
+    class Stuck {
+      postMessage() {}
+      terminate() {}
+    }
+    using _ = replace(globalThis, "Worker", Stuck as unknown as typeof Worker);
+    const { status, written } = interrupted(0, { times: 2, workers: 2 });
+    assertEquals([await status, written.stdout], [130, ""]);
   });
 
   it("says all the same why it cannot listen", async () => {

@@ -1,6 +1,7 @@
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { connect } from "../../client.ts";
+import { stopClock } from "../../testing/clock.ts";
 import { freePort } from "../../testing/peer.ts";
 import { CLOSED_STDOUT, run, type Session } from "../../testing/terminal.ts";
 import { encode } from "../command.ts";
@@ -102,6 +103,15 @@ describe("echo serve", () => {
       /\nServed 1 connection, echoed 5 B in .*\n$/,
     );
     assertEquals(session.stdout.includes("Shutting down"), false);
+  });
+
+  it("prints a certificate that it made once it listens, not before", async () => {
+    const [session, port] = await startServe("--tls");
+    assertMatch(session.stderr, /^-----BEGIN CERT[^]*-----END CERT.*-----\n$/);
+    const second = run(["serve", "--tls", "-p", `${port}`]);
+    assertEquals(await second.status, 1);
+    assertMatch(second.stderr, /^echo: Cannot listen on .*\n$/);
+    assertEquals((await end(session)).status, 0);
   });
 
   it("holds clients back with --max-connections", async () => {
@@ -239,6 +249,19 @@ describe("logWriter()", () => {
     assertEquals(await writer.write(encode("ten\n")), 0);
     assertEquals(disk.text, "one\ntwo\nt\nten\ntwo\nsix\nten\n");
     assertEquals(disk.stderr.text, "echo: full\n");
+  });
+
+  it("says again that the disk is full after ten seconds of room", async () => {
+    using clock = stopClock();
+    const disk = diskOf(0);
+    const writer = logWriter({ stdout: disk, stderr: disk.stderr });
+    await writer.write(encode("one\n"));
+    await clock.pass(9_999);
+    await writer.write(encode("two\n"));
+    assertEquals(disk.stderr.text, "echo: full\n");
+    await clock.pass(10_000);
+    await writer.write(encode("six\n"));
+    assertEquals(disk.stderr.text, "echo: full\necho: full\n");
   });
 
   it("passes on that the reader is gone, without a word", async () => {

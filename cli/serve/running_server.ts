@@ -16,7 +16,7 @@ export interface RunningServer {
   /** Its totals, once it listens no more and every connection ended. */
   readonly finished: Promise<ServeStats>;
   /** Counts the connections that are open. */
-  countOpen(): Promise<number>;
+  countOpen(): number;
   /** Counts the replies to datagrams that wait for their time, because of a fault. */
   countWaiting(): number;
   /** Totals up to now, which never fall but for what is open. */
@@ -49,7 +49,7 @@ export function serveInThisThread(
     addr: server.addr,
     faultSeed: server.faultSeed,
     finished: server.finished.then(() => server.stats),
-    countOpen: () => Promise.resolve(server.stats.open),
+    countOpen: () => server.stats.open,
     countWaiting: () => server.stats.udp?.waiting ?? 0,
     stats: () => Promise.resolve(server.stats),
     shutdown: () => void server.shutdown(),

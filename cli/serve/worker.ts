@@ -75,7 +75,8 @@ function startWorker(scope: WorkerScope): void {
   };
 
   const fail = (error: unknown) => {
-    scope.postMessage({ type: "failed", error: toSent(error) });
+    const stats = server?.stats;
+    scope.postMessage({ type: "failed", error: toSent(error), stats });
     // Its slots are free now: it must not serve on until the command ends it.
     scope.close();
   };
@@ -87,9 +88,6 @@ function startWorker(scope: WorkerScope): void {
         break;
       case "log written":
         out.written(message);
-        break;
-      case "count open":
-        scope.postMessage({ type: "open", count: server?.stats.open ?? 0 });
         break;
       case "count all":
         scope.postMessage({ type: "stats", stats: server?.stats ?? NO_STATS });

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { ServeOptions, ServeStats } from "../../server.ts";
+import type { ServeOptions, ServeStats, SharedCounts } from "../../server.ts";
 import { LastAnswer } from "../last_answer.ts";
 import { fromSent, type SentError } from "../thread_errors.ts";
 import type { LogOutput, LogStyle } from "./log.ts";
@@ -13,6 +13,10 @@ import type { FromWorker, ToWorker } from "./worker_messages.ts";
 
 /** What a {@linkcode ServeWorker} needs of the command. */
 export interface WorkerHooks {
+  /** Its number among the workers, from 1: the name of its thread. */
+  readonly index: number;
+  /** The counters of its connections. */
+  readonly shared: SharedCounts;
   /** Where its log goes. */
   readonly out: LogOutput;
   /** Learns that its server, which serves once, has its client. */
@@ -29,8 +33,6 @@ export class ServeWorker {
   readonly #hooks: WorkerHooks;
   readonly #listening = Promise.withResolvers<Deno.NetAddr>();
   readonly #finished = Promise.withResolvers<ServeStats>();
-  #open = Promise.withResolvers<number>();
-  #isDead = false;
 
   /**
    * Starts a thread, which waits to be told to serve.
@@ -44,13 +46,21 @@ export class ServeWorker {
     // Either may reject unawaited; that must not crash the process.
     this.finished.catch(() => {});
     this.#listening.promise.catch(() => {});
-    this.#worker = new Worker(script, { type: "module" });
+    this.#worker = new Worker(script, {
+      type: "module",
+      name: `${hooks.index}`,
+    });
     this.#worker.onmessage = ({ data }) => this.#receive(data);
     this.#worker.onerror = (event) => {
       event.preventDefault();
       const { message } = event;
       this.#died({ name: "Error", message });
     };
+  }
+
+  /** The counters of its connections. */
+  get shared(): SharedCounts {
+    return this.#hooks.shared;
   }
 
   /**
@@ -62,16 +72,9 @@ export class ServeWorker {
    * @throws {Error} If it cannot listen.
    */
   serve(options: ServeOptions, log: LogStyle): Promise<Deno.NetAddr> {
-    this.tell({ type: "serve", options, log });
+    const { shared } = this;
+    this.tell({ type: "serve", options: { ...options, shared }, log });
     return this.#listening.promise;
-  }
-
-  /** Counts the connections that are open. */
-  countOpen(): Promise<number> {
-    if (this.#isDead) return Promise.resolve(0);
-    this.#open = Promise.withResolvers();
-    this.tell({ type: "count open" });
-    return this.#open.promise;
   }
 
   /** Brings {@linkcode ServeWorker.stats} up to date, if the worker answers. */
@@ -90,8 +93,6 @@ export class ServeWorker {
 
   /** Ends the thread at once. */
   terminate(): void {
-    this.#isDead = true;
-    this.#open.resolve(0);
     this.stats.end();
     this.#worker.terminate();
   }
@@ -104,8 +105,6 @@ export class ServeWorker {
         return void this.#log(message.lines);
       case "taken":
         return this.#hooks.onTaken();
-      case "open":
-        return this.#open.resolve(message.count);
       case "stats":
         return this.stats.take(message.stats);
       case "finished":
@@ -113,6 +112,7 @@ export class ServeWorker {
         this.#finished.resolve(message.stats);
         return this.terminate();
       case "failed":
+        if (message.stats) this.stats.take(message.stats);
         return this.#died(message.error);
     }
   }

@@ -12,7 +12,6 @@ import type { LogStyle } from "./log.ts";
 export type ToWorker =
   | { type: "serve"; options: ServeOptions; log: LogStyle }
   | { type: "log written"; isOpen: boolean; lost: number }
-  | { type: "count open" }
   | { type: "count all" }
   | { type: "shutdown" }
   | { type: "stop" };
@@ -21,8 +20,7 @@ export type ToWorker =
 export type FromWorker =
   | { type: "listening"; addr: Deno.NetAddr }
   | { type: "log"; lines: Uint8Array }
-  | { type: "open"; count: number }
   | { type: "stats"; stats: ServeStats }
   | { type: "taken" }
   | { type: "finished"; stats: ServeStats }
-  | { type: "failed"; error: SentError };
+  | { type: "failed"; error: SentError; stats?: ServeStats | undefined };

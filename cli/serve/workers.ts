@@ -4,7 +4,6 @@
  * @module
  */
 
-import type { Address } from "../../net/address.ts";
 import { describeError } from "../../net/errors.ts";
 import { sleep } from "../../net/time.ts";
 import {
@@ -21,17 +20,8 @@ import type { RunningServer } from "./running_server.ts";
 import { closedByDeath, NO_STATS, sumStats } from "./stats.ts";
 import { ServeWorker } from "./worker_handle.ts";
 
-/**
- * How many file descriptors a worker takes: eight of its runtime, two with which its
- * server knows when the event loop has looked at its sockets, and two for clients.
- */
-const DESCRIPTORS_PER_WORKER = 12;
-
 /** The least time from one start of a worker that replaces another to the next. */
 const RESTART_PAUSE_MS = 1000;
-
-/** How often, and how many times, a start waits for another one on the same port. */
-const STARTING = { intervalMs: 50, attempts: 100 };
 
 const WORKER = threadCode("serve/worker");
 
@@ -78,17 +68,13 @@ export interface WorkersOptions {
  *
  * @param options How many threads, and what they serve.
  * @returns The server.
- * @throws {Error} If something else listens on the port, if there are too few file
- * descriptors, or if a worker cannot listen, with the name of the error it had.
+ * @throws {Error} If something else listens on the port, or if a worker cannot
+ * listen, with the name of the error it had.
  */
 export async function serveInWorkers(
   options: WorkersOptions,
 ): Promise<RunningServer> {
-  const { hostname, port } = options.serve;
-  using _lock = hostname && port ? await lockPort(hostname, port) : undefined;
-  const address = await addressOfFreePort(options.serve);
-  checkDescriptors(options.count, address);
-
+  await checkPortIsFree(options.serve);
   const workers = new Workers(options);
   await workers.start();
   return workers;
@@ -98,21 +84,19 @@ export async function serveInWorkers(
 class Workers implements RunningServer {
   readonly finished: Promise<ServeStats>;
   readonly #options: WorkersOptions;
-  /** The connections of all workers, and those of each: see `SharedCounts`. */
-  readonly #counts: Int32Array<SharedArrayBuffer>;
+  /** The connections of all workers: see `SharedCounts`. */
+  readonly #open: Int32Array<SharedArrayBuffer> = makeCounter();
   readonly #workers: ServeWorker[] = [];
   readonly #finished = Promise.withResolvers<ServeStats>();
   readonly #stopping = new AbortController();
   #addr: Deno.NetAddr | undefined;
-  /** What workers counted that died, as far as they told. */
+  /** What workers counted that died. */
   #statsOfDead: ServeStats = NO_STATS;
   /** When the next worker may be replaced, as `performance.now()`. */
   #replacesAt = 0;
 
   constructor(options: WorkersOptions) {
     this.#options = options;
-    const bytes = (1 + options.count) * Int32Array.BYTES_PER_ELEMENT;
-    this.#counts = new Int32Array(new SharedArrayBuffer(bytes));
     this.finished = this.#finished.promise;
   }
 
@@ -133,12 +117,11 @@ class Workers implements RunningServer {
       throw error;
     }
     const all = [1, ...others].map((index) => this.#keepRunning(index));
-    this.#finished.resolve(Promise.all(all).then(sumStats));
+    this.#finished.resolve(Promise.all(all).then(() => this.#sum()));
   }
 
-  async countOpen(): Promise<number> {
-    const counts = this.#workers.map((worker) => worker.countOpen());
-    return (await Promise.all(counts)).reduce((a, b) => a + b);
+  countOpen(): number {
+    return Atomics.load(this.#open, 0);
   }
 
   countWaiting(): number {
@@ -148,9 +131,7 @@ class Workers implements RunningServer {
 
   async stats(): Promise<ServeStats> {
     await Promise.all(this.#workers.map((worker) => worker.updateStats()));
-    // One that dies meanwhile is in one of the two.
-    const living = this.#workers.map(({ stats }) => stats.value);
-    return sumStats([this.#statsOfDead, ...living]);
+    return this.#sum();
   }
 
   shutdown(): void {
@@ -171,25 +152,34 @@ class Workers implements RunningServer {
 
   #startWorker(index: number, port: number): Promise<Deno.NetAddr> {
     const { serve, style, out, script = WORKER } = this.#options;
+    const shared = { total: this.#open, own: makeCounter() };
     const worker: ServeWorker = new ServeWorker(script, {
+      index,
+      shared,
       out,
       // The one client of `--once` is there: the others have nothing to wait for.
       onTaken: () => this.#end("shutdown", worker),
     });
     this.#workers[index - 1] = worker;
-    const shared = { counts: this.#counts, index };
-    return worker.serve({ ...serve, port, reusePort: true, shared }, style);
+    return worker.serve({ ...serve, port, reusePort: true }, style);
+  }
+
+  /** Adds up what all counted. A worker that dies is in one of the two. */
+  #sum(): ServeStats {
+    const living = this.#workers.map(({ stats }) => stats.value);
+    return sumStats([this.#statsOfDead, ...living]);
   }
 
   /** Waits until a worker is finished, and replaces each that dies before. */
-  async #keepRunning(index: number): Promise<ServeStats> {
+  async #keepRunning(index: number): Promise<void> {
     const { signal } = this.#stopping;
     while (true) {
       const worker = this.#workers[index - 1]!;
       try {
-        return await worker.finished;
+        await worker.finished;
+        return;
       } catch (error) {
-        releaseSlots({ counts: this.#counts, index });
+        releaseSlots(worker.shared);
         const dead = [this.#statsOfDead, closedByDeath(worker.stats.value)];
         this.#statsOfDead = sumStats(dead);
         worker.stats.take(NO_STATS);
@@ -200,8 +190,7 @@ class Workers implements RunningServer {
       const startsAt = Math.max(now, this.#replacesAt);
       this.#replacesAt = startsAt + RESTART_PAUSE_MS;
       await sleep(startsAt - now, signal);
-      // What the worker counted is lost with it.
-      if (signal.aborted) return NO_STATS;
+      if (signal.aborted) return;
       // If it cannot start, it is not finished either.
       this.#startWorker(index, this.addr.port).catch(() => {});
     }
@@ -209,54 +198,13 @@ class Workers implements RunningServer {
 }
 
 /**
- * Keeps others from starting on the same port at the same time: listening with
- * SO_REUSEPORT does not fail when somebody else does it, too. The lock is the UDP
- * port of the same number, for the moment of the start. Where another program uses
- * that port, there is no lock.
- */
-async function lockPort(
-  hostname: string,
-  port: number,
-): Promise<Disposable | undefined> {
-  for (let attempt = 0; attempt < STARTING.attempts; attempt++) {
-    try {
-      const lock = Deno.listenDatagram({ hostname, port, transport: "udp" });
-      return { [Symbol.dispose]: () => lock.close() };
-    } catch (error) {
-      // Listening will fail in the same way, and say so.
-      if (!(error instanceof Deno.errors.AddrInUse)) return undefined;
-    }
-    await sleep(STARTING.intervalMs);
-  }
-}
-
-/**
  * Listens for a moment, without sharing the port. This fails if anything listens
  * there, and does not touch it. A client that comes in this moment is reset.
  */
-async function addressOfFreePort(
-  { hostname, port }: ServeOptions,
-): Promise<Address> {
-  const server = serve({ hostname, port, signal: AbortSignal.abort() });
-  await server.finished;
-  return { ...server.addr, transport: "tcp" };
+async function checkPortIsFree({ hostname, port }: ServeOptions) {
+  await serve({ hostname, port, signal: AbortSignal.abort() }).finished;
 }
 
-/** Without descriptors the runtime of a worker would end the process. */
-function checkDescriptors(count: number, { hostname }: Address): void {
-  const descriptors = count * DESCRIPTORS_PER_WORKER;
-  const held: Deno.Listener[] = [];
-  try {
-    while (held.length < descriptors) {
-      held.push(Deno.listen({ hostname, port: 0 }));
-    }
-  } catch (error) {
-    throw new Error(
-      `Cannot start ${count} workers: they take ${descriptors} file ` +
-        `descriptors and ${held.length} are left (${describeError(error)}), ` +
-        "raise the limit (ulimit -n) or start fewer",
-    );
-  } finally {
-    for (const listener of held) listener.close();
-  }
+function makeCounter(): Int32Array<SharedArrayBuffer> {
+  return new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
 }

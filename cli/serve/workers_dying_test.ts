@@ -64,11 +64,11 @@ describe("serveInWorkers(), when a worker dies,", () => {
     const server = await startMortals(mortals, {
       count: 1,
       script: mortalScript(
-        `if (type === "count open") throw new Error("thrown")`,
+        `if (type === "count all") throw new Error("thrown")`,
       ),
     });
     // What died has no connections.
-    assertEquals(await server.countOpen(), 0);
+    assertEquals((await server.stats()).open, 0);
     await mortals.untilDead(1);
     const [death] = mortals.deaths;
     assertEquals([death?.worker, death?.reason.includes("thrown")], [1, true]);
@@ -105,8 +105,9 @@ describe("serveInWorkers(), when a worker dies,", () => {
       count: 1,
       // Played workers have no connections: the first counter counts the workers.
       script: mortalScript(
-        `if (type === "count open") tell({ type: "open", count: options.port });`,
-        `const born = Atomics.add(counts, 0, 1);
+        "",
+        `const born = Atomics.add(total, 0, 1);
+        if (born > 0 && options.port === 0) return die("another port");
         if (born === 1 || born === 2) return die("no port " + born)`,
       ),
     });
@@ -121,8 +122,6 @@ describe("serveInWorkers(), when a worker dies,", () => {
       mortals.deaths,
       ["boom", "no port 1", "no port 2"].map((reason) => died(1, reason)),
     );
-    // It was told the port, which the first one took.
-    assertEquals(await server.countOpen(), server.addr.port);
     server.shutdown();
     assertEquals((await server.finished).accepted, 1);
     assertEquals([mortals.started, clock.timers], [4, 0]);
@@ -177,65 +176,68 @@ describe("serveInWorkers(), when a worker dies,", () => {
     const server = await startMortals(mortals, {
       once: true,
       script: mortalScript(
-        `if (type === "count open") {
-          tell({ type: "open", count: 0 });
-          if (index === 1) {
-            tell({ type: "taken" });
-            finish(1, 0, 10);
-          }
+        `if (type === "count all" && index === 1) {
+          tell({ type: "taken" });
+          finish(1, 0, 10);
         }`,
       ),
     });
     await mortals.kill(2);
-    await server.countOpen();
+    const counted = server.stats();
     const stats = await deadline(server.finished, LONG_MS);
     assertEquals(stats, {
       ...{ accepted: 1, open: 0, bytes: 10 },
       closed: {},
     });
     await clock.pass(10_000);
+    await counted;
     assertEquals([mortals.started, clock.timers], [2, 0]);
   });
 
-  it("counts no connections of it", async () => {
-    using clock = stopClock();
-    using mortals = new Mortals();
-    const server = await startMortals(mortals, {
-      count: 3,
-      script: mortalScript(
-        `if (type === "count open") tell({ type: "open", count: index });`,
-      ),
-    });
-    assertEquals(await server.countOpen(), 6);
-    await mortals.kill(2);
-    assertEquals(await deadline(server.countOpen(), LONG_MS), 4);
-    await assertStartsAfter(0, clock, mortals);
-    await mortals.untilServing(2);
-    assertEquals(await server.countOpen(), 6);
-    server.stop();
-    await server.finished;
-  });
-
   it("frees its share of the counters, and no other", async () => {
-    using _clock = stopClock();
+    using clock = stopClock();
     using mortals = new Mortals();
     const server = await startMortals(mortals, {
       count: 3,
       maxConnections: 9,
       script: mortalScript(
-        `if (type === "count open") {
-          const digits = index === 1 ? [...counts].join("") : 0;
-          tell({ type: "open", count: Number(digits) });
-        }`,
-        `Atomics.add(counts, 0, index); Atomics.add(counts, index, index)`,
+        "",
+        `Atomics.add(total, 0, index); Atomics.add(own, 0, index)`,
       ),
     });
-    assertEquals(await server.countOpen(), 6123);
-    await mortals.kill(3);
-    assertEquals(await server.countOpen(), 3120);
+    assertEquals(server.countOpen(), 6);
     await mortals.kill(2);
-    assertEquals(await server.countOpen(), 1100);
+    assertEquals(server.countOpen(), 4);
+    await assertStartsAfter(0, clock, mortals);
+    await mortals.untilServing(2);
+    assertEquals(server.countOpen(), 6);
+    await mortals.kill(3);
+    assertEquals(server.countOpen(), 3);
     server.stop();
     await server.finished;
+  });
+
+  it("has what it counted in the totals, as in the metrics", async () => {
+    using _clock = stopClock();
+    using mortals = new Mortals();
+    const stats = `{ accepted: 5, open: 2, closed: { eof: 3 }, bytes: 7 }`;
+    const server = await startMortals(mortals, {
+      script: script(
+        `if (type === "log written") {
+          const error = { name: "Error", message: "boom" };
+          tell({ type: "failed", error, stats: ${stats} });
+        }
+        if (type === "stop") finish(1, 0, 10);`,
+        `listen(); log(String(index))`,
+      ),
+    });
+    await mortals.kill(2);
+    server.stop();
+    const totals = await server.finished;
+    assertEquals(totals, {
+      ...{ accepted: 6, open: 0, bytes: 17 },
+      closed: { eof: 3, error: 2 },
+    });
+    assertEquals(await server.stats(), totals);
   });
 });

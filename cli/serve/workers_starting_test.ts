@@ -5,7 +5,6 @@ import { isNetworkError } from "../../net/errors.ts";
 import { serve, type ServeOptions } from "../../server.ts";
 import { stopClock } from "../../testing/clock.ts";
 import { freePort } from "../../testing/peer.ts";
-import { replace } from "../../testing/replace.ts";
 import { deadEnd } from "../../testing/socket.ts";
 import { connectTo, HELLO, roundTrip } from "../../testing/visitor.ts";
 import { Mortals, script, untilGone } from "../../testing/workers.ts";
@@ -121,97 +120,14 @@ describe("serveInWorkers()", () => {
     await server.finished;
   });
 
-  itOnLinux("starts once where two start in the same moment", async () => {
-    for (let turn = 0; turn < 3; turn++) {
-      const port = freePort();
-      const starts = await Promise.allSettled([
-        start({ port }),
-        start({ port }),
-      ]);
-      const started = starts.filter(({ status }) => status === "fulfilled");
-      for (const outcome of starts) {
-        if (outcome.status === "rejected") {
-          assertEquals(outcome.reason.name, "AddrInUse");
-          continue;
-        }
-        outcome.value.stop();
-        await outcome.value.finished;
-      }
-      assertEquals(started.length, 1);
-    }
-  });
-
-  it("starts though another program uses the UDP port", async () => {
+  it("starts at once though another program uses the UDP port", async () => {
+    using clock = stopClock();
     const port = freePort();
     using _ = openDatagrams(port);
-    using clock = stopClock();
-    const starting = start({ port });
-    // The wait for a start that may be under way ends at last.
-    await clock.pass(60_000);
-    const server = await deadline(starting, 10_000);
-    assertEquals(server.addr.port, port);
-    server.stop();
-    await server.finished;
-  });
-
-  it("leaves the UDP port to others once it serves", async () => {
-    const port = freePort();
-    const server = await start({ port });
-    openDatagrams(port)[Symbol.dispose]();
-    server.stop();
-    await server.finished;
-  });
-
-  it("leaves the UDP port to others when it cannot serve", async () => {
-    await using server = serve({ port: 0 });
-    const { port } = server.addr;
-    await assertFailsAsOne({ port });
-    openDatagrams(port)[Symbol.dispose]();
-  });
-
-  it("says that file descriptors are missing, and holds none", async () => {
-    const { listen } = Deno;
-    const held = new Set<Deno.Listener>();
-    let left = 8;
-    const limited = (options: Deno.TcpListenOptions) => {
-      if (left-- === 0) {
-        const error = new Error("Too many open files (os error 24)");
-        throw Object.assign(error, { code: "EMFILE" });
-      }
-      const listener = listen(options);
-      const close = listener.close.bind(listener);
-      listener.close = () => {
-        held.delete(listener);
-        close();
-      };
-      held.add(listener);
-      return listener;
-    };
-    const port = freePort();
-    using threads = new Mortals();
-    using _ = replace(Deno, "listen", limited as typeof listen);
-    const error = await assertRejects(() => start({ port }), Error);
-    // The eighth was for the look at the port.
-    assertMatch(
-      error.message,
-      /^Cannot start 2 workers: they take \d+ file descriptors and 7 are left \(too many open files\), raise the limit \(ulimit -n\) or start fewer$/,
-    );
-    assertEquals([held.size, threads.started], [0, 0]);
-  });
-
-  it("takes as many file descriptors as it says", async () => {
-    const { listen } = Deno;
-    let listens = 0;
-    const counted = (options: Deno.TcpListenOptions) => {
-      listens++;
-      return listen(options);
-    };
-    using _ = replace(Deno, "listen", counted as typeof listen);
-    const server = await start({ port: 0 });
-    server.stop();
-    await server.finished;
-    // No less than a worker takes before its first client.
-    assert(listens >= 2 * 10, `${listens}`);
+    const workers = await deadline(start({ port }), 10_000);
+    assertEquals([workers.addr.port, clock.timers], [port, 0]);
+    workers.stop();
+    await workers.finished;
   });
 
   it("says that a name does not resolve as one thread does", async () => {

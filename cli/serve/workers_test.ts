@@ -43,12 +43,10 @@ describe("serveInWorkers()", () => {
       ...OPTIONS,
       ...{ count: 3, out },
       script: script(`
-        if (type === "count open") tell({ type: "open", count: 2 });
         if (type === "shutdown") log("bye\\n");
         if (type === "log written" && message.isOpen) finish(5, 1, 7);
       `),
     });
-    assertEquals(await server.countOpen(), 6);
     server.shutdown();
     assertEquals(await server.finished, {
       ...{ accepted: 15, open: 3, bytes: 21 },
@@ -89,16 +87,13 @@ describe("serveInWorkers()", () => {
     const server = await serveInWorkers({
       ...OPTIONS,
       script: script(
-        `if (type === "count open") {
-          tell({ type: "open", count: Number([...counts].join("")) });
-        }
-        if (type === "stop") finish(0);`,
-        `Atomics.add(counts, 0, index); Atomics.add(counts, index, 4); listen()`,
+        `if (type === "stop") finish(own[0]);`,
+        `Atomics.add(total, 0, index); Atomics.add(own, 0, index); listen()`,
       ),
     });
-    assertEquals(await server.countOpen(), 2 * 344);
+    assertEquals(server.countOpen(), 3);
     server.stop();
-    await server.finished;
+    assertEquals((await server.finished).accepted, 3);
   });
 
   it("tells its workers how many lines were lost", async () => {
@@ -146,48 +141,25 @@ describe("serveInWorkers()", () => {
       },
       // The first time that somebody counts its client comes, then it leaves.
       script: script(
-        `if (type === "count open" && index === 2) {
-          tell({ type: "open", count: 0 });
-          if (globalThis.hasClient) finish(1);
-          else tell({ type: "taken" });
+        `if (type === "count all") {
+          const stats = { accepted: 0, open: 0, closed: {}, bytes: 0 };
+          tell({ type: "stats", stats });
+          if (index === 2 && globalThis.hasClient) finish(1);
+          else if (index === 2) tell({ type: "taken" });
           globalThis.hasClient = true;
-        } else if (type === "count open") tell({ type: "open", count: 0 });
+        }
         if (type === "shutdown") log(String(index));
         if (type === "log written") finish(0);`,
       ),
     });
-    await server.countOpen();
+    await server.stats();
     await deadline(othersDown.promise, LONG_MS);
-    // Not of interest here is whether one that is finished is counted.
-    server.countOpen();
+    const counted = server.stats();
     const { accepted } = await deadline(server.finished, LONG_MS);
     assertEquals(accepted, 1);
+    await counted;
     assertEquals(out.texts.sort(), ["1", "3"]);
     await untilGone(server.addr);
-  });
-
-  it("counts no connections of a worker that is finished", async () => {
-    const server = await serveInWorkers({
-      ...OPTIONS,
-      script: script(
-        `if (type === "count open") {
-          tell({ type: "open", count: index });
-          if (index === 1) finish(0);
-        }
-        if (type === "stop") finish(0);`,
-      ),
-    });
-    const counted = [];
-    try {
-      // That it finished may not have arrived with its first answer.
-      while (counted.at(-1) !== 2 && counted.length < 100) {
-        counted.push(await deadline(server.countOpen(), LONG_MS));
-      }
-    } finally {
-      server.stop();
-      await server.finished;
-    }
-    assertEquals([counted[0], counted.at(-1)], [3, 2]);
   });
 });
 
