@@ -3,13 +3,15 @@ import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { delay } from "@std/async/delay";
 import { describe, it } from "@std/testing/bdd";
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { FairnessBarrier } from "../net/fairness.ts";
 import { writeAll } from "../net/streams.ts";
 import { serve } from "../server.ts";
-import { type FakeClock, stopClock } from "../testing/clock.ts";
+import { stopClock } from "../testing/clock.ts";
 import { recorder } from "../testing/events.ts";
 import { patternOf } from "../testing/peer.ts";
 import { watchPipes } from "../testing/pipe.ts";
 import fc from "../testing/properties.ts";
+import { replace } from "../testing/replace.ts";
 import {
   connectTo,
   HELLO,
@@ -20,9 +22,23 @@ import {
   startFlood,
 } from "../testing/visitor.ts";
 
-/** Waits until a sweep for idle connections is over: the next one is due. */
-async function untilSwept(clock: FakeClock): Promise<void> {
-  while (clock.timers === 0) await nextTurn();
+/** Knows when a sweep for idle connections is over: the next one is due. */
+function watchSweeps() {
+  const { untilAllRead } = FairnessBarrier.prototype;
+  let underWay = 0;
+  const watched = replace(
+    FairnessBarrier.prototype,
+    "untilAllRead",
+    async function (this: FairnessBarrier) {
+      underWay++;
+      await untilAllRead.call(this);
+      underWay--;
+    },
+  );
+  const untilSwept = async () => {
+    do await nextTurn(); while (underWay > 0);
+  };
+  return { untilSwept, [Symbol.dispose]: () => watched[Symbol.dispose]() };
 }
 
 /** What a client does. */
@@ -266,6 +282,7 @@ describe("a connection", () => {
   it("that is idle is closed, and only that", async () => {
     const { onEvent, untilClosed } = recorder();
     using clock = stopClock();
+    using sweeps = watchSweeps();
     await using server = serve({
       port: 0,
       idleTimeoutMs: 400,
@@ -282,7 +299,7 @@ describe("a connection", () => {
       assertEquals(server.stats.open, 3);
       assertEquals(await roundTrip(busy), HELLO);
       await clock.pass(100);
-      await untilSwept(clock);
+      await sweeps.untilSwept();
     }
     const closed = await untilClosed(server, 2);
     assertEquals(closed.map(({ reason }) => reason), ["idle", "idle"]);
@@ -297,6 +314,7 @@ describe("a connection", () => {
 
   it("whose bytes arrived before it was found idle is not closed", async () => {
     using clock = stopClock();
+    using sweeps = watchSweeps();
     await using server = serve({
       port: 0,
       idleTimeoutMs: 400,
@@ -307,14 +325,14 @@ describe("a connection", () => {
       await roundTrip(conn);
       for (let sweep = 0; sweep < 4; sweep++) {
         await clock.pass(100);
-        await untilSwept(clock);
+        await sweeps.untilSwept();
       }
       // The fifth sweep begins before the server can read this.
       const writing = conn.write(HELLO);
       clock.passAtOnce(100);
       await writing;
       assertEquals(await readExactly(conn, HELLO.length), HELLO);
-      await untilSwept(clock);
+      await sweeps.untilSwept();
     }
     assertEquals(server.stats.open, 1);
   });
