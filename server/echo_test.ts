@@ -3,15 +3,14 @@ import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { delay } from "@std/async/delay";
 import { describe, it } from "@std/testing/bdd";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { FairnessBarrier } from "../net/fairness.ts";
 import { writeAll } from "../net/streams.ts";
 import { serve } from "../server.ts";
+import { watchSweeps } from "../testing/barrier.ts";
 import { stopClock } from "../testing/clock.ts";
 import { recorder } from "../testing/events.ts";
 import { patternOf } from "../testing/peer.ts";
 import { watchPipes } from "../testing/pipe.ts";
 import fc from "../testing/properties.ts";
-import { replace } from "../testing/replace.ts";
 import {
   connectTo,
   HELLO,
@@ -21,25 +20,6 @@ import {
   roundTrip,
   startFlood,
 } from "../testing/visitor.ts";
-
-/** Knows when a sweep for idle connections is over: the next one is due. */
-function watchSweeps() {
-  const { untilAllRead } = FairnessBarrier.prototype;
-  let underWay = 0;
-  const watched = replace(
-    FairnessBarrier.prototype,
-    "untilAllRead",
-    async function (this: FairnessBarrier) {
-      underWay++;
-      await untilAllRead.call(this);
-      underWay--;
-    },
-  );
-  const untilSwept = async () => {
-    do await nextTurn(); while (underWay > 0);
-  };
-  return { untilSwept, [Symbol.dispose]: () => watched[Symbol.dispose]() };
-}
 
 /** What a client does. */
 interface Talk {
