@@ -6,11 +6,12 @@
 
 import { connect } from "../client.ts";
 import type { Transport } from "../net/address.ts";
+import { startTimer } from "../net/time.ts";
 import type { ConnectProbe } from "../probe/probe_client.ts";
 import { serve } from "../server.ts";
 import { connectorTo } from "./connector.ts";
 
-/** The longest wait for a reply, in milliseconds. */
+/** How long it takes at most, in milliseconds: a firewall may drop all over loopback. */
 const TIMEOUT_MS = 1000;
 
 /**
@@ -19,13 +20,13 @@ const TIMEOUT_MS = 1000;
  *
  * @param transport What carries the messages.
  * @param measure Measures what a connector connects to, until the signal is aborted.
- * @param signal Ends it soon.
+ * @param stop Ends it soon.
  * @returns Whether that was possible: a process may have no right to listen.
  */
 export async function warmUp(
   transport: Transport,
-  measure: (connect: ConnectProbe) => Promise<unknown>,
-  signal?: AbortSignal,
+  measure: (connect: ConnectProbe, signal: AbortSignal) => Promise<unknown>,
+  stop?: AbortSignal,
 ): Promise<boolean> {
   // Without the right to it, listening would ask the user.
   const right = { name: "net", host: "127.0.0.1" } as const;
@@ -35,8 +36,11 @@ export async function warmUp(
     await using server = serve({ port: 0, drainTimeoutMs: 0, udp });
     const { hostname, port } = server.addr;
     const timeoutMs = TIMEOUT_MS;
+    const limit = new AbortController();
+    using _timer = startTimer(TIMEOUT_MS, () => limit.abort());
+    const signal = AbortSignal.any([limit.signal, ...stop ? [stop] : []]);
     const target = { transport: udp ? "udp" : "tcp", hostname, port } as const;
-    await measure(connectorTo({ ...target, timeoutMs }));
+    await measure(connectorTo({ ...target, timeoutMs }), signal);
     if (transport === "tls") await warmUpTls(port, signal);
     return server.stats.bytes > 0;
   } catch {
@@ -50,8 +54,9 @@ export async function warmUp(
  */
 async function warmUpTls(
   port: number,
-  signal: AbortSignal | undefined,
+  signal: AbortSignal,
 ): Promise<void> {
-  const timeoutMs = TIMEOUT_MS;
-  await connect({ port, tls: {}, timeoutMs, signal }).catch(() => {});
+  await connect({ port, tls: {}, timeoutMs: TIMEOUT_MS, signal }).catch(
+    () => {},
+  );
 }

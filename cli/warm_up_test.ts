@@ -1,5 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { stopClock } from "../testing/clock.ts";
 import { replace } from "../testing/replace.ts";
 import { warmUp } from "./warm_up.ts";
 
@@ -42,6 +43,20 @@ describe("warmUp()", () => {
 
   it("is false when nothing was measured", async () => {
     assertEquals(await warmUp("tcp", () => Promise.resolve()), false);
+  });
+
+  it("takes a second at most, where nothing arrives", async () => {
+    using clock = stopClock();
+    let isOver = false;
+    const isWarm = await warmUp("tcp", async (_connect, signal) => {
+      const over = new Promise((resolve) => signal.onabort = resolve);
+      await clock.pass(999);
+      assertEquals(signal.aborted, false);
+      await clock.pass(1);
+      await over;
+      isOver = true;
+    });
+    assertEquals([isWarm, isOver, clock.timers], [false, true, 0]);
   });
 
   it("does not listen without the right to, nor ask for it", async () => {

@@ -5,8 +5,10 @@ import { Socket } from "node:net";
 import { connect } from "../client.ts";
 import {
   countAccepted,
+  itInNetwork,
   itRuns,
   start,
+  startInNetwork,
   startServe,
   startWithLimit,
 } from "../testing/process.ts";
@@ -173,5 +175,24 @@ describe("./echo serve, with a limit,", () => {
     );
     using next = await connect({ port: Number(port) });
     await next.echo(HELLO);
+  });
+});
+
+describe("./echo where loopback drops packets", () => {
+  itInNetwork("serves, loads and stops all the same", async () => {
+    await using both = startInNetwork(`{ ip netns add c &&
+      ip link add s0 type veth peer name c0 netns c &&
+      ip addr add 192.0.2.1/24 dev s0 && ip link set s0 up &&
+      ip -n c addr add 192.0.2.2/24 dev c0 && ip -n c link set c0 up &&
+      ip -n c link set lo up && tc qdisc add dev lo root blackhole &&
+      tc -n c qdisc add dev lo root blackhole; } || exit 9
+      "$0" serve -H 192.0.2.1 -p 12345 --udp >/run/log & server=$!
+      until grep -q listening /run/log; do kill -0 $server || exit 8; done
+      for args in 'load -C 4 -d 500ms' 'load -C 4 -d 500ms -r 100' 'ping -c 2 -i 0'
+      do ip netns exec c "$0" $args 192.0.2.1 >/run/report || cat /run/report
+      done
+      kill -TERM $server; wait $server; tail -n 1 /run/log`);
+    assertEquals(await both.status, 0, both.stderr);
+    assertMatch(both.stdout, /^Served 9 connections and 0 datagrams, /);
   });
 });

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { sleep } from "./time.ts";
+import { sleep, startTimer } from "./time.ts";
 
 const HOSTNAME = "127.0.0.1";
 
@@ -13,6 +13,13 @@ const BLIND_POLL_MS = 2;
 
 /** The pause after a connection that could not be made, in milliseconds. */
 const RETRY_PAUSE_MS = 1000;
+
+/**
+ * How long connecting may take, and how long a byte, in milliseconds: where a firewall
+ * drops what goes over loopback, neither ever ends. The kernel sends a lost byte again
+ * after 200 ms.
+ */
+const LIMIT_MS = 250;
 
 /** More bytes than wait to be read at any time. */
 const BUFFER_BYTES = 64;
@@ -43,19 +50,20 @@ export interface SocketPoll {
 export class SelfPipe implements SocketPoll {
   readonly #closed = new AbortController();
   #opening: Promise<Loopback | undefined> | undefined;
+  #loopback: Loopback | undefined;
   /** When a connection may be made, as `performance.now()`. */
   #opensAt = -Infinity;
 
   /**
    * Waits until the event loop has asked the kernel, after this call, which sockets
-   * are ready. Where the process may not connect to 127.0.0.1, or lacks descriptors
-   * for that, this waits for two milliseconds instead. It is for one caller at a
-   * time: the byte of a second one may arrive with that of the first.
+   * are ready. Where the process may not connect to 127.0.0.1, lacks descriptors for
+   * that, or gets no answer, this waits for a few milliseconds instead. It is for one
+   * caller at a time: the byte of a second one may arrive with that of the first.
    */
   async untilPolled(): Promise<void> {
     const { signal } = this.#closed;
     if (signal.aborted) return;
-    const loopback = await this.#loopback();
+    const loopback = this.#loopback ?? await this.#untilOpen();
     if (!loopback) return await sleep(BLIND_POLL_MS, signal);
     await loopback.untilArrived();
   }
@@ -66,26 +74,41 @@ export class SelfPipe implements SocketPoll {
     await (await this.#opening)?.close();
   }
 
-  #loopback(): Promise<Loopback | undefined> {
+  /** Waits for the connection: after one that failed no longer than without any. */
+  async #untilOpen(): Promise<Loopback | undefined> {
     if (!this.#opening && performance.now() >= this.#opensAt) {
       this.#opening = this.#open();
     }
-    return this.#opening ?? Promise.resolve(undefined);
+    if (!this.#opening || this.#opensAt === -Infinity) {
+      return await this.#opening;
+    }
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    using _timer = startTimer(BLIND_POLL_MS, () => resolve(undefined));
+    return await Promise.race([this.#opening, promise]);
   }
 
   async #open(): Promise<Loopback | undefined> {
+    const giveUp = new AbortController();
+    const onEnd = () => giveUp.abort();
+    const timer = startTimer(LIMIT_MS, onEnd, { persistent: false });
+    this.#closed.signal.addEventListener("abort", onEnd);
     try {
-      const loopback = new Loopback(...await connectToItself());
+      const loopback = new Loopback(...await connectToItself(giveUp.signal));
+      this.#loopback = loopback;
       loopback.ended.then(() => this.#retryLater());
       return loopback;
     } catch {
       this.#retryLater();
       return undefined;
+    } finally {
+      timer[Symbol.dispose]();
+      this.#closed.signal.removeEventListener("abort", onEnd);
     }
   }
 
   #retryLater(): void {
     this.#opening = undefined;
+    this.#loopback = undefined;
     this.#opensAt = performance.now() + RETRY_PAUSE_MS;
   }
 }
@@ -98,6 +121,8 @@ class Loopback {
   readonly #far: Deno.TcpConn;
   /** What to call when the next bytes arrive, one for each byte. */
   readonly #waiting: (() => void)[] = [];
+  /** One timer for many bytes: one each would take half as long as the byte. */
+  #watch: Disposable | undefined;
   #hasEnded = false;
 
   constructor(near: Deno.TcpConn, far: Deno.TcpConn) {
@@ -106,20 +131,30 @@ class Loopback {
     this.ended = this.#receive();
   }
 
-  /** Sends a byte, and waits until it arrives or the connection ends. */
+  /** Sends a byte, and waits until it arrives. One that is late ends the connection. */
   async untilArrived(): Promise<void> {
     if (this.#hasEnded) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiting.push(resolve);
+    if (!this.#watch) this.#watchOldest();
     this.#near.write(BYTE).catch(() => this.#far[Symbol.dispose]());
     await promise;
   }
 
   async close(): Promise<void> {
-    // The process stays alive until the other end has noticed.
+    // The process stays alive until the read has noticed.
     if (!this.#hasEnded) this.#far.ref();
-    this.#near[Symbol.dispose]();
+    this.#far[Symbol.dispose]();
     await this.ended;
+  }
+
+  /** Ends the connection if who waits longest still waits after the limit. */
+  #watchOldest(): void {
+    const oldest = this.#waiting[0];
+    this.#watch = oldest && startTimer(LIMIT_MS, () => {
+      if (this.#waiting[0] === oldest) this.#far[Symbol.dispose]();
+      else this.#watchOldest();
+    }, { persistent: false });
   }
 
   async #receive(): Promise<void> {
@@ -135,13 +170,16 @@ class Loopback {
       // The connection broke.
     }
     this.#hasEnded = true;
+    this.#watch?.[Symbol.dispose]();
     this.#near[Symbol.dispose]();
     this.#far[Symbol.dispose]();
     for (const resolve of this.#waiting.splice(0)) resolve();
   }
 }
 
-async function connectToItself(): Promise<[Deno.TcpConn, Deno.TcpConn]> {
+async function connectToItself(
+  signal: AbortSignal,
+): Promise<[Deno.TcpConn, Deno.TcpConn]> {
   // Without the right to it, connecting would ask the user.
   const right = { name: "net", host: HOSTNAME } as const;
   if (Deno.permissions.querySync(right).state !== "granted") {
@@ -149,7 +187,9 @@ async function connectToItself(): Promise<[Deno.TcpConn, Deno.TcpConn]> {
   }
   using listener = Deno.listen({ hostname: HOSTNAME, port: 0 });
   const { port } = listener.addr;
-  const near = await Deno.connect({ hostname: HOSTNAME, port });
+  // It also ends an accept.
+  signal.addEventListener("abort", () => listener[Symbol.dispose]());
+  const near = await Deno.connect({ hostname: HOSTNAME, port, signal });
   try {
     near.unref();
     near.setNoDelay();

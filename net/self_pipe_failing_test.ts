@@ -21,18 +21,21 @@ function assertClosed({ near, far }: WatchedPipes): void {
 }
 
 describe("SelfPipe without a connection", () => {
+  let hasFailed = false;
   const fail = () => {
+    hasFailed = true;
     throw new Deno.errors.NotCapable("no");
   };
 
   /** Calls a pipe that cannot connect; lets it connect a second later. */
   async function tryTwice(clock: FakeClock, failing: () => Disposable) {
     await using pipe = new TestPipe();
+    hasFailed = false;
     {
       using _ = failing();
       for (let turn = 0; turn < 3; turn++) {
         const polled = noting(pipe.untilPolled());
-        while (clock.timers === 0) await nextTurn();
+        do await nextTurn(); while (!hasFailed);
         await clock.pass(1);
         assertEquals(polled.isSettled, false);
         await clock.pass(1);
@@ -48,6 +51,7 @@ describe("SelfPipe without a connection", () => {
     assertEquals(watched.listens, 1);
     await clock.pass(1);
     await blind;
+    await pipe.close();
     assertEquals(clock.timers, 0);
   }
 
@@ -73,6 +77,7 @@ describe("SelfPipe without a connection", () => {
     const asked: unknown[] = [];
     const querySync = (right: Deno.PermissionDescriptor) => {
       asked.push(right);
+      hasFailed = true;
       return { state: "prompt" } as Deno.PermissionStatus;
     };
     await tryTwice(
@@ -100,6 +105,88 @@ describe("SelfPipe without a connection", () => {
   });
 });
 
+describe("SelfPipe where packets get lost", () => {
+  it("waits 250 ms for a connection, then guesses while it tries again", async () => {
+    using clock = stopClock();
+    const lost = ({ signal }: Deno.ConnectOptions) =>
+      new Promise<never>((_, reject) =>
+        signal!.addEventListener("abort", () => reject(signal!.reason))
+      );
+    using _lost = replace(
+      Deno,
+      "connect",
+      lost as unknown as typeof Deno.connect,
+    );
+    using watched = watchPipes();
+    await using pipe = new TestPipe();
+    const first = noting(pipe.untilPolled());
+    await clock.pass(249);
+    assertEquals(first.isSettled, false);
+    await clock.pass(1);
+    await nextTurn();
+    await clock.pass(2);
+    assertEquals(first.isSettled, true);
+    await clock.pass(1000);
+    for (const listens of [2, 2]) {
+      const polled = noting(pipe.untilPolled());
+      await clock.pass(4);
+      assertEquals([polled.isSettled, watched.listens], [true, listens]);
+    }
+    await pipe.close();
+    assertEquals(clock.timers, 0);
+  });
+
+  it("waits 250 ms for a byte, then goes on without the connection", async () => {
+    using clock = stopClock();
+    using watched = watchPipes({ near: mute });
+    await using pipe = new TestPipe();
+    const polled = noting(pipe.untilPolled());
+    while (watched.far.length === 0) await nextTurn();
+    await nextTurn();
+    await clock.pass(249);
+    assertEquals(polled.isSettled, false);
+    await clock.pass(1);
+    while (!polled.isSettled) await nextTurn();
+    assertClosed(watched);
+    const blind = noting(pipe.untilPolled());
+    await clock.pass(2);
+    assertEquals([blind.isSettled, clock.timers], [true, 0]);
+  });
+
+  it("waits for each byte, whatever came before", async () => {
+    using clock = stopClock();
+    let isMute = false;
+    using watched = watchPipes({
+      near(near) {
+        const write = near.write.bind(near);
+        near.write = (bytes) => isMute ? Promise.resolve(1) : write(bytes);
+      },
+    });
+    await using pipe = new TestPipe();
+    for (let turn = 0; turn < 10; turn++) {
+      await pipe.untilPolled();
+      await clock.pass(100);
+    }
+    isMute = true;
+    const polled = noting(pipe.untilPolled());
+    await clock.pass(249);
+    assertEquals([polled.isSettled, watched.listens], [false, 1]);
+    await clock.pass(250);
+    while (!polled.isSettled) await nextTurn();
+    assertClosed(watched);
+  });
+
+  it("closes a connection whose end gets lost", async () => {
+    using watched = watchPipes({
+      near: (near) => near[Symbol.dispose] = () => {},
+    });
+    const pipe = new SelfPipe();
+    await pipe.untilPolled();
+    await pipe.close();
+    watched.near[0]!.close();
+  });
+});
+
 describe("SelfPipe whose connection breaks", () => {
   /** Breaks a muted connection; calls the pipe then, and a second later. */
   async function breakBy(breakEnds: (pipes: WatchedPipes) => unknown) {
@@ -122,6 +209,7 @@ describe("SelfPipe whose connection breaks", () => {
     await pipe.untilPolled();
     assertEquals(watched.listens, 1);
     await clock.pass(1);
+    await pipe.close();
     assertEquals([blind.isSettled, clock.timers], [true, 0]);
   }
 

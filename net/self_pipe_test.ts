@@ -140,6 +140,7 @@ describe("SelfPipe.untilPolled()", () => {
       assertEquals(await conn.read(new Uint8Array(1)), null);
     }
     await pipe.untilPolled();
+    await pipe.close();
     assertEquals([watched.listens, clock.timers], [1, 0]);
   });
 });
@@ -181,9 +182,10 @@ describe("SelfPipe.close()", () => {
     await nextTurn();
     const first = noting(callers[0]!);
     await nextTurn();
-    assertEquals([first.isSettled, clock.timers], [false, 0]);
+    assertEquals(first.isSettled, false);
     await pipe.close();
     await Promise.all(callers);
+    assertEquals(clock.timers, 0);
   });
 
   it("closes both ends before it settles", async () => {

@@ -12,7 +12,7 @@ import { fingerprint } from "../net/fingerprint.ts";
  * Why a datagram was not answered: `port` and `address` for a sender that no client
  * has, `rate` for one that sends more often than the limit allows, `loop` for one
  * that sends back what it was sent, `failed` where the reply could not be sent,
- * `shutdown` where the server stopped while the reply waited, because of a fault.
+ * `shutdown` where the server stopped while the reply waited.
  */
 export type DropReason =
   | "port"

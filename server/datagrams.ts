@@ -18,7 +18,7 @@ import {
   networkError,
 } from "../net/errors.ts";
 import type { Barrier } from "../net/fairness.ts";
-import { sleep } from "../net/time.ts";
+import { sleep, startTimer } from "../net/time.ts";
 import {
   type DropReason,
   LoopLimit,
@@ -36,6 +36,13 @@ import { untilQueueIsEmpty } from "./queue.ts";
 
 /** How many datagrams a second one address gets by default. */
 export const DEFAULT_UDP_RATE = 1000;
+
+/**
+ * A reply that the kernel does not take within this time, or twice it, no longer holds
+ * up the reading, in milliseconds. Replies to neighbours that do not exist fill the
+ * socket's send buffer for the three seconds in which the kernel asks for them (ARP).
+ */
+const SEND_LIMIT_MS = 50;
 
 /**
  * Opens a socket for datagrams.
@@ -114,6 +121,13 @@ export class DatagramEcho {
   /** Settles when it has stopped, once it receives no more. */
   #finishing: Promise<void> | undefined;
   readonly #dropped: Partial<Record<DropReason, number>> = {};
+  /** Goes up when a reply is handed to the kernel, and when it took it: odd between. */
+  #steps = 0;
+  #watch: Disposable | undefined;
+  /** Whether a loop waits for the kernel, and others that it does not take replies. */
+  #isFull = false;
+  /** Called when a loop waits too long. */
+  #startAnother: () => void = () => {};
   #received = 0;
   #datagrams = 0;
   #bytes = 0;
@@ -153,13 +167,28 @@ export class DatagramEcho {
     };
   }
 
+  /** Answers until {@linkcode DatagramEcho.stop} is called. */
+  async run(): Promise<void> {
+    let isHeld: boolean;
+    let held: Promise<unknown> | undefined;
+    do {
+      const { promise, resolve } = Promise.withResolvers<boolean>();
+      this.#startAnother = () => resolve(true);
+      const loop = this.#loop();
+      isHeld = await Promise.race([loop, promise]);
+      if (isHeld) held = loop;
+    } while (isHeld);
+    await Promise.all([held, this.#finishing]);
+    await this.#leaving;
+  }
+
   /**
-   * Answers until {@linkcode DatagramEcho.stop} is called.
+   * Answers, and returns `false` when it has stopped.
    *
    * Kept as one async function: each further one that a datagram goes through costs
    * a hundredth of the throughput.
    */
-  async run(): Promise<void> {
+  async #loop(): Promise<boolean> {
     const { signal } = this.#stopped;
     const { barrier, once, onDatagram, onOnce } = this.#options;
     const socket = this.#socket;
@@ -173,7 +202,7 @@ export class DatagramEcho {
         bytes = received as Uint8Array<ArrayBuffer>;
         remote = sender as Deno.NetAddr;
       } catch (error) {
-        if (signal.aborted) return;
+        if (signal.aborted) return false;
         // Windows tells a receive that an earlier reply found nobody.
         if (!isReset(error)) this.#fail(error);
         await sleep(RECEIVE_PAUSE_MS, signal);
@@ -181,28 +210,54 @@ export class DatagramEcho {
       }
       this.#received++;
       const reason = this.#refusal(bytes, remote);
+      const peer = reason ? undefined : onDatagram(remote, bytes);
       if (reason) this.#drop({ remote, reason });
-      else {
-        const peer = onDatagram(remote, bytes);
+      else if (this.#isFull) {
+        const detail = "the send buffer is full of replies that cannot leave";
+        this.#drop({ remote, reason: "failed", detail });
+      } else {
+        if (once) onOnce?.();
+        this.#steps++;
+        if (!this.#watch) this.#watchSends();
         try {
           if (faults) {
-            if (once) onOnce?.();
             faults.reply(bytes, remote, peer);
             // A flood would leave more and more replies in memory.
             await this.#leaving;
           } else {
             await socket.send(bytes, remote);
             this.#addSent(bytes.length, peer);
-            if (once) onOnce?.();
           }
           if (once) await this.#finish();
         } catch (error) {
           this.#sendFailed(remote, error);
         }
+        this.#steps++;
+        if (this.#isFull) {
+          // Another loop took over.
+          this.#isFull = false;
+          return false;
+        }
       }
       if (barrier.addRead(bytes.length)) await barrier.pass();
     }
-    await this.#finishing;
+    return false;
+  }
+
+  /**
+   * Looks now and then, while replies are sent, whether one is under way for too long:
+   * a timer for each would cost as much as the reply.
+   */
+  #watchSends(): void {
+    const steps = this.#steps;
+    this.#watch = startTimer(SEND_LIMIT_MS, () => {
+      this.#watch = undefined;
+      if (this.#steps !== steps) this.#watchSends();
+      else if (steps % 2 === 1 && !this.#isFull) {
+        this.#isFull = true;
+        this.#startAnother();
+      }
+    }, { persistent: false });
   }
 
   /** Answers what is in the socket's queue already, then stops. */
@@ -215,6 +270,7 @@ export class DatagramEcho {
   stop(): void {
     if (this.#stopped.signal.aborted) return;
     this.#stopped.abort();
+    this.#watch?.[Symbol.dispose]();
     this.#faults?.[Symbol.dispose]();
     this.#socket.close();
   }
@@ -270,8 +326,13 @@ export class DatagramEcho {
   }
 
   #sendFailed(remote: Deno.NetAddr, error: unknown): void {
-    if (this.#stopped.signal.aborted) return;
-    this.#drop({ remote, reason: "failed", detail: describeError(error) });
+    if (this.#stopped.signal.aborted) {
+      this.#drop({ remote, reason: "shutdown" });
+    } else {this.#drop({
+        remote,
+        reason: "failed",
+        detail: describeError(error),
+      });}
   }
 
   #refusal(

@@ -295,7 +295,7 @@ describe("DatagramEcho", () => {
     await stopWholly(run, clock);
   });
 
-  it("stops while a reply is under way, without counting it", async () => {
+  it("counts a reply that was under way when it stopped", async () => {
     const sending = Promise.withResolvers<void>();
     const run = start();
     run.socket.sending = sending.promise;
@@ -304,8 +304,86 @@ describe("DatagramEcho", () => {
     run.echo.stop();
     sending.resolve();
     await stopWholly(run);
-    assertEquals(run.drops, []);
-    assertEquals(run.echo.stats, { datagrams: 0, bytes: 0, dropped: {} });
+    assertEquals(run.drops, [{ remote: sender(), reason: "shutdown" }]);
+    assertEquals(run.echo.stats, {
+      ...{ datagrams: 0, bytes: 0 },
+      dropped: { shutdown: 1 },
+    });
+  });
+
+  it("counts replies with faults that were under way when it stopped", async () => {
+    const sending = Promise.withResolvers<void>();
+    const run = start({ faults: faultsOf({ duplicatePercent: 100 }) });
+    run.socket.sending = sending.promise;
+    run.socket.arrive(HELLO);
+    await nextTurn();
+    run.echo.stop();
+    sending.resolve();
+    await run.running;
+    assertEquals(run.echo.stats.dropped, { shutdown: 2 });
+  });
+
+  it("goes on reading where a reply cannot leave, and drops what it cannot send", async () => {
+    for (const faults of [undefined, faultsOf({ duplicatePercent: 0 })]) {
+      using clock = stopClock();
+      const run = start({ faults });
+      const { socket, echo } = run;
+      await flood(run, 2, same);
+      for (let time = 1; time <= 3; time++) {
+        const sending = Promise.withResolvers<void>();
+        socket.sending = sending.promise;
+        for (let n = 0; n < 3; n++) socket.arrive(HELLO);
+        // The first reply: a look at it begins up to as much later.
+        await clock.pass(49);
+        assertEquals(
+          echo.stats.dropped,
+          time > 1 ? { failed: 2 * time - 2 } : {},
+        );
+        await clock.pass(51);
+        await socket.untilDrained();
+        assertEquals(echo.stats.dropped, { failed: 2 * time });
+        await clock.pass(1000);
+        socket.sending = Promise.resolve();
+        sending.resolve();
+        await nextTurn();
+        await flood(run, 2, same);
+        assertEquals([socket.sent.length, run.drops.length], [
+          2 + 3 * time,
+          2 * time,
+        ]);
+      }
+      assertEquals(
+        run.drops[0]?.detail,
+        "the send buffer is full of replies that cannot leave",
+      );
+      await clock.pass(100);
+      assertEquals(clock.timers, 0, "it does not look at an idle socket");
+      await stopWholly(run, clock);
+    }
+  });
+
+  it("stops while a reply cannot leave", async () => {
+    using clock = stopClock();
+    const run = start();
+    const sending = Promise.withResolvers<void>();
+    run.socket.sending = sending.promise;
+    run.socket.arrive(HELLO);
+    await clock.pass(100);
+    run.echo.stop();
+    sending.resolve();
+    await stopWholly(run, clock);
+    assertEquals(run.echo.stats.dropped, { shutdown: 1 });
+  });
+
+  it("once learns of its datagram before the reply is under way", async () => {
+    const seen: number[] = [];
+    const { socket, running } = start({
+      once: true,
+      onOnce: () => seen.push(socket.sent.length),
+    });
+    socket.arrive(HELLO);
+    await running;
+    assertEquals([seen, socket.sent.length], [[0], 1]);
   });
 
   it("once stops after the first datagram that it answered", async () => {

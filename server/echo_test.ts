@@ -5,7 +5,8 @@ import { describe, it } from "@std/testing/bdd";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { writeAll } from "../net/streams.ts";
 import { serve } from "../server.ts";
-import { type FakeClock, stopClock } from "../testing/clock.ts";
+import { watchSweeps } from "../testing/barrier.ts";
+import { stopClock } from "../testing/clock.ts";
 import { recorder } from "../testing/events.ts";
 import { patternOf } from "../testing/peer.ts";
 import { watchPipes } from "../testing/pipe.ts";
@@ -19,11 +20,6 @@ import {
   roundTrip,
   startFlood,
 } from "../testing/visitor.ts";
-
-/** Waits until a sweep for idle connections is over: the next one is due. */
-async function untilSwept(clock: FakeClock): Promise<void> {
-  while (clock.timers === 0) await nextTurn();
-}
 
 /** What a client does. */
 interface Talk {
@@ -266,6 +262,7 @@ describe("a connection", () => {
   it("that is idle is closed, and only that", async () => {
     const { onEvent, untilClosed } = recorder();
     using clock = stopClock();
+    using sweeps = watchSweeps();
     await using server = serve({
       port: 0,
       idleTimeoutMs: 400,
@@ -282,7 +279,7 @@ describe("a connection", () => {
       assertEquals(server.stats.open, 3);
       assertEquals(await roundTrip(busy), HELLO);
       await clock.pass(100);
-      await untilSwept(clock);
+      await sweeps.untilSwept();
     }
     const closed = await untilClosed(server, 2);
     assertEquals(closed.map(({ reason }) => reason), ["idle", "idle"]);
@@ -297,6 +294,7 @@ describe("a connection", () => {
 
   it("whose bytes arrived before it was found idle is not closed", async () => {
     using clock = stopClock();
+    using sweeps = watchSweeps();
     await using server = serve({
       port: 0,
       idleTimeoutMs: 400,
@@ -307,14 +305,14 @@ describe("a connection", () => {
       await roundTrip(conn);
       for (let sweep = 0; sweep < 4; sweep++) {
         await clock.pass(100);
-        await untilSwept(clock);
+        await sweeps.untilSwept();
       }
       // The fifth sweep begins before the server can read this.
       const writing = conn.write(HELLO);
       clock.passAtOnce(100);
       await writing;
       assertEquals(await readExactly(conn, HELLO.length), HELLO);
-      await untilSwept(clock);
+      await sweeps.untilSwept();
     }
     assertEquals(server.stats.open, 1);
   });

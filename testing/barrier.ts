@@ -7,6 +7,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { FairnessBarrier } from "../net/fairness.ts";
 import { noting } from "./pipe.ts";
+import { replace } from "./replace.ts";
 
 /** The pause between two closings, in milliseconds. */
 export const PAUSE_MS = 100;
@@ -103,4 +104,33 @@ export async function isOpen(barrier: FairnessBarrier): Promise<boolean> {
   const passed = noting(barrier.pass());
   await nextTurn();
   return passed.isSettled;
+}
+
+/** Knows when a sweep for idle connections is over. */
+export interface WatchedSweeps extends Disposable {
+  /** Waits until no sweep is under way: the next one has its timer. */
+  untilSwept(): Promise<void>;
+}
+
+/**
+ * Watches sweeps for idle connections, of all servers.
+ *
+ * @returns What is seen; disposing of it ends the watch.
+ */
+export function watchSweeps(): WatchedSweeps {
+  const { untilAllRead } = FairnessBarrier.prototype;
+  let underWay = 0;
+  const watched = replace(
+    FairnessBarrier.prototype,
+    "untilAllRead",
+    async function (this: FairnessBarrier) {
+      underWay++;
+      await untilAllRead.call(this);
+      underWay--;
+    },
+  );
+  const untilSwept = async () => {
+    do await nextTurn(); while (underWay > 0);
+  };
+  return { untilSwept, [Symbol.dispose]: () => watched[Symbol.dispose]() };
 }

@@ -19,16 +19,16 @@ const WARM_UP_AT_A_RATE = { message: 64, durationMs: 30, ratePerSecond: 1000 };
  *
  * @param transport What carries the messages.
  * @param hasRate Whether messages will be due at times.
- * @param signal Ends it soon.
+ * @param stop Ends it soon.
  * @returns Whether that was possible.
  */
 export async function warmUpLoad(
   transport: Transport,
   hasRate: boolean,
-  signal?: AbortSignal,
+  stop?: AbortSignal,
 ): Promise<boolean> {
-  return await warmUp(transport, async (connect) => {
+  return await warmUp(transport, async (connect, signal) => {
     await load({ ...WARM_UP, connect, signal });
     if (hasRate) await load({ ...WARM_UP_AT_A_RATE, connect, signal });
-  }, signal);
+  }, stop);
 }

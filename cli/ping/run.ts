@@ -77,12 +77,12 @@ export async function runPing(
     stop.addEventListener("abort", () => metrics?.drain());
     const run = new PingRun(options, task, terminal, stop);
     return await run.run(isWarm, metrics);
-  }, async (signal) => {
-    isWarm = await warmUp(transport, async (connect) => {
+  }, async (stop) => {
+    isWarm = await warmUp(transport, async (connect, signal) => {
       const what = { ...WARM_UP, connect, signal };
       await ping({ ...what, count: 200, intervalMs: 0 });
       await ping({ ...what, count: 10, intervalMs: 2 });
-    }, signal);
+    }, stop);
   });
 }
 

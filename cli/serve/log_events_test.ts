@@ -402,7 +402,7 @@ const EVENTS: Case[] = [
     "it sends back what it was sent, as another echo server does, " +
       "more than 1,000 times a second; set --udp-rate if it does not",
   ),
-  dropCase("shutdown", "the server stopped before the reply was due"),
+  dropCase("shutdown", "the server stopped before the reply left"),
   dropCase("failed", "network unreachable", "network unreachable"),
   [
     { type: "crowd", addresses: 10_000 },

@@ -121,7 +121,7 @@ const DROP_WORDS: Record<Exclude<DropReason, "failed">, string> = {
   rate: "it sends more a second than --udp-rate allows",
   loop: "it sends back what it was sent, as another echo server does, " +
     "more than 1,000 times a second; set --udp-rate if it does not",
-  shutdown: "the server stopped before the reply was due",
+  shutdown: "the server stopped before the reply left",
 };
 
 function dropWords({ reason, detail }: DropEvent): string {

@@ -5,6 +5,7 @@ import { describe, it } from "@std/testing/bdd";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { writeAll } from "../../net/streams.ts";
 import { type FaultOptions, serve } from "../../server.ts";
+import { watchSweeps } from "../../testing/barrier.ts";
 import { stopClock } from "../../testing/clock.ts";
 import { recorder } from "../../testing/events.ts";
 import { patternOf } from "../../testing/peer.ts";
@@ -278,29 +279,27 @@ describe("a reply that waits", () => {
 
   it("is no idle time", async () => {
     using clock = stopClock();
+    using sweeps = watchSweeps();
     const { onEvent, untilClosed } = recorder();
     const faults = { latencyMs: 10_000 };
     const server = serve({ port: 0, faults, idleTimeoutMs: 1000, onEvent });
     using conn = await connectTo(server);
     await writeAll(conn, HELLO);
     // One timer is the reply's, the other one the next sweep's.
-    const untilTimers = async (count: number) => {
-      while (clock.timers !== count) await nextTurn();
-    };
-    await untilTimers(2);
+    while (clock.timers !== 2) await nextTurn();
     for (let sweep = 1; sweep < 40; sweep++) {
       await clock.pass(250);
-      await untilTimers(2);
+      await sweeps.untilSwept();
     }
     await clock.pass(250);
     assertEquals(await readExactly(conn, HELLO.length), HELLO);
     for (let sweep = 0; sweep < 4; sweep++) {
-      await untilTimers(1);
+      await sweeps.untilSwept();
       assertEquals(server.stats.open, 1);
       await clock.pass(250);
     }
     // The sweep that came together with the reply may count or not.
-    await untilTimers(1);
+    await sweeps.untilSwept();
     await clock.pass(250);
     const [closed] = await untilClosed(server);
     assertEquals([closed?.reason, closed?.bytes], ["idle", 5]);
