@@ -66,29 +66,49 @@ export async function readServerTls(
   const certText = await read(certFile, terminal);
   const keyText = await read(keyFile, terminal);
   const chain = certificatesIn(certFile, certText);
-  const [leaf] = chain.map((certificate) => parse(certFile, certificate));
+  const certificates = chain.map((it) => parse(certFile, it));
+  const [leaf] = certificates;
   checkTime(certFile, leaf!, terminal.now());
   // EC PARAMETERS may stand before a key, as openssl writes them.
   const [key] = keyText.match(KEY) ?? [];
   if (key === undefined) throw unusable(keyFile, whatElse(keyText, "key"));
   const { createPrivateKey, createPublicKey } = await import("node:crypto");
-  let own: Uint8Array, certified: Uint8Array;
+  let keyBits: number | undefined;
+  let ofKey: number;
   try {
     const form = { type: "spki", format: "der" } as const;
-    certified = leaf!.publicKey.export(form);
-    own = createPublicKey(createPrivateKey(key)).export(form);
+    const own = createPublicKey(createPrivateKey(key));
+    keyBits = own.asymmetricKeyDetails?.modulusLength;
+    const hex = own.export(form).toString("hex");
+    ofKey = certificates.findIndex(({ publicKey }) =>
+      publicKey.export(form).toString("hex") === hex
+    );
   } catch {
     // Node's interface of Deno does not know every key that TLS takes: listening
     // tells what is wrong.
     return { cert: chain.join("\n"), key };
   }
-  const isPair = own.length === certified.length &&
-    own.every((byte, at) => byte === certified[at]);
-  if (!isPair) {
+  if (ofKey > 0) {
+    throw unusable(
+      certFile,
+      `its certificate number ${ofKey + 1} is the server's own: put it first`,
+    );
+  }
+  if (ofKey < 0) {
     throw unusable(keyFile, `it is not the key of ${certFile.path}`);
+  }
+  if (keyBits !== undefined && keyBits < LEAST_RSA_BITS) {
+    throw unusable(
+      keyFile,
+      `an RSA key of ${keyBits} bits is too short, ` +
+        `TLS needs ${LEAST_RSA_BITS}`,
+    );
   }
   return { cert: chain.join("\n"), key };
 }
+
+/** What the TLS library takes of RSA keys at least. */
+const LEAST_RSA_BITS = 2048;
 
 /**
  * Reads what a certificate says.

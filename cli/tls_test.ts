@@ -9,11 +9,51 @@ const NOW = new Date();
 
 const PAIR = await selfSigned();
 
+const OTHER = await selfSigned();
+
+/** An RSA key of 1,024 bits with its certificate: for a test of lengths alone. */
+const SHORT = {
+  cert: `-----BEGIN CERTIFICATE-----
+MIIB9jCCAV+gAwIBAgIUEtI7WKInQiZd8O7eRFgUd6dv7WYwDQYJKoZIhvcNAQEL
+BQAwDDEKMAgGA1UEAwwBYTAgFw0yNjEyMDExNTMyMzdaGA8yMTI2MTEwNzE1MzIz
+N1owDDEKMAgGA1UEAwwBYTCBnzANBgkqhkiG9w0BAQEFAAOBjQAwgYkCgYEAzcQo
+0nqJaPitrnRmMaZ87xY6SUhhRHOiZKauC7puF+U72ABamLIFCUQLzZhqNQjxsWRv
+p9P937nwfEMkjbifG8kvyJC7p2aQYFOqrJr/+g29XJr7WBegvlDYT9U3KFF2UeI9
+sL4IZEZ81dFFCs/zXCn3ICzYijwI9cPymPO+plECAwEAAaNTMFEwHQYDVR0OBBYE
+FPgpI2sJWsVyQwHvA+3kZZ+Z4kvHMB8GA1UdIwQYMBaAFPgpI2sJWsVyQwHvA+3k
+ZZ+Z4kvHMA8GA1UdEwEB/wQFMAMBAf8wDQYJKoZIhvcNAQELBQADgYEAJFv7ihpH
+w2NZEA36vFnK5s7zh3NcN3+bgpUIc87ZHEI2QepmqjJ2DBBXnNDxNbwv0HjQqO6c
+42Fuqo/w3bbLgSFvG6u4ITt2aEK2d3Ke0Yc5G/MCdLRy705MiJylNPwT11bwMNWO
+oUD8ivnJP0iaDDwd03Uw5p1+KAVOf5Ob0uc=
+-----END CERTIFICATE-----
+`,
+  key: `-----BEGIN PRIVATE KEY-----
+MIICdgIBADANBgkqhkiG9w0BAQEFAASCAmAwggJcAgEAAoGBAM3EKNJ6iWj4ra50
+ZjGmfO8WOklIYURzomSmrgu6bhflO9gAWpiyBQlEC82YajUI8bFkb6fT/d+58HxD
+JI24nxvJL8iQu6dmkGBTqqya//oNvVya+1gXoL5Q2E/VNyhRdlHiPbC+CGRGfNXR
+RQrP81wp9yAs2Io8CPXD8pjzvqZRAgMBAAECgYBytkDr1lR0qO5qq4mtdFuCDqo/
+4JIZTz3hTusIrs5hk/Jg4RGgvt3/5GeQHsBXAL19X7i/n3eRGl/vZp8iQyKvouGg
+0ji9xiqXQ4AeQlOa800WDla85J+fDOlfqmLaCsJ2GhJ/T0i49d+1HH8s2kd8AvSs
+an54lj2dXueIQfsQgQJBAOvYR1jygOMcOKu19HagExZiSsSeRYqPY4rYd1L9EKon
+SYCPVHoD8n9r19E0hDsE6DCOFPklRZ9q7dGz/p6ytWUCQQDfWdVFu3klKvdLaiQH
+jLVsASYpO/pP4YO3pYKbbwheEfvLK8zdxiqZNZMhnG2D6qc/MXE6A6DYGoCZeeoH
+5IR9AkEA3cJ8u+cyR9qGcvbhShWUPQzpTt2fd/0B1VFbSb5IyCWu2GJtRVmm0Cdg
+RAeEelZP2TAQCoEAaTjLK856kVBqfQJANPze+Bgt+X9kA+Q+f/wF3oW3Q/kSvXjH
+Av6lKbMBzS9/CQhvJf4phQeMzGCMKsu0ue1E63qI4jwHXmHp/81bEQJAR31vNN0/
+CYKMCDbLCxY5JbcjSmHLEZGIoMQmENlac3wk7z7HRbR8CcAjbgArjNvZXynFPsU4
+Mqcr+anpwsipQA==
+-----END PRIVATE KEY-----
+`,
+};
+
 /** The files that a test's flags may name. */
 const FILES = {
   "cert.pem": PAIR.cert,
   "key.pem": PAIR.key,
-  "other.key": (await selfSigned()).key,
+  "other.key": OTHER.key,
+  "reversed.pem": OTHER.cert + PAIR.cert,
+  "short.pem": SHORT.cert,
+  "short.key": SHORT.key,
   "expired.pem": (await selfSigned({ days: -2 })).cert,
   "future.pem": (await selfSigned({ now: new Date("2100-01-01") })).cert,
   "junk.pem": "junk",
@@ -104,6 +144,7 @@ describe("echo serve --tls", () => {
     await session.untilStdout(/"event":"certificate"/);
     const port = Number(address!.split(":")[1]);
     using client = await connect({ port, tls: { caCerts: [session.stderr] } });
+    await client.echo(new TextEncoder().encode("hello"));
     await client.end();
     using conn = await Deno.connect({ port });
     await conn.write(new TextEncoder().encode("hello"));
@@ -159,6 +200,16 @@ describe("echo serve --tls", () => {
       [
         [...CERT, "--tls-key", "other.key"],
         "--tls-key other.key: it is not the key of cert.pem",
+      ],
+      [
+        ["--tls-cert", "reversed.pem", "--tls-key", "key.pem"],
+        "--tls-cert reversed.pem: its certificate number 2 is the server's " +
+        "own: put it first",
+      ],
+      [
+        ["--tls-cert", "short.pem", "--tls-key", "short.key"],
+        "--tls-key short.key: an RSA key of 1024 bits is too short, " +
+        "TLS needs 2048",
       ],
       [
         [...CERT, "--tls-key", "locked.key"],

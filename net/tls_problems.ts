@@ -59,6 +59,12 @@ const PROBLEMS: readonly (readonly [
     "the certificate is one of an authority (CA:TRUE), not one of a server",
   ],
   [
+    // A common name alone counts no more (RFC 9525, section 6.3).
+    /not valid for any names/,
+    "tls",
+    "the certificate names no server: it has no subjectAltName",
+  ],
+  [
     /certificate not valid for name "(.*?)"(?:.*only valid for (.*))?/,
     "tls_wrong_name",
     ([, name, names]) =>

@@ -15,6 +15,11 @@ describe("tlsProblem()", () => {
       [`${invalid}BadSignature`]: "tls_untrusted",
       [`${invalid}BadEncoding`]: "tls",
       [`${invalid}certificate not valid for name "a"`]: "tls_wrong_name",
+      // Another name would not help.
+      [
+        `${invalid}certificate not valid for name "a"; certificate is not ` +
+        "valid for any names (according to its subjectAltName extension)"
+      ]: "tls",
       "peer is incompatible: SignatureAlgorithmsExtensionRequired":
         "tls_version",
       "received fatal alert: ProtocolVersion": "tls_version",
