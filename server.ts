@@ -225,6 +225,10 @@ class Server implements EchoServer {
   }
 
   unref(): void {
+    if (this.#options.tls) {
+      // Deno has no way to unref the `accept()` of a TLS listener, nor a handshake.
+      throw new Deno.errors.NotSupported("A server with TLS cannot be unref'd");
+    }
     this.#setRef(false);
   }
 

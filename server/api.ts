@@ -158,7 +158,7 @@ export interface ServeOptions {
 export interface ServeStats {
   /** Connections that were accepted. */
   accepted: number;
-  /** Connections that are open now, those in their TLS handshake included. */
+  /** Connections that hold a descriptor, those in their TLS handshake included. */
   open: number;
   /** How many connections ended, by reason; a reason without any is not there. */
   closed: Partial<Record<CloseReason, number>>;
@@ -235,6 +235,11 @@ export interface EchoServer extends AsyncDisposable {
   /** Keeps the process alive while the server runs. It does so by default. */
   ref(): void;
 
-  /** Lets the process end while the server runs. */
+  /**
+   * Lets the process end while the server runs.
+   *
+   * @throws {Deno.errors.NotSupported} If the server speaks TLS: Deno cannot do that
+   * with a TLS listener.
+   */
   unref(): void;
 }

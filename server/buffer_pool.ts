@@ -55,6 +55,10 @@ class Slab {
     return this.#memory.byteLength;
   }
 
+  get used(): number {
+    return this.#used;
+  }
+
   get isInUse(): boolean {
     return this.#used > 0;
   }
@@ -98,6 +102,13 @@ export class BufferPool implements Disposable {
   /** How many bytes are allocated. */
   get bytes(): number {
     return this.#slabs.reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  /** Counts the buffers of a size that are in use. */
+  countUsed(size: number): number {
+    let used = 0;
+    for (const slab of this.#slabs) if (slab.size === size) used += slab.used;
+    return used;
   }
 
   /**

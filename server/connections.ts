@@ -11,7 +11,7 @@ import type { ServeStats } from "./api.ts";
 import { BufferPool } from "./buffer_pool.ts";
 import type { Connection, ConnectionLoop, LoopContext } from "./connection.ts";
 import { type CloseReason, PREVIEW_BYTES, type ServeEvent } from "./events.ts";
-import { type HandshakeFailure, Handshakes } from "./handshakes.ts";
+import { Handshakes } from "./handshakes.ts";
 
 /**
  * The pause between two closings of the barrier at which busy connections wait for
@@ -42,7 +42,9 @@ export class Connections implements Iterable<Connection>, AsyncDisposable {
   readonly barrier: FairnessBarrier;
   readonly #options: ConnectionsOptions;
   readonly #open = new Set<Connection>();
-  readonly #handshakes: Handshakes<Deno.TlsConn>;
+  readonly #handshakes: Handshakes;
+  /** TLS connections that ended and are not closed yet: what closes each at once. */
+  readonly #leaving = new Map<Deno.TlsConn, Leaving>();
   readonly #pool = new BufferPool();
   readonly #context: LoopContext;
   readonly #closed: ServeStats["closed"] = {};
@@ -50,6 +52,7 @@ export class Connections implements Iterable<Connection>, AsyncDisposable {
   #bytes = 0;
   #failedHandshakes = 0;
   #isRef = true;
+  #state: "open" | "draining" | "stopped" = "open";
   /** Called when there is no connection any more. */
   #tellNone: () => void = () => {};
 
@@ -67,7 +70,11 @@ export class Connections implements Iterable<Connection>, AsyncDisposable {
     this.#handshakes = new Handshakes({
       timeoutMs: options.handshakeTimeoutMs,
       onDone: (conn, handshakeMs) => this.#serve(conn, handshakeMs),
-      onFailed: (failure) => this.#handshakeFailed(failure),
+      onFailed: (conn, over, failure) => {
+        this.#failedHandshakes++;
+        options.emit?.({ type: "handshake_failed", ...failure });
+        this.#leave(conn, over, false);
+      },
     });
     this.#context = {
       barrier: this.barrier,
@@ -78,9 +85,9 @@ export class Connections implements Iterable<Connection>, AsyncDisposable {
     };
   }
 
-  /** How many connections there are, those in their TLS handshake included. */
+  /** How many connections have a descriptor, those in their TLS handshake included. */
   get size(): number {
-    return this.#open.size + this.#handshakes.size;
+    return this.#open.size + this.#handshakes.size + this.#leaving.size;
   }
 
   /** How many bytes were echoed. */
@@ -117,7 +124,7 @@ export class Connections implements Iterable<Connection>, AsyncDisposable {
    */
   add(conn: ServerConn): void {
     if (!this.#isRef) conn.unref();
-    if ("handshake" in conn) this.#handshakes.start(conn);
+    if (isTls(conn)) this.#handshakes.start(conn);
     else this.#serve(conn);
   }
 
@@ -132,7 +139,8 @@ export class Connections implements Iterable<Connection>, AsyncDisposable {
     if (!this.#open.delete(connection)) return;
     const { conn, openedAt, bytes } = connection;
     const remote = remoteOf(connection);
-    conn[Symbol.dispose]();
+    if (isTls(conn)) this.#leave(conn, conn.closeWrite(), reason === "eof");
+    else conn[Symbol.dispose]();
     connection.waiter?.stop();
     this.#bytes += bytes;
     this.#closed[reason] = (this.#closed[reason] ?? 0) + 1;
@@ -149,6 +157,8 @@ export class Connections implements Iterable<Connection>, AsyncDisposable {
 
   /** Ends all connections, and all TLS handshakes, as the server stops. */
   closeAll(): void {
+    this.#state = "stopped";
+    for (const { stop } of this.#leaving.values()) stop();
     this.#handshakes.close();
     for (const connection of this.#open) this.close(connection, "shutdown");
   }
@@ -167,8 +177,12 @@ export class Connections implements Iterable<Connection>, AsyncDisposable {
     }
   }
 
-  /** Waits until there is no connection. */
+  /** Waits until there is no connection, and none is added any more. */
   async untilNone(): Promise<void> {
+    if (this.#state === "open") this.#state = "draining";
+    for (const { stop, isOwed } of this.#leaving.values()) {
+      if (!isOwed) stop();
+    }
     if (this.size === 0) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#tellNone = resolve;
@@ -195,7 +209,7 @@ export class Connections implements Iterable<Connection>, AsyncDisposable {
       ...(handshakeMs !== undefined && { handshakeMs }),
     });
     // A connection with TLS has neither setting.
-    if (!("handshake" in conn)) {
+    if (!isTls(conn)) {
       try {
         // A reply must not wait for the acknowledgement of the one before it.
         conn.setNoDelay();
@@ -217,12 +231,27 @@ export class Connections implements Iterable<Connection>, AsyncDisposable {
     else this.close(connection, isReset(error) ? "reset" : "error", error);
     // Not earlier: before Deno 2.9 a write that is under way outlives `close()`, and
     // keeps the descriptor until the client reads or leaves.
-    this.#options.onSlotFree();
+    if (!isTls(connection.conn)) this.#options.onSlotFree();
   }
 
-  #handshakeFailed(failure: HandshakeFailure): void {
-    this.#failedHandshakes++;
-    this.#options.emit?.({ type: "handshake_failed", ...failure });
+  /**
+   * Closes a TLS connection that ended, and frees its slot, once its client has taken
+   * what is left or is gone. After `close()` Deno would wait for that, too, and keep
+   * the descriptor, but nobody could know how long.
+   */
+  async #leave(
+    conn: Deno.TlsConn,
+    over: Promise<unknown>,
+    isOwed: boolean,
+  ): Promise<void> {
+    const stopped = Promise.withResolvers<void>();
+    this.#leaving.set(conn, { stop: stopped.resolve, isOwed });
+    const waits = this.#state === "open" ||
+      (this.#state === "draining" && isOwed);
+    if (!waits) stopped.resolve();
+    await Promise.race([over, stopped.promise]).catch(() => {});
+    this.#leaving.delete(conn);
+    conn[Symbol.dispose]();
     this.#options.onSlotFree();
     this.#tellIfNone();
   }
@@ -241,6 +270,18 @@ export class Connections implements Iterable<Connection>, AsyncDisposable {
       open: this.#options.countAllOpen(),
     });
   }
+}
+
+/** A TLS connection that ended and is not closed yet. */
+interface Leaving {
+  /** Closes it at once. */
+  readonly stop: () => void;
+  /** Whether a shutdown waits for it: its client may still take its last replies. */
+  readonly isOwed: boolean;
+}
+
+function isTls(conn: Deno.Conn): conn is Deno.TlsConn {
+  return "handshake" in conn;
 }
 
 /**

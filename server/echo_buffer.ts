@@ -30,6 +30,13 @@ const STREAM_WAITING_BYTES = 8 << 10;
 export const LARGE_BYTES = READ_BYTES.most;
 
 /**
+ * So many connections use a large buffer at once; a further stream uses the largest
+ * of {@linkcode WAITING_BYTES}. A client that sends and never reads keeps its buffer.
+ * Among more streams a busy server reads less at once anyway.
+ */
+export const MOST_LARGE = 64;
+
+/**
  * A buffer shrinks after this many reads in a row that a smaller one would have
  * held. After fewer, a stream, whose reads vary in size, would have its buffer
  * shrink and grow all the time.
@@ -94,7 +101,7 @@ export class EchoBuffer implements Disposable {
     if (length === this.#room) {
       // There is more to come, much more if not only the least buffer was full.
       const isMuch = this.#burst >= STREAM_WAITING_BYTES;
-      return this.#resize(isMuch ? LARGE_BYTES : STREAM_WAITING_BYTES);
+      return this.#resize(isMuch ? this.#streamBytes() : STREAM_WAITING_BYTES);
     }
     const burst = this.#burst;
     this.#burst = 0;
@@ -112,6 +119,13 @@ export class EchoBuffer implements Disposable {
   /** Gives the memory back. */
   [Symbol.dispose](): void {
     this.#pool.give(this.#bytes);
+  }
+
+  #streamBytes(): number {
+    const isLarge = this.#bytes.length === LARGE_BYTES;
+    return isLarge || this.#pool.countUsed(LARGE_BYTES) < MOST_LARGE
+      ? LARGE_BYTES
+      : WAITING_BYTES.at(-1)!;
   }
 
   #resize(size: number): void {

@@ -2,7 +2,12 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import fc from "../testing/properties.ts";
 import { BufferPool } from "./buffer_pool.ts";
-import { EchoBuffer, LARGE_BYTES, WAITING_BYTES } from "./echo_buffer.ts";
+import {
+  EchoBuffer,
+  LARGE_BYTES,
+  MOST_LARGE,
+  WAITING_BYTES,
+} from "./echo_buffer.ts";
 
 const KIB = 1024;
 
@@ -60,6 +65,24 @@ describe("EchoBuffer", () => {
       LARGE_BYTES,
       LARGE_BYTES,
     ]);
+  });
+
+  it("has 128 KiB at most beside many large ones", () => {
+    using pool = new BufferPool();
+    using buffers = new DisposableStack();
+    const stream = () => {
+      const buffer = buffers.use(new EchoBuffer(pool));
+      read(buffer, [Infinity, Infinity]);
+      return buffer;
+    };
+    const large = Array.from({ length: MOST_LARGE }, stream);
+    assertEquals(new Set(large.map(sizeOf)), new Set([LARGE_BYTES]));
+    const further = stream();
+    assertEquals(sizeOf(further), 128 * KIB);
+    assertEquals(read(further, [Infinity]), [128 * KIB]);
+    // One that has a large buffer keeps it, until its stream is over.
+    assertEquals(read(large[0]!, [Infinity, 1]), [LARGE_BYTES, 8 * KIB]);
+    assertEquals(read(further, [Infinity]), [LARGE_BYTES]);
   });
 
   it("then has the size that holds a message whole, with room for more", () => {

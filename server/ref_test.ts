@@ -1,10 +1,11 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { serve } from "../server.ts";
 import { stopClock } from "../testing/clock.ts";
 import { DatagramPeer, untilSo } from "../testing/datagram_peer.ts";
 import { recorder } from "../testing/events.ts";
 import { connectTo, HELLO, roundTrip } from "../testing/visitor.ts";
+import { selfSigned } from "./self_signed.ts";
 
 /** What keeps the process alive, unless it is told not to. */
 type Socket = Deno.Listener | Deno.Conn;
@@ -86,6 +87,12 @@ describe("EchoServer.ref() and EchoServer.unref()", () => {
     await clock.pass(50);
     assertEquals(await peer.untilReceived(1), [HELLO]);
     await server.shutdown({ timeoutMs: 0 });
+  });
+
+  it("say that a server with TLS keeps its process alive", async () => {
+    await using server = serve({ port: 0, tls: await selfSigned() });
+    assertThrows(() => server.unref(), Deno.errors.NotSupported);
+    server.ref();
   });
 
   it("are not called by themselves", async () => {

@@ -52,6 +52,42 @@ function start(options: ServeOptions = {}) {
   return { server, events, until, target: options_ };
 }
 
+/** A client that sends without end, and does not read before it is told to. */
+class StuckClient implements AsyncDisposable {
+  readonly #conn: Deno.TlsConn;
+  readonly #sending: Promise<void>;
+
+  private constructor(conn: Deno.TlsConn) {
+    this.#conn = conn;
+    this.#sending = this.#send().catch(() => {});
+  }
+
+  static async connect(port: number): Promise<StuckClient> {
+    const to = { hostname: "127.0.0.1", port, caCerts: [tls.cert] };
+    return new StuckClient(await Deno.connectTls(to));
+  }
+
+  async #send(): Promise<never> {
+    const bytes = new Uint8Array(1 << 20);
+    while (true) await this.#conn.write(bytes);
+  }
+
+  /** Reads until the server closes the connection. */
+  async readAll(): Promise<void> {
+    const bytes = new Uint8Array(1 << 16);
+    try {
+      while (await this.#conn.read(bytes) !== null);
+    } catch {
+      // The server did not read all.
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#conn.close();
+    await this.#sending;
+  }
+}
+
 describe("serve() with TLS", () => {
   it("tells of a connection after the handshake, and echoes", async () => {
     const { server, events, until, target } = start();
@@ -112,18 +148,53 @@ describe("serve() with TLS", () => {
     });
   }
 
-  it("gives a silent client's slot back after the timeout", async () => {
+  it("counts a silent client after the timeout, until it leaves", async () => {
     const { server, until, target } = start({
       maxConnections: 1,
       handshakeTimeoutMs: 20,
     });
     await using _ = server;
-    using _silent = await Deno.connect({ port: server.addr.port });
+    const silent = await Deno.connect({ port: server.addr.port });
     const [failed] = await until("handshake_failed");
     assertEquals(failed!.reason, "timeout");
     assertEquals(failed!.detail, "not done within 0.02 s");
+    assertEquals(server.stats.open, 1);
+    silent.close();
     using client = await connect(target);
     await client.echo(HELLO);
+    assertEquals(server.stats.failedHandshakes, 1);
+  });
+
+  it("with once is finished when its silent client's time is over", async () => {
+    const { server, until } = start({ once: true, handshakeTimeoutMs: 20 });
+    using _silent = await Deno.connect({ port: server.addr.port });
+    await server.finished;
+    const failures = await until("handshake_failed");
+    assertEquals(failures.map(({ reason }) => reason), ["timeout"]);
+  });
+
+  it("counts a client that was cut until it reads what is left", async () => {
+    const { server, until, target } = start({
+      ...{ maxConnections: 1, idleTimeoutMs: 40 },
+    });
+    await using _ = server;
+    await using stuck = await StuckClient.connect(target.port);
+    const [closed] = await until("close");
+    assertEquals(closed!.reason, "idle");
+    assertEquals(server.stats.open, 1);
+    await stuck.readAll();
+    using client = await connect(target);
+    await client.echo(HELLO);
+    assertEquals(server.stats.accepted, 2);
+  });
+
+  it("does not wait at a shutdown for a client that was cut", async () => {
+    const { server, until, target } = start({ idleTimeoutMs: 40 });
+    await using stuck = await StuckClient.connect(target.port);
+    await until("close");
+    await server.shutdown();
+    assertEquals(server.stats.open, 0);
+    await stuck.readAll();
   });
 
   it("serves a good client beside 200 silent ones", async () => {

@@ -20,7 +20,11 @@ import {
 import { EventLog, type LogOutput, type LogStyle } from "./log.ts";
 import type { MetricsServer } from "../metrics/server.ts";
 import type { ServeMetricsOptions } from "./metrics.ts";
-import { type RunningServer, serveInThisThread } from "./running_server.ts";
+import {
+  type RunningServer,
+  serveInThisThread,
+  warmUp,
+} from "./running_server.ts";
 import { serveInWorkers } from "./workers.ts";
 
 /** After a second signal, the longest wait for connections or log. */
@@ -181,6 +185,7 @@ async function start(
     if (certificate) log.add(certificate.event);
   };
   if (workers === 1) {
+    await using _warm = await warmUp(serve, style);
     // Without a log the server has no events to make.
     const server = serveInThisThread(serve, style === "none" ? undefined : log);
     tellListening(server);

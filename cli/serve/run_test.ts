@@ -1,8 +1,14 @@
-import { assertEquals, assertMatch, assertRejects } from "@std/assert";
+import {
+  assertEquals,
+  assertMatch,
+  assertNotEquals,
+  assertRejects,
+} from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { connect } from "../../client.ts";
 import { stopClock } from "../../testing/clock.ts";
 import { freePort } from "../../testing/peer.ts";
+import { replace } from "../../testing/replace.ts";
 import { CLOSED_STDOUT, run, type Session } from "../../testing/terminal.ts";
 import { encode } from "../command.ts";
 import { OutputClosedError } from "../terminal.ts";
@@ -49,6 +55,34 @@ describe("echo serve", () => {
           "Served 1 connection, echoed 5 B in [\\d.]+ m?s\n$",
       ),
     );
+  });
+
+  it("has echoed to itself, which counts nowhere, when it listens", async () => {
+    const { connect } = Deno;
+    const ports: number[] = [];
+    const record = (options: Deno.ConnectOptions) => {
+      ports.push(options.port);
+      return connect(options);
+    };
+    using _ = replace(Deno, "connect", record as unknown as typeof connect);
+    const [session, port] = await startServe();
+    assertEquals(ports.length, 1);
+    assertNotEquals(ports[0], port);
+    const { stdout } = await end(session);
+    assertMatch(
+      stdout,
+      /^.* listening on .*\nShutting down\nServed 0 connections, echoed 0 B in .*\n$/,
+    );
+  });
+
+  it("listens all the same where loopback drops packets", async () => {
+    const hang = ({ signal }: Deno.ConnectOptions) =>
+      new Promise<never>((_, reject) => {
+        signal!.addEventListener("abort", () => reject(signal!.reason));
+      });
+    using _ = replace(Deno, "connect", hang as unknown as typeof Deno.connect);
+    const [session] = await startServe();
+    assertEquals((await end(session)).status, 0);
   });
 
   it("listens where --host says", async () => {

@@ -8,6 +8,7 @@
 import { type EchoServer, serve, type ServeEvent } from "../../server.ts";
 import { reportErrors, toSent } from "../thread_errors.ts";
 import { EventLog, type LogOutput } from "./log.ts";
+import { warmUp } from "./running_server.ts";
 import { NO_STATS } from "./stats.ts";
 import type { FromWorker, ToWorker } from "./worker_messages.ts";
 
@@ -49,6 +50,7 @@ function startWorker(scope: WorkerScope): void {
   const stopNow = new AbortController();
   const out = new PostedLog(scope);
   let server: EchoServer | undefined;
+  let isEnding = false;
 
   const run = async (
     { options, log: style }: Extract<ToWorker, { type: "serve" }>,
@@ -63,12 +65,16 @@ function startWorker(scope: WorkerScope): void {
       log.add(event);
     };
     const hasEvents = style !== "none" || options.once;
-    server = serve({
-      ...options,
-      signal: stopNow.signal,
-      ...(hasEvents && { onEvent }),
-    });
-    scope.postMessage({ type: "listening", addr: server.addr });
+    {
+      await using _warm = await warmUp(options, style);
+      server = serve({
+        ...options,
+        signal: stopNow.signal,
+        ...(hasEvents && { onEvent }),
+      });
+      scope.postMessage({ type: "listening", addr: server.addr });
+    }
+    if (isEnding) server.shutdown();
     await server.finished;
     await log.flush();
     scope.postMessage({ type: "finished", stats: server.stats });
@@ -93,6 +99,7 @@ function startWorker(scope: WorkerScope): void {
         scope.postMessage({ type: "stats", stats: server?.stats ?? NO_STATS });
         break;
       case "shutdown":
+        isEnding = true;
         server?.shutdown();
         break;
       case "stop":

@@ -45,7 +45,8 @@ export interface FaultOptions {
   /**
    * Each reply leaves so much later than it would, in milliseconds. The server reads
    * on meanwhile: bytes that came 10 ms apart leave 10 ms apart. At most 1 MiB of a
-   * connection waits; then the server does not read on.
+   * connection waits, a reply counting as 256 B at least; then the server does not
+   * read on.
    */
   latencyMs?: number | undefined;
 
