@@ -7,6 +7,7 @@ import { writeAll } from "./net/streams.ts";
 import { serve, type ServeOptions } from "./server.ts";
 import { stopClock } from "./testing/clock.ts";
 import { replace } from "./testing/replace.ts";
+import { watchSweeps } from "./testing/barrier.ts";
 import { recorder } from "./testing/events.ts";
 import { patternOf } from "./testing/peer.ts";
 import {
@@ -208,6 +209,7 @@ describe("serve()", () => {
 
   it("closes connections that are idle after idleTimeoutMs", async () => {
     using clock = stopClock();
+    using sweeps = watchSweeps();
     const { onEvent, untilClosed } = recorder();
     await using server = serve({ port: 0, idleTimeoutMs: 400, onEvent });
     using silent = await connectTo(server);
@@ -216,7 +218,7 @@ describe("serve()", () => {
       assertEquals(server.stats.open, 1);
       await clock.pass(100);
       // The timer of the next sweep is set when this one is over.
-      while (clock.timers === 0) await nextTurn();
+      await sweeps.untilSwept();
     }
     assertEquals((await untilClosed(server))[0]?.reason, "idle");
     assertEquals(await readToEnd(silent), new Uint8Array());
