@@ -38,6 +38,9 @@ const RETRY_MS = 250;
 /** The methods that it answers. */
 const METHODS: readonly string[] = ["GET", "HEAD"];
 
+/** For how long what was collected is told again, in milliseconds. */
+const CACHED_MS = 100;
+
 /** What to try, by why it cannot listen. */
 const HINTS: Partial<Record<Reason, string>> = {
   address_in_use: "choose another port with --metrics",
@@ -81,6 +84,9 @@ class Server implements MetricsServer {
   readonly #underWay = new Set<Promise<Response>>();
   readonly #ending = new AbortController();
   readonly #finished: Promise<void>;
+  /** What is told to all who ask within a moment. */
+  #scrape: Promise<string> | undefined;
+  #scrapeEndsAt = 0;
   /** `undefined` while it cannot listen. */
   #listening: Listening | undefined;
 
@@ -136,8 +142,21 @@ class Server implements MetricsServer {
     }
   }
 
+  /** Many scrapes at once must not take the time of what is measured. */
+  #collect(): Promise<string> {
+    const now = performance.now();
+    if (!this.#scrape || now >= this.#scrapeEndsAt) {
+      this.#scrapeEndsAt = now + CACHED_MS;
+      this.#scrape = Promise.resolve(this.#options.collect())
+        .then(renderMetrics);
+    }
+    return this.#scrape;
+  }
+
   async #answer(request: Request): Promise<Response> {
-    const answering = answer(request, this.#options);
+    const { health } = this.#options;
+    const collect = () => this.#collect();
+    const answering = answer(request, { health, collect });
     this.#underWay.add(answering);
     try {
       return await answering;
@@ -149,7 +168,9 @@ class Server implements MetricsServer {
 
 async function answer(
   request: Request,
-  { collect, health }: MetricsOptions,
+  { collect, health }: Pick<MetricsOptions, "health"> & {
+    readonly collect: () => Promise<string>;
+  },
 ): Promise<Response> {
   // A client may send a Host that makes no URL.
   const path = URL.parse(request.url)?.pathname;
@@ -163,8 +184,9 @@ async function answer(
   const state = await health();
   if (path === "/healthz") return text(state === "up" ? 200 : 503, state);
   if (state === "starting") return text(503, state);
-  const metrics = renderMetrics(await collect());
-  return new Response(metrics, { headers: { "content-type": CONTENT_TYPE } });
+  return new Response(await collect(), {
+    headers: { "content-type": CONTENT_TYPE },
+  });
 }
 
 function text(
