@@ -38,18 +38,18 @@ export {
   type ConnectOptions,
   DEFAULT_TIMEOUT_MS,
   type EchoClient,
-  type EchoResult,
   type UdpClient,
   type UdpConnectOptions,
 } from "./client/api.ts";
 export { MAX_DATAGRAM_BYTES } from "./client/datagram_client.ts";
-export type { Irregularity, IrregularKind } from "./client/datagram_queue.ts";
-export type { Difference } from "./client/comparison.ts";
-export {
-  MismatchError,
-  type Progress,
-  ShortEchoError,
-} from "./client/errors.ts";
+export type {
+  Difference,
+  EchoResult,
+  Irregularity,
+  IrregularKind,
+  Progress,
+} from "./client/types.ts";
+export { MismatchError, ShortEchoError } from "./client/errors.ts";
 export type {
   Address,
   TcpAddress,

@@ -7,7 +7,7 @@
 import type { Address } from "../net/address.ts";
 import type { NetworkError } from "../net/errors.ts";
 import type { Reader, Writer } from "../net/streams.ts";
-import type { Irregularity } from "./datagram_queue.ts";
+import type { EchoResult, Irregularity } from "./types.ts";
 
 /** What a client needs to know to speak TLS. */
 export interface ClientTls {
@@ -79,15 +79,6 @@ export interface ConnectOptions {
 
   /** Gives up connecting, or closes the connection, when it is aborted. */
   signal?: AbortSignal | undefined;
-}
-
-/** An exchange of which every byte came back and was verified. */
-export interface EchoResult {
-  /** How many bytes were sent and came back. */
-  bytes: number;
-
-  /** From the first byte's sending to the last one's verification, in milliseconds. */
-  durationMs: number;
 }
 
 /**

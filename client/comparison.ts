@@ -5,24 +5,7 @@
  */
 
 import { Buffer } from "node:buffer";
-
-/** The first byte that came back and should not have. */
-export interface Difference {
-  /** Where in the exchange it is, counted from 0. */
-  readonly offset: number;
-  /** The byte that was sent there, `undefined` where nothing was. */
-  readonly sent: number | undefined;
-  /** The byte that came back. */
-  readonly received: number;
-  /**
-   * How the reply that it is in begins, as far as it came: 64 bytes at most, none
-   * if the byte is further inside. A byte that nothing was sent for begins a reply
-   * of its own.
-   */
-  readonly reply: Uint8Array;
-  /** How what was sent begins: 64 bytes at most. */
-  readonly expected: Uint8Array;
-}
+import type { Difference } from "./types.ts";
 
 /** How many bytes of a wrong reply are kept. */
 export const EXCERPT_BYTES = 64;

@@ -3,16 +3,13 @@ import { datagramBuffer, RECEIVE_PAUSE_MS } from "../net/datagrams.ts";
 import { isReset, networkError, reasonOf, withFields } from "../net/errors.ts";
 import { checkTime } from "../net/options.ts";
 import { sleep } from "../net/time.ts";
-import type { EchoResult, UdpClient } from "./api.ts";
+import type { UdpClient } from "./api.ts";
 import { EXCERPT_BYTES } from "./comparison.ts";
-import {
-  DatagramQueue,
-  type Irregularity,
-  type QueuedDatagram,
-} from "./datagram_queue.ts";
+import { DatagramQueue, type QueuedDatagram } from "./datagram_queue.ts";
 import { Deadline } from "./deadline.ts";
 import type { UdpRoute } from "./dial.ts";
 import { clientClosedError } from "./errors.ts";
+import type { EchoResult, Irregularity } from "./types.ts";
 
 /** The most bytes of a datagram: 65,535 less the headers of IPv4 and UDP. */
 export const MAX_DATAGRAM_BYTES = 65_507;

@@ -8,38 +8,9 @@ import { Buffer } from "node:buffer";
 import type { Address } from "../net/address.ts";
 import { withFields } from "../net/errors.ts";
 import { fingerprint } from "../net/fingerprint.ts";
-import type { EchoResult } from "./api.ts";
 import { Comparison, EXCERPT_BYTES } from "./comparison.ts";
 import { MismatchError } from "./errors.ts";
-
-/**
- * What may be wrong with a reply besides that it does not come: `duplicated` if it
- * came before, `reordered` if one to a later message came before
- * ({@link https://www.rfc-editor.org/rfc/rfc4737#section-3.3 | RFC 4737}), `late` if
- * it came after its timeout, `corrupt` if it is no message's that is remembered,
- * `stray` if it came from another address. A second and a late reply are known by
- * their length and their first 64 bytes. Some 10,000 messages are remembered, those of
- * five seconds at least. Of messages with the same bytes none is `reordered`, and a
- * second reply may pass for a late one or for another one's.
- */
-export type IrregularKind =
-  | "duplicated"
-  | "reordered"
-  | "late"
-  | "corrupt"
-  | "stray";
-
-/** A datagram that came, and should not have, or not then. */
-export interface Irregularity {
-  /** What is wrong with it. */
-  readonly kind: IrregularKind;
-  /** How it begins: 64 bytes at most. */
-  readonly reply: Uint8Array;
-  /** How long ago its message was sent, in milliseconds, if it is `late` and known. */
-  readonly ageMs?: number;
-  /** The sender of one that is `stray`. */
-  readonly from?: Address;
-}
+import type { EchoResult, Irregularity, IrregularKind } from "./types.ts";
 
 /** A message that was added to a {@linkcode DatagramQueue}. */
 export interface QueuedDatagram {

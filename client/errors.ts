@@ -6,7 +6,6 @@
 
 import { type Address, formatAddress } from "../net/address.ts";
 import { escapeText } from "../net/text.ts";
-import type { Difference } from "./comparison.ts";
 import {
   describeError,
   type Failure,
@@ -15,6 +14,7 @@ import {
   reasonOf,
   withFields,
 } from "../net/errors.ts";
+import type { Difference, Progress } from "./types.ts";
 
 /** Other bytes came back than were sent. */
 export class MismatchError extends Error implements Failure {
@@ -148,20 +148,6 @@ export class ShortEchoError extends Error implements Failure {
     this.sent = progress.sent;
     this.received = progress.received;
   }
-}
-
-/** How far an exchange came. */
-export interface Progress {
-  /** How many bytes were sent, or were about to be. */
-  readonly sent: number;
-  /** How many of them came back, all as they were sent. */
-  readonly received: number;
-  /**
-   * Whether that was all there was to send.
-   *
-   * @default {true}
-   */
-  readonly isAll?: boolean;
 }
 
 /**

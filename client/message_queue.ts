@@ -5,8 +5,8 @@
  */
 
 import { Buffer } from "node:buffer";
-import type { EchoResult } from "./api.ts";
-import type { Comparison, Difference } from "./comparison.ts";
+import type { Comparison } from "./comparison.ts";
+import type { Difference, EchoResult } from "./types.ts";
 
 /** The most that one write takes of several messages together, in bytes. */
 const BATCH_BYTES = 64 * 1024;

@@ -8,7 +8,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { type Address, formatAddress } from "../net/address.ts";
 import { isNetworkError, withFields } from "../net/errors.ts";
 import { type Reader, writeAll, type Writer } from "../net/streams.ts";
-import type { EchoClient, EchoResult } from "./api.ts";
+import type { EchoClient } from "./api.ts";
 import { Comparison, EXCERPT_BYTES } from "./comparison.ts";
 import { Deadline } from "./deadline.ts";
 import type { Dialed, EchoConn } from "./dial.ts";
@@ -16,10 +16,10 @@ import {
   clientClosedError,
   MismatchError,
   noReplyError,
-  type Progress,
   ShortEchoError,
 } from "./errors.ts";
 import { MessageQueue } from "./message_queue.ts";
+import type { EchoResult, Progress } from "./types.ts";
 
 /** How much of a stream may be under way, in bytes: the client's memory. */
 const WINDOW_BYTES = 16 * 1024 * 1024;
