@@ -163,6 +163,10 @@ export class DatagramClient implements UdpClient {
     this.close();
   }
 
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.end();
+  }
+
   #refusal(message: Uint8Array): unknown {
     if (!(message instanceof Uint8Array)) {
       return new TypeError("Cannot echo a message that is no Uint8Array");

@@ -8,7 +8,6 @@ import { describe, it } from "@std/testing/bdd";
 import {
   connectUdp,
   type Irregularity,
-  MAX_DATAGRAM_BYTES,
   MismatchError,
   type NetworkError,
 } from "../client.ts";
@@ -23,6 +22,7 @@ import { replace } from "../testing/replace.ts";
 import { stopClock } from "../testing/clock.ts";
 import { ListenerCount } from "../testing/socket.ts";
 import { Watched } from "../testing/waiting.ts";
+import { MAX_DATAGRAM_BYTES } from "./datagram_client.ts";
 
 const encode = (text: string) => new TextEncoder().encode(text);
 

@@ -6,7 +6,13 @@
 
 import { type Address, formatAddress } from "../net/address.ts";
 import { isNetworkError, withFields } from "../net/errors.ts";
-import { type Reader, writeAll, type Writer } from "../net/streams.ts";
+import {
+  type Reader,
+  readerOf,
+  writeAll,
+  type Writer,
+  writerTo,
+} from "../net/streams.ts";
 import type { EchoClient } from "./api.ts";
 import { Comparison, EXCERPT_BYTES } from "./comparison.ts";
 import { Deadline } from "./deadline.ts";
@@ -103,7 +109,32 @@ export class StreamClient implements EchoClient {
     return result;
   }
 
-  echoStream(source: Reader, sink?: Writer): Promise<EchoResult> {
+  async echoStream(
+    source: ReadableStream<Uint8Array>,
+    sink?: WritableStream<Uint8Array>,
+  ): Promise<EchoResult> {
+    const reader = source.getReader();
+    const writer = sink?.getWriter();
+    try {
+      const result = await this.echoBytes(
+        readerOf(reader),
+        writer && writerTo(writer),
+      );
+      await writer?.close();
+      return result;
+    } catch (error) {
+      // Neither is waited for: the user's own may never end.
+      reader.cancel(error).catch(() => {});
+      writer?.abort(error).catch(() => {});
+      throw error;
+    } finally {
+      reader.releaseLock();
+      writer?.releaseLock();
+    }
+  }
+
+  /** `echoStream()` without a copy: bytes are read to where they are compared. */
+  echoBytes(source: Reader, sink?: Writer): Promise<EchoResult> {
     return this.#run((exchange) => exchange.stream(source, sink));
   }
 
@@ -121,6 +152,16 @@ export class StreamClient implements EchoClient {
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#isIdle) await this.end();
+    else this.close();
+  }
+
+  /** Whether it is open, and nothing is under way. */
+  get #isIdle(): boolean {
+    return this.#state === IDLE && this.#messages.isEmpty;
   }
 
   #close(why: unknown = clientClosedError(this.remoteAddr)): void {
@@ -232,7 +273,7 @@ export class StreamClient implements EchoClient {
 
   /** Runs an exchange of another kind than messages, of which none is under way. */
   async #run<T>(run: (exchange: StreamExchange) => Promise<T>): Promise<T> {
-    if (this.#state !== IDLE || !this.#messages.isEmpty) throw this.#refusal();
+    if (!this.#isIdle) throw this.#refusal();
     this.#state = BUSY;
     try {
       return await run(this.#exchange);
