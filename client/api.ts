@@ -1,9 +1,3 @@
-/**
- * What an echo client takes and gives.
- *
- * @module
- */
-
 import type { Address } from "../net/address.ts";
 import type { NetworkError } from "../net/errors.ts";
 import type { EchoResult, Irregularity } from "./types.ts";

@@ -1,9 +1,3 @@
-/**
- * The datagrams that are under way.
- *
- * @module
- */
-
 import { Buffer } from "node:buffer";
 import type { Address } from "../net/address.ts";
 import { withFields } from "../net/errors.ts";
@@ -88,11 +82,7 @@ export class DatagramQueue {
   /** The latest message, in the order of sending, that a reply came to. */
   #latest = 0;
 
-  /**
-   * Makes an empty queue.
-   *
-   * @param server The server's address, for errors.
-   */
+  /** `server` is for errors. */
   constructor(server: Address) {
     this.#server = server;
   }
@@ -107,13 +97,7 @@ export class DatagramQueue {
     return this.#oldest?.sentAt;
   }
 
-  /**
-   * Adds a message that is about to be sent.
-   *
-   * @param message The message, which is not copied.
-   * @param now The time, as `performance.now()`.
-   * @returns The message in the queue.
-   */
+  /** Adds a message that is about to be sent, which is not copied. */
   add(message: Uint8Array, now: number): QueuedDatagram {
     const { promise, resolve, reject } = Promise.withResolvers<EchoResult>();
     const key = fingerprint(message);
@@ -142,11 +126,8 @@ export class DatagramQueue {
   }
 
   /**
-   * Takes a datagram of the server, and settles the message that it answers.
-   *
-   * @param reply The datagram, which is valid during the call alone.
-   * @param now The time, as `performance.now()`.
-   * @returns What is wrong with it, if it settles no message, or out of order.
+   * Takes a datagram of the server, and settles the message that it answers. Returns
+   * what is wrong with it, if it settles no message, or out of order.
    */
   take(reply: Uint8Array, now: number): Irregularity | undefined {
     const known = this.#find(fingerprint(reply));
@@ -201,12 +182,7 @@ export class DatagramQueue {
     return this.#known.values().next().value;
   }
 
-  /**
-   * Gives up the messages that were sent before a moment.
-   *
-   * @param moment The moment, as `performance.now()`.
-   * @param errorOf Makes the error of a message of so many bytes.
-   */
+  /** Gives up the messages that were sent before a moment of `performance.now()`. */
   giveUpUntil(moment: number, errorOf: (bytes: number) => unknown): void {
     let pending: Pending | undefined;
     while ((pending = this.#oldest) && pending.sentAt <= moment) {

@@ -1,9 +1,3 @@
-/**
- * How an exchange with an echo server fails.
- *
- * @module
- */
-
 import { type Address, formatAddress } from "../net/address.ts";
 import { escapeText } from "../net/text.ts";
 import {
@@ -150,14 +144,7 @@ export class ShortEchoError extends Error implements Failure {
   }
 }
 
-/**
- * Makes the error of a server that did not answer in time.
- *
- * @param address The server's address.
- * @param timeoutMs How long the client waited, in milliseconds.
- * @param progress How far the exchange came.
- * @returns A `Deno.errors.TimedOut` with the fields of a failure.
- */
+/** Makes the `Deno.errors.TimedOut` of a server that did not answer in time. */
 export function noReplyError(
   address: Address,
   timeoutMs: number,
@@ -174,12 +161,7 @@ export function noReplyError(
   });
 }
 
-/**
- * Makes the error of messages that a client is given after it was closed.
- *
- * @param address The address of the server.
- * @returns The error.
- */
+/** Makes the error of messages that a client is given after it was closed. */
 export function clientClosedError(address: Address): Error {
   return new Error(
     `Cannot send to ${formatAddress(address)}: the client is closed`,

@@ -1,9 +1,3 @@
-/**
- * An echo client over a stream: the connection is one sequence of bytes each way.
- *
- * @module
- */
-
 import { type Address, formatAddress } from "../net/address.ts";
 import { isNetworkError, withFields } from "../net/errors.ts";
 import {
@@ -62,14 +56,6 @@ export class StreamClient implements EchoClient {
   /** Whether `#receiveMessages()` runs. */
   #isReceiving = false;
 
-  /**
-   * Takes over a connection.
-   *
-   * @param dialed The connection.
-   * @param timeoutMs The longest wait for a message's reply, or for the next byte of
-   * a stream, in milliseconds.
-   * @param signal Closes the client when it is aborted.
-   */
   constructor(
     { conn, local, remote, connectMs, handshakeMs }: Dialed,
     timeoutMs: number,

@@ -12,7 +12,7 @@ const WINDOW_BYTES = 16 * 1024 * 1024;
 /** The longest wait for the server to end its side once every byte is back. */
 const END_TIMEOUT_MS = 1000;
 
-/** How long {@linkcode StreamExchange.expectSilence} looks, in turns of the event loop. */
+/** How long `expectSilence()` looks, in turns of the event loop. */
 const SILENT_TURNS = 2;
 
 /**
