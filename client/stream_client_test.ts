@@ -84,6 +84,23 @@ describe("EchoClient", () => {
     assertEquals([error.sent, error.received], [8 << 20, 1000]);
   });
 
+  it("says that the server reset it, if a write finds that out last", async () => {
+    for (const [, call] of CALLS.slice(0, 2)) {
+      const written = Promise.withResolvers<number>();
+      const conn = new MemoryConn({ write: () => written.promise });
+      const result = assertRejects(
+        () => call(clientOn(conn)),
+        ShortEchoError,
+        "connection reset by peer, 0 of",
+      );
+      while (!conn.isReading) await nextTurn();
+      await nextTurn();
+      conn.reply(null);
+      written.reject(BROKEN);
+      await result;
+    }
+  });
+
   it("does one exchange at a time, but for messages", async () => {
     for (const [name, first] of CALLS) {
       const conn = new MemoryConn();
