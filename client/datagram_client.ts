@@ -288,9 +288,10 @@ export class DatagramClient implements UdpClient {
     const other = this.#stray
       ? `; a datagram came from ${formatAddress(this.#stray)}`
       : "";
-    const detail = "lost or filtered on the way there or back, beyond the " +
-      "server's limit (--udp-rate), or nobody is there: over UDP all look " +
-      `alike${other}`;
+    const detail =
+      "the datagram or its reply was lost or filtered, the server " +
+      "limits its rate, or nothing is listening (UDP cannot tell these apart)" +
+      other;
     const what = datagrams === 1 ? "" : `to ${datagrams} datagrams `;
     const message = `No reply from ${formatAddress(address)} ${what}` +
       `within ${waitedMs / 1000} s: ${detail}`;
