@@ -9,7 +9,7 @@
  * import { assertEquals } from "@std/assert";
  *
  * await using server = serve({ port: 0 });
- * using client = await connect({ port: server.addr.port });
+ * await using client = await connect({ port: server.addr.port });
  * const { bytes } = await client.echo(new TextEncoder().encode("hello"));
  * assertEquals(bytes, 5);
  * ```
@@ -24,32 +24,28 @@ import {
   type UdpClient,
   type UdpConnectOptions,
 } from "./client/api.ts";
+import { connectStream } from "./client/connect.ts";
 import { DatagramClient } from "./client/datagram_client.ts";
-import { dial, openUdp } from "./client/dial.ts";
-import { StreamClient } from "./client/stream_client.ts";
-import type { Address, TcpAddress, TlsAddress } from "./net/address.ts";
+import { openUdp } from "./client/dial.ts";
+import type { Address } from "./net/address.ts";
 import { DEFAULT_HOSTNAME, DEFAULT_PORT } from "./net/defaults.ts";
-import { networkError, type Reason, reasonOf } from "./net/errors.ts";
+import { networkError } from "./net/errors.ts";
 import { checkPort, checkTime } from "./net/options.ts";
-import { sleep } from "./net/time.ts";
 
-export {
-  type ClientTls,
-  type ConnectOptions,
-  DEFAULT_TIMEOUT_MS,
-  type EchoClient,
-  type EchoResult,
-  type UdpClient,
-  type UdpConnectOptions,
+export type {
+  ConnectOptions,
+  EchoClient,
+  UdpClient,
+  UdpConnectOptions,
 } from "./client/api.ts";
-export { MAX_DATAGRAM_BYTES } from "./client/datagram_client.ts";
-export type { Irregularity, IrregularKind } from "./client/datagram_queue.ts";
-export type { Difference } from "./client/comparison.ts";
-export {
-  MismatchError,
-  type Progress,
-  ShortEchoError,
-} from "./client/errors.ts";
+export type {
+  Difference,
+  EchoResult,
+  Irregularity,
+  IrregularKind,
+  Progress,
+} from "./client/types.ts";
+export { MismatchError, ShortEchoError } from "./client/errors.ts";
 export type {
   Address,
   TcpAddress,
@@ -64,19 +60,6 @@ export {
   type Reason,
   type TlsReason,
 } from "./net/errors.ts";
-export type { Reader, Writer } from "./net/streams.ts";
-
-/** The server is there, and its certificate is what it is. */
-const FINAL_REASONS: ReadonlySet<Reason> = new Set([
-  "tls_untrusted",
-  "tls_wrong_name",
-  "tls_expired",
-  "tls_not_yet_valid",
-  "tls_authority",
-]);
-
-/** The pause before another attempt to connect: doubled for each further one. */
-const RETRY_PAUSE_MS = { first: 20, last: 250 };
 
 /**
  * Connects to an echo server.
@@ -105,39 +88,8 @@ const RETRY_PAUSE_MS = { first: 20, last: 250 };
  * tells an untrusted certificate from an expired one, for example.
  * @throws {Error} If the name does not resolve, or for other network errors.
  */
-export async function connect(
-  options: ConnectOptions = {},
-): Promise<EchoClient> {
-  const { hostname = DEFAULT_HOSTNAME, port = DEFAULT_PORT } = options;
-  const { timeoutMs = DEFAULT_TIMEOUT_MS, retryMs = 0, signal, tls } = options;
-  checkPort(port);
-  checkTime("timeoutMs", timeoutMs);
-  checkTime("retryMs", retryMs);
-  const transport = tls ? "tls" : "tcp";
-  const address: TcpAddress | TlsAddress = { transport, hostname, port };
-
-  const startedAt = performance.now();
-  let attempts = 0;
-  let pauseMs = RETRY_PAUSE_MS.first;
-  while (true) {
-    signal?.throwIfAborted();
-    try {
-      const dialed = await dial(address, timeoutMs, signal, tls);
-      return new StreamClient(dialed, timeoutMs, signal);
-    } catch (error) {
-      signal?.throwIfAborted();
-      const triedMs = performance.now() - startedAt;
-      const leftMs = retryMs - triedMs;
-      const howLong = ++attempts > 1
-        ? ` (${attempts} attempts in ${(triedMs / 1000).toFixed(1)} s)`
-        : "";
-      const failure = networkError("connect", address, error, howLong);
-      if (leftMs <= 0 || isFinal(error)) throw failure;
-      options.onAttemptFailed?.(failure);
-      await sleep(Math.min(pauseMs, leftMs), signal);
-      pauseMs = Math.min(pauseMs * 2, RETRY_PAUSE_MS.last);
-    }
-  }
+export function connect(options: ConnectOptions = {}): Promise<EchoClient> {
+  return connectStream(options);
 }
 
 /**
@@ -151,7 +103,7 @@ export async function connect(
  * import { assertEquals } from "@std/assert";
  *
  * await using server = serve({ port: 0, udp: true });
- * using client = await connectUdp({ port: server.addr.port });
+ * await using client = await connectUdp({ port: server.addr.port });
  * const { bytes } = await client.echo(new TextEncoder().encode("hello"));
  * assertEquals(bytes, 5);
  * ```
@@ -186,11 +138,4 @@ export async function connectUdp(
     signal?.throwIfAborted();
     throw networkError("connect", address, error);
   }
-}
-
-/** Tells whether another attempt would fail in the same way. */
-function isFinal(error: unknown): boolean {
-  return error instanceof Deno.errors.NotCapable ||
-    error instanceof URIError || error instanceof RangeError ||
-    FINAL_REASONS.has(reasonOf(error));
 }

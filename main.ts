@@ -1,5 +1,17 @@
 /**
- * The command line of the tool.
+ * The tool, and what programs import of it: an echo server, and a client that checks
+ * every byte that comes back.
+ *
+ * @example Both ends
+ * ```ts
+ * import { connect, serve } from "@echo/echo";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using server = serve({ port: 0 });
+ * await using client = await connect({ port: server.addr.port });
+ * const { bytes } = await client.echo(new TextEncoder().encode("hello"));
+ * assertEquals(bytes, 5);
+ * ```
  *
  * @module
  */
@@ -22,12 +34,22 @@ import {
   processTerminal,
   type Terminal,
 } from "./cli/terminal.ts";
+import type {
+  ConnectOptions,
+  EchoClient,
+  UdpClient,
+  UdpConnectOptions,
+} from "./client.ts";
 import type { Address } from "./net/address.ts";
 import { DEFAULT_HOSTNAME, DEFAULT_PORT } from "./net/defaults.ts";
 import { isNetworkError, type Operation, type Reason } from "./net/errors.ts";
 import { escapeText, escapeUnprintable } from "./net/text.ts";
+import type { EchoServer, ServeOptions, ServerTls } from "./server.ts";
+import type { SelfSignedOptions } from "./server/self_signed.ts";
 
-export type { Terminal };
+export type * from "./client.ts";
+export type * from "./server.ts";
+export type { SelfSignedOptions };
 
 /** The commands: each is loaded when it is asked for. */
 const COMMANDS: Record<string, [about: string, () => Promise<Command>]> = {
@@ -100,21 +122,10 @@ const HINTS: Partial<Record<Operation, Partial<Record<Reason, string>>>> = {
 };
 
 /**
- * Runs the tool.
+ * Runs the tool. Returns the exit status: 0 if all went well, 1 if not, 2 if the
+ * command line is wrong. Errors become a line on stderr.
  *
- * @example
- * ```ts
- * import { main } from "@echo/echo";
- * import { assertEquals } from "@std/assert";
- *
- * assertEquals(await main(["--version"]), 0);
- * ```
- *
- * @param args The arguments after the program's name.
- * @param terminal Where the tool reads, writes and gets signals, by default this
- * process's own streams and signals.
- * @returns The exit status: 0 if all went well, 1 if not, 2 if the command line is
- * wrong. Errors become a line on stderr.
+ * @ignore The command line is not for programs.
  */
 export async function main(
   args: readonly string[],
@@ -196,6 +207,56 @@ function serveAt({ hostname, port, transport }: Address): string {
     ...(port === DEFAULT_PORT ? [] : ["-p", port]),
     ...(transport === "tcp" ? [] : [`--${transport}`]),
   ].join(" ");
+}
+
+/** As the tool, this loads what a command needs, when it needs it. */
+const server = import.meta.main ? undefined : await import("./server.ts");
+
+/**
+ * Starts an echo server, as `serve()` of `@echo/echo/server` does.
+ *
+ * @param options Where to listen, limits and callbacks.
+ * @returns The server, which listens already.
+ */
+export function serve(options: ServeOptions = {}): EchoServer {
+  return server!.serve(options);
+}
+
+/**
+ * Connects to an echo server, as `connect()` of `@echo/echo/client` does.
+ *
+ * @param options Where to connect to, timeouts and a signal.
+ * @returns The connected client.
+ */
+export async function connect(
+  options: ConnectOptions = {},
+): Promise<EchoClient> {
+  return await (await import("./client.ts")).connect(options);
+}
+
+/**
+ * Opens a UDP socket to an echo server, as `connectUdp()` of `@echo/echo/client` does.
+ *
+ * @param options Where to send to, a timeout and a signal.
+ * @returns The client.
+ */
+export async function connectUdp(
+  options: UdpConnectOptions = {},
+): Promise<UdpClient> {
+  return await (await import("./client.ts")).connectUdp(options);
+}
+
+/**
+ * Makes a certificate for a test server, as `selfSigned()` of
+ * `@echo/echo/self-signed` does.
+ *
+ * @param options What the certificate says.
+ * @returns The certificate and its key.
+ */
+export async function selfSigned(
+  options: SelfSignedOptions = {},
+): Promise<ServerTls> {
+  return await (await import("./server/self_signed.ts")).selfSigned(options);
 }
 
 if (import.meta.main) Deno.exit(await main(Deno.args));

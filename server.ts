@@ -41,7 +41,7 @@ import { faultLoop } from "./server/faults/fault_loop.ts";
 import { checkFaults, type Faults } from "./server/faults/options.ts";
 import { sweepIdle } from "./server/idle.ts";
 import { listenOn } from "./server/listening.ts";
-import { releaseSlots, type SharedCounts, Slots } from "./server/slots.ts";
+import { type SharedCounts, Slots } from "./server/slots.ts";
 import { UdpServer } from "./server/udp.ts";
 
 export type {
@@ -58,41 +58,33 @@ export {
   type Reason,
   type TlsReason,
 } from "./net/errors.ts";
-export {
-  type DatagramStats,
-  DEFAULT_DRAIN_TIMEOUT_MS,
-  DEFAULT_HANDSHAKE_TIMEOUT_MS,
-  type EchoServer,
-  type FaultCounts,
-  type ServeOptions,
-  type ServerTls,
-  type ServeStats,
-  type ShutdownOptions,
+export type {
+  DatagramStats,
+  EchoServer,
+  FaultCounts,
+  ServeOptions,
+  ServerTls,
+  ServeStats,
+  ShutdownOptions,
 } from "./server/api.ts";
-export {
-  type AcceptFailedEvent,
-  type CloseEvent,
-  type CloseReason,
-  type CrowdEvent,
-  type DataEvent,
-  type DropEvent,
-  type FaultEvent,
-  type FullEvent,
-  type HandshakeFailedEvent,
-  type OpenEvent,
-  PREVIEW_BYTES,
-  type ResetEvent,
-  type ServeEvent,
+export type {
+  AcceptFailedEvent,
+  CloseEvent,
+  CloseReason,
+  CrowdEvent,
+  DataEvent,
+  DropEvent,
+  FaultEvent,
+  FullEvent,
+  HandshakeFailedEvent,
+  OpenEvent,
+  ResetEvent,
+  ServeEvent,
 } from "./server/events.ts";
 export type { HandshakeFailure } from "./server/handshakes.ts";
 export type { DropReason } from "./server/datagram_limits.ts";
-export { DEFAULT_UDP_RATE } from "./server/datagrams.ts";
-export {
-  type FaultKind,
-  type FaultOptions,
-  MAX_FAULT_SEED,
-} from "./server/faults/options.ts";
-export { releaseSlots, type SharedCounts };
+export type { FaultKind, FaultOptions } from "./server/faults/options.ts";
+export type { SharedCounts };
 
 /**
  * What a server does: it listens; it drains while it takes no more clients than those

@@ -11,6 +11,7 @@
 
 import { printLine } from "../cli/command.ts";
 import { connect } from "../client.ts";
+import { connectStream } from "../client/connect.ts";
 import { load } from "../probe/load.ts";
 import { ping } from "../probe/ping.ts";
 
@@ -81,7 +82,7 @@ async function roundTrips(
 }
 
 async function stream({ port }: Task, meter: Meter): Promise<void> {
-  const client = await connect({ port });
+  const client = await connectStream({ port });
   const source = {
     read: (p: Uint8Array) => Promise.resolve(meter.isOver ? null : p.length),
   };
@@ -91,7 +92,7 @@ async function stream({ port }: Task, meter: Meter): Promise<void> {
       return Promise.resolve(p.length);
     },
   };
-  await client.echoStream(source, sink);
+  await client.echoBytes(source, sink);
 }
 
 /** How often the one that asks does so, in milliseconds. */

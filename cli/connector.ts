@@ -20,11 +20,12 @@ export function connectorTo(
   target: Omit<Target, "retryMs">,
 ): ConnectProbe {
   const { transport, ...where } = target;
+  const tls = transport === "tls";
   switch (transport) {
     case "tcp":
     case "tls":
       return ({ retryMs, signal, onAttemptFailed }) =>
-        connect({ ...where, retryMs, signal, onAttemptFailed });
+        connect({ ...where, tls, retryMs, signal, onAttemptFailed });
     case "udp":
       return async ({ retryMs, signal, onIrregular }) => {
         const hello = makeHello();

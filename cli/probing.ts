@@ -1,4 +1,4 @@
-import { MAX_DATAGRAM_BYTES } from "../client.ts";
+import { MAX_DATAGRAM_BYTES } from "../client/datagram_client.ts";
 import { DEFAULT_MESSAGE_BYTES } from "../probe/defaults.ts";
 import type { ProbeMessage } from "../probe/messages.ts";
 import type { Condition } from "../report/conditions.ts";

@@ -1,4 +1,4 @@
-import { type ClientTls, DEFAULT_TIMEOUT_MS } from "../client.ts";
+import { DEFAULT_TIMEOUT_MS } from "../client/api.ts";
 import type { Transport } from "../net/address.ts";
 import { DEFAULT_HOSTNAME, DEFAULT_PORT } from "../net/defaults.ts";
 import {
@@ -24,8 +24,10 @@ export interface Target {
   readonly hostname: string;
   /** The server's port. */
   readonly port: number;
-  /** What TLS needs to know, if that is spoken. */
-  readonly tls?: ClientTls;
+  /** Certificates that are also trusted, if TLS is spoken, in PEM. */
+  readonly caCerts?: readonly string[];
+  /** The name that the server's certificate must have, if it is not `hostname`. */
+  readonly serverName?: string;
   /** The longest wait for the connection, a reply, or a stream's next byte, in milliseconds. */
   readonly timeoutMs: number;
   /** For how long the first connection is tried again, in milliseconds. */
@@ -118,9 +120,7 @@ export function targetOf(
       ...{ hostname, port },
       timeoutMs: values.timeout,
       retryMs: values.retry,
-      ...(values.tls && {
-        tls: given.has("tls-name") ? { name: values["tls-name"] } : {},
-      }),
+      ...(given.has("tls-name") && { serverName: values["tls-name"] }),
     },
     ...(given.has("tls-ca") && { caFile: values["tls-ca"] }),
   };
@@ -151,5 +151,5 @@ export async function readTarget<T extends Targeted>(
   if (caFile === undefined) return options;
   const { readCertificates } = await import("./tls_files.ts");
   const caCerts = await readCertificates("--tls-ca", caFile, terminal);
-  return { ...options, target: { ...target, tls: { ...target.tls, caCerts } } };
+  return { ...options, target: { ...target, caCerts } };
 }

@@ -103,8 +103,8 @@ describe("echo serve --tls", () => {
     const hex = [...digest].map((byte) => byte.toString(16).padStart(2, "0"));
     assertEquals(sha256, hex.join(":").toUpperCase());
     for (const name of ["127.0.0.1", "localhost", "::1", "a.b"]) {
-      const tls = { caCerts: [session.stderr], name };
-      using client = await connect({ port, tls });
+      const caCerts = [session.stderr];
+      using client = await connect({ port, caCerts, serverName: name });
       await client.echo(new Uint8Array([1]));
       await client.end();
     }
@@ -143,7 +143,7 @@ describe("echo serve --tls", () => {
     const [, address] = await session.untilStdout(/"address":"([\d.:]+)"/);
     await session.untilStdout(/"event":"certificate"/);
     const port = Number(address!.split(":")[1]);
-    using client = await connect({ port, tls: { caCerts: [session.stderr] } });
+    using client = await connect({ port, caCerts: [session.stderr] });
     await client.echo(new TextEncoder().encode("hello"));
     await client.end();
     using conn = await Deno.connect({ port });

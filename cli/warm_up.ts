@@ -56,7 +56,7 @@ async function warmUpTls(
   port: number,
   signal: AbortSignal,
 ): Promise<void> {
-  await connect({ port, tls: {}, timeoutMs: TIMEOUT_MS, signal }).catch(
+  await connect({ port, tls: true, timeoutMs: TIMEOUT_MS, signal }).catch(
     () => {},
   );
 }

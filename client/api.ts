@@ -1,31 +1,6 @@
-/**
- * What an echo client takes and gives.
- *
- * @module
- */
-
 import type { Address } from "../net/address.ts";
 import type { NetworkError } from "../net/errors.ts";
-import type { Reader, Writer } from "../net/streams.ts";
-import type { Irregularity } from "./datagram_queue.ts";
-
-/** What a client needs to know to speak TLS. */
-export interface ClientTls {
-  /**
-   * Certificates in PEM that are trusted besides those that Deno trusts: of an
-   * authority, or of the server itself.
-   *
-   * @default {[]}
-   */
-  caCerts?: readonly string[] | undefined;
-
-  /**
-   * The name or address that the server's certificate must have.
-   *
-   * @default {ConnectOptions.hostname}
-   */
-  name?: string | undefined;
-}
+import type { EchoResult, Irregularity } from "./types.ts";
 
 /** The default of {@linkcode ConnectOptions.timeoutMs}. */
 export const DEFAULT_TIMEOUT_MS = 5000;
@@ -70,24 +45,28 @@ export interface ConnectOptions {
   onAttemptFailed?: ((error: NetworkError) => void) | undefined;
 
   /**
-   * Speak TLS; an empty object is enough. The server's certificate is always
-   * verified.
+   * Speak TLS. The server's certificate is always verified.
    *
-   * @default {undefined, plain TCP}
+   * @default {true if `caCerts` or `serverName` is given}
    */
-  tls?: ClientTls | undefined;
+  tls?: boolean | undefined;
+
+  /**
+   * Also trust these certificates, in PEM: of an authority, or of the server itself.
+   *
+   * @default {[]}
+   */
+  caCerts?: readonly string[] | undefined;
+
+  /**
+   * The name or address that the server's certificate must have.
+   *
+   * @default {ConnectOptions.hostname}
+   */
+  serverName?: string | undefined;
 
   /** Gives up connecting, or closes the connection, when it is aborted. */
   signal?: AbortSignal | undefined;
-}
-
-/** An exchange of which every byte came back and was verified. */
-export interface EchoResult {
-  /** How many bytes were sent and came back. */
-  bytes: number;
-
-  /** From the first byte's sending to the last one's verification, in milliseconds. */
-  durationMs: number;
 }
 
 /**
@@ -96,7 +75,7 @@ export interface EchoResult {
  * failure the client takes nothing more: a late reply must not be taken for the
  * next message's.
  */
-export interface EchoClient extends Disposable {
+export interface EchoClient extends Disposable, AsyncDisposable {
   /** How long connecting took, in milliseconds, without failed attempts. */
   readonly connectMs: number;
 
@@ -141,6 +120,9 @@ export interface EchoClient extends Disposable {
    * memory stays bounded, and a server that wants more before it answers runs
    * into the timeout. The connection is closed in the end.
    *
+   * As `pipeTo()` does, it closes the sink in the end, or, if it fails, cancels the
+   * source and aborts the sink.
+   *
    * @param source Where the bytes come from.
    * @param sink Where each byte goes once it is verified, by default nowhere.
    * @returns How many bytes came back, and how long that took.
@@ -150,7 +132,10 @@ export interface EchoClient extends Disposable {
    * @throws {Error} If an exchange is under way, if the connection is closed, or
    * what the source or the sink throws.
    */
-  echoStream(source: Reader, sink?: Writer): Promise<EchoResult>;
+  echoStream(
+    source: ReadableStream<Uint8Array>,
+    sink?: WritableStream<Uint8Array>,
+  ): Promise<EchoResult>;
 
   /**
    * Checks that nothing came since the last exchange: a second reply would be
@@ -172,8 +157,20 @@ export interface EchoClient extends Disposable {
    */
   end(): Promise<void>;
 
-  /** Closes the connection at once, also in the midst of an exchange. */
+  /** Closes the connection at once, even during an exchange. */
   close(): void;
+
+  /** Closes the connection at once, as {@linkcode EchoClient.close} does. */
+  [Symbol.dispose](): void;
+
+  /**
+   * Ends the connection as {@linkcode EchoClient.end} does, and so checks that
+   * nothing more comes. A client that is closed already, has failed, or has an
+   * exchange under way is just closed.
+   *
+   * @throws {MismatchError} If more bytes came than were sent.
+   */
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
 /**
@@ -220,7 +217,7 @@ export interface UdpConnectOptions {
  * its length and its first 64 bytes, so messages under way at once should differ
  * there; then all of its bytes are compared. A message that fails fails alone.
  */
-export interface UdpClient extends Disposable {
+export interface UdpClient extends Disposable, AsyncDisposable {
   /** How long the look-up of the name and opening a socket took, in milliseconds. */
   readonly connectMs: number;
 
@@ -275,4 +272,10 @@ export interface UdpClient extends Disposable {
 
   /** Closes the socket at once. Messages under way fail. */
   close(): void;
+
+  /** Closes the socket at once, as {@linkcode UdpClient.close} does. */
+  [Symbol.dispose](): void;
+
+  /** Waits for second and late replies as {@linkcode UdpClient.end} does. */
+  [Symbol.asyncDispose](): Promise<void>;
 }

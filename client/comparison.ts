@@ -1,28 +1,5 @@
-/**
- * Comparing what comes back with what was sent.
- *
- * @module
- */
-
 import { Buffer } from "node:buffer";
-
-/** The first byte that came back and should not have. */
-export interface Difference {
-  /** Where in the exchange it is, counted from 0. */
-  readonly offset: number;
-  /** The byte that was sent there, `undefined` where nothing was. */
-  readonly sent: number | undefined;
-  /** The byte that came back. */
-  readonly received: number;
-  /**
-   * How the reply that it is in begins, as far as it came: 64 bytes at most, none
-   * if the byte is further inside. A byte that nothing was sent for begins a reply
-   * of its own.
-   */
-  readonly reply: Uint8Array;
-  /** How what was sent begins: 64 bytes at most. */
-  readonly expected: Uint8Array;
-}
+import type { Difference } from "./types.ts";
 
 /** How many bytes of a wrong reply are kept. */
 export const EXCERPT_BYTES = 64;
@@ -54,56 +31,35 @@ export class Comparison {
     return this.#sent === this.#verified;
   }
 
-  /**
-   * Begins an exchange of one message, which counts as sent.
-   *
-   * @param message The message, which is not copied.
-   */
+  /** Begins an exchange of one message, which counts as sent and is not copied. */
   expectMessage(message: Uint8Array): void {
     this.#window = message;
     this.#sent = message.length;
     this.#verified = 0;
   }
 
-  /**
-   * Begins an exchange of a stream, of which nothing is sent yet.
-   *
-   * @param windowBytes How much of it may be under way, in bytes, at least 1.
-   */
+  /** Begins an exchange of a stream, of which so much may be under way. */
   expectStream(windowBytes: number): void {
     this.#window = new Uint8Array(windowBytes);
     this.#sent = 0;
     this.#verified = 0;
   }
 
-  /**
-   * Finds room for the next bytes of a stream.
-   *
-   * @param most How many bytes are wanted at most.
-   * @returns A part of the window that holds no byte under way, which is empty
-   * while the window is full.
-   */
+  /** Finds room for the next bytes of a stream: none while the window is full. */
   room(most: number): Uint8Array {
     const at = this.#sent % this.#window.length;
     const free = this.#window.length - (this.#sent - this.#verified);
     return this.#window.subarray(at, at + Math.min(most, free));
   }
 
-  /**
-   * Counts bytes at the start of the room as sent.
-   *
-   * @param length How many bytes.
-   */
+  /** Counts bytes at the start of the room as sent. */
   addSent(length: number): void {
     this.#sent += length;
   }
 
   /**
    * Compares bytes that came back, and counts those before a difference as
-   * verified.
-   *
-   * @param received The bytes that follow those verified before.
-   * @returns The first byte that differs, or that nothing was sent for, if any.
+   * verified. Returns the first byte that differs, or that nothing was sent for.
    */
   compare(received: Uint8Array): Difference | undefined {
     for (let checked = 0; checked < received.length;) {

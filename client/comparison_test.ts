@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import fc from "../testing/properties.ts";
-import { Comparison, type Difference } from "./comparison.ts";
+import { Comparison } from "./comparison.ts";
+import type { Difference } from "./types.ts";
 
 /** One step of an exchange: so many bytes are sent, or come back. */
 interface Step {

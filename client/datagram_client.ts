@@ -3,16 +3,13 @@ import { datagramBuffer, RECEIVE_PAUSE_MS } from "../net/datagrams.ts";
 import { isReset, networkError, reasonOf, withFields } from "../net/errors.ts";
 import { checkTime } from "../net/options.ts";
 import { sleep } from "../net/time.ts";
-import type { EchoResult, UdpClient } from "./api.ts";
+import type { UdpClient } from "./api.ts";
 import { EXCERPT_BYTES } from "./comparison.ts";
-import {
-  DatagramQueue,
-  type Irregularity,
-  type QueuedDatagram,
-} from "./datagram_queue.ts";
+import { DatagramQueue, type QueuedDatagram } from "./datagram_queue.ts";
 import { Deadline } from "./deadline.ts";
 import type { UdpRoute } from "./dial.ts";
 import { clientClosedError } from "./errors.ts";
+import type { EchoResult, Irregularity } from "./types.ts";
 
 /** The most bytes of a datagram: 65,535 less the headers of IPv4 and UDP. */
 export const MAX_DATAGRAM_BYTES = 65_507;
@@ -166,6 +163,10 @@ export class DatagramClient implements UdpClient {
     this.close();
   }
 
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.end();
+  }
+
   #refusal(message: Uint8Array): unknown {
     if (!(message instanceof Uint8Array)) {
       return new TypeError("Cannot echo a message that is no Uint8Array");
@@ -287,9 +288,10 @@ export class DatagramClient implements UdpClient {
     const other = this.#stray
       ? `; a datagram came from ${formatAddress(this.#stray)}`
       : "";
-    const detail = "lost or filtered on the way there or back, beyond the " +
-      "server's limit (--udp-rate), or nobody is there: over UDP all look " +
-      `alike${other}`;
+    const detail =
+      "the datagram or its reply was lost or filtered, the server " +
+      "limits its rate, or nothing is listening (UDP cannot tell these apart)" +
+      other;
     const what = datagrams === 1 ? "" : `to ${datagrams} datagrams `;
     const message = `No reply from ${formatAddress(address)} ${what}` +
       `within ${waitedMs / 1000} s: ${detail}`;

@@ -8,7 +8,6 @@ import { describe, it } from "@std/testing/bdd";
 import {
   connectUdp,
   type Irregularity,
-  MAX_DATAGRAM_BYTES,
   MismatchError,
   type NetworkError,
 } from "../client.ts";
@@ -23,6 +22,7 @@ import { replace } from "../testing/replace.ts";
 import { stopClock } from "../testing/clock.ts";
 import { ListenerCount } from "../testing/socket.ts";
 import { Watched } from "../testing/waiting.ts";
+import { MAX_DATAGRAM_BYTES } from "./datagram_client.ts";
 
 const encode = (text: string) => new TextEncoder().encode(text);
 
@@ -160,8 +160,9 @@ describe("DatagramClient", () => {
       () => client.echo(encode("hello")),
       Deno.errors.TimedOut,
     ) as NetworkError;
-    const detail = "lost or filtered on the way there or back, beyond the " +
-      "server's limit (--udp-rate), or nobody is there: over UDP all look alike";
+    const detail =
+      "the datagram or its reply was lost or filtered, the server " +
+      "limits its rate, or nothing is listening (UDP cannot tell these apart)";
     assertEquals(
       error.message,
       `No reply from 127.0.0.1:${port}/udp within 0.01 s: ${detail}`,
@@ -278,7 +279,7 @@ describe("DatagramClient", () => {
     const error = await assertRejects(() => echoed, Deno.errors.TimedOut);
     assert(
       error.message.endsWith(
-        `all look alike; a datagram came from 127.0.0.1:${other.port}/udp`,
+        `tell these apart); a datagram came from 127.0.0.1:${other.port}/udp`,
       ),
       error.message,
     );
@@ -469,7 +470,7 @@ describe("DatagramClient.echoUntilReply()", () => {
     ) as NetworkError;
     assertEquals(peer.got.length, 2);
     const beginning = `No reply from 127.0.0.1:${peer.port}/udp to 2 ` +
-      "datagrams within 0.03 s: lost or ";
+      "datagrams within 0.03 s: the datagram or ";
     assert(error.message.startsWith(beginning), error.message);
     assertEquals(error.reason, "timeout");
   });

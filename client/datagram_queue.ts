@@ -1,45 +1,10 @@
-/**
- * The datagrams that are under way.
- *
- * @module
- */
-
 import { Buffer } from "node:buffer";
 import type { Address } from "../net/address.ts";
 import { withFields } from "../net/errors.ts";
 import { fingerprint } from "../net/fingerprint.ts";
-import type { EchoResult } from "./api.ts";
 import { Comparison, EXCERPT_BYTES } from "./comparison.ts";
 import { MismatchError } from "./errors.ts";
-
-/**
- * What may be wrong with a reply besides that it does not come: `duplicated` if it
- * came before, `reordered` if one to a later message came before
- * ({@link https://www.rfc-editor.org/rfc/rfc4737#section-3.3 | RFC 4737}), `late` if
- * it came after its timeout, `corrupt` if it is no message's that is remembered,
- * `stray` if it came from another address. A second and a late reply are known by
- * their length and their first 64 bytes. Some 10,000 messages are remembered, those of
- * five seconds at least. Of messages with the same bytes none is `reordered`, and a
- * second reply may pass for a late one or for another one's.
- */
-export type IrregularKind =
-  | "duplicated"
-  | "reordered"
-  | "late"
-  | "corrupt"
-  | "stray";
-
-/** A datagram that came, and should not have, or not then. */
-export interface Irregularity {
-  /** What is wrong with it. */
-  readonly kind: IrregularKind;
-  /** How it begins: 64 bytes at most. */
-  readonly reply: Uint8Array;
-  /** How long ago its message was sent, in milliseconds, if it is `late` and known. */
-  readonly ageMs?: number;
-  /** The sender of one that is `stray`. */
-  readonly from?: Address;
-}
+import type { EchoResult, Irregularity, IrregularKind } from "./types.ts";
 
 /** A message that was added to a {@linkcode DatagramQueue}. */
 export interface QueuedDatagram {
@@ -117,11 +82,7 @@ export class DatagramQueue {
   /** The latest message, in the order of sending, that a reply came to. */
   #latest = 0;
 
-  /**
-   * Makes an empty queue.
-   *
-   * @param server The server's address, for errors.
-   */
+  /** `server` is for errors. */
   constructor(server: Address) {
     this.#server = server;
   }
@@ -136,13 +97,7 @@ export class DatagramQueue {
     return this.#oldest?.sentAt;
   }
 
-  /**
-   * Adds a message that is about to be sent.
-   *
-   * @param message The message, which is not copied.
-   * @param now The time, as `performance.now()`.
-   * @returns The message in the queue.
-   */
+  /** Adds a message that is about to be sent, which is not copied. */
   add(message: Uint8Array, now: number): QueuedDatagram {
     const { promise, resolve, reject } = Promise.withResolvers<EchoResult>();
     const key = fingerprint(message);
@@ -171,11 +126,8 @@ export class DatagramQueue {
   }
 
   /**
-   * Takes a datagram of the server, and settles the message that it answers.
-   *
-   * @param reply The datagram, which is valid during the call alone.
-   * @param now The time, as `performance.now()`.
-   * @returns What is wrong with it, if it settles no message, or out of order.
+   * Takes a datagram of the server, and settles the message that it answers. Returns
+   * what is wrong with it, if it settles no message, or out of order.
    */
   take(reply: Uint8Array, now: number): Irregularity | undefined {
     const known = this.#find(fingerprint(reply));
@@ -230,12 +182,7 @@ export class DatagramQueue {
     return this.#known.values().next().value;
   }
 
-  /**
-   * Gives up the messages that were sent before a moment.
-   *
-   * @param moment The moment, as `performance.now()`.
-   * @param errorOf Makes the error of a message of so many bytes.
-   */
+  /** Gives up the messages that were sent before a moment of `performance.now()`. */
   giveUpUntil(moment: number, errorOf: (bytes: number) => unknown): void {
     let pending: Pending | undefined;
     while ((pending = this.#oldest) && pending.sentAt <= moment) {

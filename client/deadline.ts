@@ -1,9 +1,3 @@
-/**
- * The moment by which a server must have done something.
- *
- * @module
- */
-
 import { MAX_TIMER_MS } from "../net/time.ts";
 
 /**
@@ -28,21 +22,11 @@ export class Deadline {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isStopped = false;
 
-  /**
-   * Makes a deadline that watches nothing.
-   *
-   * @param onExpired Called when a wait is over.
-   */
   constructor(onExpired: () => void) {
     this.#onExpired = onExpired;
   }
 
-  /**
-   * Begins a wait, unless one has begun already.
-   *
-   * @param ms How long it may take, in milliseconds; `Infinity` is for ever.
-   * @param from From when on, as `performance.now()`, by default from now on.
-   */
+  /** Begins a wait, unless one has begun already; with `Infinity` it never ends. */
   start(ms: number, from: number = performance.now()): void {
     if (this.#dueAt !== Infinity || this.#isStopped) return;
     this.#dueAt = from + ms;
@@ -52,8 +36,6 @@ export class Deadline {
   /**
    * Expires now, if time is up and the timer did not fire yet. To be called before
    * what came is taken: the timer may be a little late.
-   *
-   * @param now The time, as `performance.now()`.
    */
   check(now: number): void {
     const lateMs = now - this.#dueAt;

@@ -9,7 +9,7 @@ import {
 import { bindUdp, LOOPBACK } from "../net/datagrams.ts";
 import { reasonOf } from "../net/errors.ts";
 import { sleep, startTimer } from "../net/time.ts";
-import type { ClientTls } from "./api.ts";
+import type { ConnectOptions } from "./api.ts";
 import { resolveHost } from "./resolve.ts";
 
 /** What an echo client needs of a connection. */
@@ -119,12 +119,15 @@ async function connectToName(
 /** Who a connection is made to and what it speaks: the ends have the same transport. */
 type StreamAddress = TcpAddress | TlsAddress;
 
+/** Which certificate a server must have that speaks TLS. */
+type Trust = Pick<ConnectOptions, "caCerts" | "serverName">;
+
 /** Connects, by TLS if the address says so, within a time. */
 export async function dial(
   { transport, hostname, port }: StreamAddress,
   timeoutMs: number,
   cancel: AbortSignal | undefined,
-  tls: ClientTls = {},
+  { caCerts, serverName = hostname }: Trust = {},
 ): Promise<Dialed> {
   return await within(timeoutMs, cancel, async (signal, orAborted) => {
     const startedAt = performance.now();
@@ -144,8 +147,8 @@ export async function dial(
       if (transport === "tcp") return { conn, ...dialed };
       const secured = await shakeHands(
         conn,
-        tls.name ?? hostname,
-        tls,
+        serverName,
+        caCerts,
         orAborted,
       );
       return { ...dialed, ...secured };
@@ -161,7 +164,7 @@ export async function dial(
 async function shakeHands(
   conn: Deno.TcpConn,
   name: string,
-  { caCerts = [] }: ClientTls,
+  caCerts: readonly string[] = [],
   orAborted: OrAborted,
 ): Promise<{ conn: EchoConn; handshakeMs: number }> {
   const startedAt = performance.now();

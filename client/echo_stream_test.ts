@@ -1,9 +1,11 @@
 import { Buffer } from "node:buffer";
 import {
+  assert,
   assertEquals,
   assertLessOrEqual,
   assertRejects,
   assertStrictEquals,
+  assertStringIncludes,
 } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { setImmediate as nextTurn } from "node:timers/promises";
@@ -20,8 +22,10 @@ import {
   MemoryConn,
   readOnce,
   sourceOf,
+  streamOf,
 } from "../testing/socket.ts";
 import { HELLO } from "../testing/visitor.ts";
+import { connectStream } from "./connect.ts";
 
 const WINDOW_BYTES = 16 * 1024 * 1024;
 
@@ -33,13 +37,13 @@ function joined(parts: readonly Uint8Array[]): Uint8Array {
   return new Uint8Array(Buffer.concat(parts));
 }
 
-describe("EchoClient.echoStream()", () => {
+describe("StreamClient.echoBytes()", () => {
   it("verifies more than its window, and passes it on", async () => {
     await using server = serve({ port: 0 });
-    using client = await connect(server.addr);
+    using client = await connectStream(server.addr);
     const bytes = patternOf(WINDOW_BYTES + (4 << 20));
     const parts: Uint8Array[] = [];
-    const result = await client.echoStream(sourceOf(bytes), {
+    const result = await client.echoBytes(sourceOf(bytes), {
       write(p) {
         // Half at most: a writer may take less than it is given.
         const taken = p.slice(0, Math.ceil(p.length / 2));
@@ -55,7 +59,7 @@ describe("EchoClient.echoStream()", () => {
     const conn = new MemoryConn();
     using client = clientOn(conn, Infinity);
     const bytes = patternOf(2 * WINDOW_BYTES + 12_345);
-    const result = client.echoStream(sourceOf(bytes));
+    const result = client.echoBytes(sourceOf(bytes));
     let verified = 0;
     const settled = async (written: number) => {
       await conn.until("bytes written", () => conn.written >= written);
@@ -83,7 +87,7 @@ describe("EchoClient.echoStream()", () => {
         write: (bytes) => sent.push(bytes) && bytes.length,
         closeWrite: (conn) => conn.reply(...sent, null),
       });
-      const result = clientOn(conn).echoStream(sourceOf(patternOf(length)));
+      const result = clientOn(conn).echoBytes(sourceOf(patternOf(length)));
       assertEquals((await result).bytes, length);
     }
   });
@@ -122,7 +126,7 @@ describe("EchoClient.echoStream()", () => {
             },
           };
           const source = sourceOf(bytes, pieces[0]);
-          const result = clientOn(conn).echoStream(source, sink);
+          const result = clientOn(conn).echoBytes(source, sink);
           if (at === Infinity) {
             assertEquals((await result).bytes, bytes.length);
             assertEquals(joined(parts), bytes);
@@ -146,8 +150,8 @@ describe("EchoClient.echoStream()", () => {
 
   it("verifies nothing at all", async () => {
     await using server = serve({ port: 0 });
-    using client = await connect(server.addr);
-    const result = await client.echoStream(sourceOf(new Uint8Array()));
+    using client = await connectStream(server.addr);
+    const result = await client.echoBytes(sourceOf(new Uint8Array()));
     assertEquals(result, { bytes: 0, durationMs: 0 });
   });
 
@@ -160,8 +164,8 @@ describe("EchoClient.echoStream()", () => {
       await writeAll(conn, joined(parts));
       conn.close();
     });
-    using client = await connect({ port: peer.port });
-    const { bytes } = await client.echoStream(sourceOf(patternOf(1 << 20)));
+    using client = await connectStream({ port: peer.port });
+    const { bytes } = await client.echoBytes(sourceOf(patternOf(1 << 20)));
     assertEquals(bytes, 1 << 20);
     await assertRejects(() => client.echo(HELLO), Error, "is closed");
   });
@@ -173,10 +177,10 @@ describe("EchoClient.echoStream()", () => {
       if (at >= 0 && at < bytes.length) bytes[at]! ^= 1;
       return bytes;
     }));
-    using client = await connect({ port: peer.port });
+    using client = await connectStream({ port: peer.port });
     const bytes = patternOf(WINDOW_BYTES + (1 << 20));
     const { offset, sent, received } = await assertRejects(
-      () => client.echoStream(sourceOf(bytes)),
+      () => client.echoBytes(sourceOf(bytes)),
       MismatchError,
     );
     const byte = bytes[wrongAt]!;
@@ -187,7 +191,7 @@ describe("EchoClient.echoStream()", () => {
     for (const ending of [null, BROKEN]) {
       const conn = new MemoryConn();
       const client = clientOn(conn);
-      const result = client.echoStream(sourceOf(HELLO));
+      const result = client.echoBytes(sourceOf(HELLO));
       await conn.until("the half-close", () => conn.hasEnded);
       conn.reply(HELLO.subarray(0, 4), ending);
       const error = await assertRejects(
@@ -204,7 +208,7 @@ describe("EchoClient.echoStream()", () => {
   it("finds that the server ended first, though its source waits", async () => {
     const conn = new MemoryConn(ECHOING);
     const source = new GivenSource();
-    const result = clientOn(conn).echoStream(source);
+    const result = clientOn(conn).echoBytes(source);
     source.give(HELLO);
     await conn.until("the write", () => conn.written === 5);
     conn.reply(null);
@@ -227,7 +231,7 @@ describe("EchoClient.echoStream()", () => {
           throw BROKEN;
         },
       });
-      const result = await clientOn(conn).echoStream(sourceOf(HELLO));
+      const result = await clientOn(conn).echoBytes(sourceOf(HELLO));
       assertEquals(result.bytes, 5);
       assertEquals(conn.closed, 1);
     }
@@ -248,7 +252,7 @@ describe("EchoClient.echoStream()", () => {
           return Promise.resolve(p.length);
         },
       };
-      const result = clientOn(conn).echoStream(source);
+      const result = clientOn(conn).echoBytes(source);
       for (let turn = 0; turn < 10; turn++) await nextTurn();
       // What came back until then counts: only reading finds the end.
       conn.reply(null);
@@ -268,12 +272,78 @@ describe("EchoClient.echoStream()", () => {
       for (const { source, sink } of cases) {
         const conn = new MemoryConn(ECHOING);
         const client = clientOn(conn);
-        const result = client.echoStream(source, sink);
+        const result = client.echoBytes(source, sink);
         assertStrictEquals(await result.catch((error) => error), why);
         assertEquals(conn.closed, 1);
         const again = await client.echo(HELLO).catch((error) => error);
         assertStrictEquals(again, why);
       }
+    }
+  });
+});
+
+describe("EchoClient.echoStream()", () => {
+  it("verifies a web stream, and passes it on to another", async () => {
+    await using server = serve({ port: 0 });
+    await using client = await connect(server.addr);
+    const bytes = patternOf(WINDOW_BYTES + (4 << 20));
+    const chunks: Uint8Array[] = [];
+    for (let at = 0; at < bytes.length; at += 3_000_000) {
+      chunks.push(new Uint8Array(), bytes.subarray(at, at + 3_000_000));
+    }
+    const parts: Uint8Array[] = [];
+    let isClosed = false;
+    const sink = new WritableStream<Uint8Array>({
+      // It may keep what it is given.
+      write: (part) => void parts.push(part),
+      close: () => void (isClosed = true),
+    });
+    const result = await client.echoStream(ReadableStream.from(chunks), sink);
+    assertEquals(result.bytes, bytes.length);
+    assertEquals(Buffer.compare(joined(parts), bytes), 0);
+    assert(isClosed);
+  });
+
+  it("cancels its source and aborts its sink if it fails", async () => {
+    const conn = new MemoryConn();
+    const cancelled = Promise.withResolvers<unknown>();
+    const aborted = Promise.withResolvers<unknown>();
+    const source = new ReadableStream<Uint8Array>({
+      start: (controller) => controller.enqueue(HELLO),
+      cancel: cancelled.resolve,
+    });
+    const sink = new WritableStream<Uint8Array>({ abort: aborted.resolve });
+    const result = clientOn(conn).echoStream(source, sink);
+    await conn.until("the write", () => conn.written === 5);
+    conn.reply(Uint8Array.of(1));
+    const error = await assertRejects(() => result, MismatchError);
+    assertStrictEquals(await cancelled.promise, error);
+    assertStrictEquals(await aborted.promise, error);
+    assertEquals([source.locked, sink.locked], [false, false]);
+  });
+
+  it("fails as its source or its sink fails", async () => {
+    const why = new Error("broken");
+    const failing = new ReadableStream<Uint8Array>({
+      start: (controller) => controller.error(why),
+    });
+    const full = new WritableStream<Uint8Array>({
+      write: () => Promise.reject(why),
+    });
+    const text = ReadableStream.from(["text"]) as ReadableStream<never>;
+    for (
+      const [source, sink, expected] of [
+        [failing, undefined, why],
+        [streamOf(HELLO), full, why],
+        [text, undefined, "TypeError: Cannot send a chunk that is no"],
+      ] as const
+    ) {
+      const conn = new MemoryConn(ECHOING);
+      const result = clientOn(conn).echoStream(source, sink);
+      const error = await assertRejects(() => result);
+      if (expected === why) assertStrictEquals(error, why);
+      else assertStringIncludes(`${error}`, `${expected}`);
+      assertEquals(conn.closed, 1);
     }
   });
 });

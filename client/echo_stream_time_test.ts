@@ -2,7 +2,7 @@ import { assertEquals, assertLess, assertRejects } from "@std/assert";
 import { deadline } from "@std/async/deadline";
 import { delay } from "@std/async/delay";
 import { describe, it } from "@std/testing/bdd";
-import { connect, MismatchError } from "../client.ts";
+import { MismatchError } from "../client.ts";
 import { stopClock } from "../testing/clock.ts";
 import { patternOf, startPeer } from "../testing/peer.ts";
 import {
@@ -15,16 +15,17 @@ import {
   sourceOf,
 } from "../testing/socket.ts";
 import { HELLO } from "../testing/visitor.ts";
+import { connectStream } from "./connect.ts";
 
 /** Echoes, and keeps its side open. */
 const OPEN_ENDED = { write: ECHOING.write! };
 
-describe("EchoClient.echoStream() with a timeout", () => {
+describe("StreamClient.echoBytes() with a timeout", () => {
   it("waits for a source as long as it takes", async () => {
     using clock = stopClock();
     const conn = new MemoryConn(ECHOING);
     const source = new GivenSource();
-    const result = clientOn(conn, 300).echoStream(source);
+    const result = clientOn(conn, 300).echoBytes(source);
     for (const byte of HELLO) {
       await clock.pass(10_000);
       source.give(Uint8Array.of(byte));
@@ -39,7 +40,7 @@ describe("EchoClient.echoStream() with a timeout", () => {
   it("waits for a sink as long as it takes", async () => {
     using clock = stopClock();
     const conn = new MemoryConn(ECHOING);
-    const result = clientOn(conn, 300).echoStream(sourceOf(HELLO, 1), {
+    const result = clientOn(conn, 300).echoBytes(sourceOf(HELLO, 1), {
       async write() {
         await new Promise((resolve) => setTimeout(resolve, 10_000));
         return 1;
@@ -56,7 +57,7 @@ describe("EchoClient.echoStream() with a timeout", () => {
     const conn = new MemoryConn();
     const source = new GivenSource();
     const result = assertRejects(
-      () => clientOn(conn, 500).echoStream(source),
+      () => clientOn(conn, 500).echoBytes(source),
       Deno.errors.TimedOut,
       "No reply from 192.0.2.1:7 within 0.5 s: 2 of the 5 B sent so far came back",
     );
@@ -78,7 +79,7 @@ describe("EchoClient.echoStream() with a timeout", () => {
     const conn = new MemoryConn({ write: () => new Promise(() => {}) });
     const source = new GivenSource();
     const result = assertRejects(
-      () => clientOn(conn, 500).echoStream(source),
+      () => clientOn(conn, 500).echoBytes(source),
       Deno.errors.TimedOut,
       "0 of the 5 B sent so far came back",
     );
@@ -99,7 +100,7 @@ describe("EchoClient.echoStream() with a timeout", () => {
       },
     });
     const result = assertRejects(
-      () => clientOn(conn, 500).echoStream(sourceOf(HELLO)),
+      () => clientOn(conn, 500).echoBytes(sourceOf(HELLO)),
       Deno.errors.TimedOut,
       "all 5 B sent so far came back",
     );
@@ -119,7 +120,7 @@ describe("EchoClient.echoStream() with a timeout", () => {
       },
     });
     const source = new GivenSource();
-    const result = clientOn(conn, 500).echoStream(source);
+    const result = clientOn(conn, 500).echoBytes(source);
     source.give(HELLO);
     await clock.pass(499);
     reading.resolve(5);
@@ -135,9 +136,9 @@ describe("EchoClient.echoStream() with a timeout", () => {
     using peer = startPeer(async (conn) => {
       await conn.write(await readOnce(conn, 1000));
     });
-    using client = await connect({ port: peer.port, timeoutMs: 100 });
+    using client = await connectStream({ port: peer.port, timeoutMs: 100 });
     await assertRejects(
-      () => client.echoStream(sourceOf(patternOf(20 << 20))),
+      () => client.echoBytes(sourceOf(patternOf(20 << 20))),
       Deno.errors.TimedOut,
       "1,000 of ",
     );
@@ -147,7 +148,7 @@ describe("EchoClient.echoStream() with a timeout", () => {
     using clock = stopClock();
     const conn = new MemoryConn();
     const source = new GivenSource();
-    const result = clientOn(conn, 500).echoStream(source);
+    const result = clientOn(conn, 500).echoBytes(source);
     source.give(HELLO);
     await clock.pass(100);
     source.end(new Error("broken"));
@@ -160,7 +161,7 @@ describe("EchoClient.echoStream() with a timeout", () => {
     const client = clientOn(new MemoryConn(ECHOING), 500);
     const writing = Promise.withResolvers<number>();
     const sink = { write: () => writing.promise };
-    const result = client.echoStream(sourceOf(HELLO), sink);
+    const result = client.echoBytes(sourceOf(HELLO), sink);
     await clock.pass(10_000);
     client.close();
     writing.resolve(5);
@@ -169,12 +170,12 @@ describe("EchoClient.echoStream() with a timeout", () => {
   });
 });
 
-describe("EchoClient.echoStream() of a server that keeps its side open", () => {
+describe("StreamClient.echoBytes() of a server that keeps its side open", () => {
   it("ends a second after the last byte", async () => {
     for (const timeoutMs of [1000, 60_000, Infinity]) {
       using clock = stopClock();
       const conn = new MemoryConn(OPEN_ENDED);
-      const result = clientOn(conn, timeoutMs).echoStream(sourceOf(HELLO));
+      const result = clientOn(conn, timeoutMs).echoBytes(sourceOf(HELLO));
       await clock.pass(999);
       assertEquals(conn.closed, 0);
       await clock.pass(50);
@@ -187,7 +188,7 @@ describe("EchoClient.echoStream() of a server that keeps its side open", () => {
   it("is closed like any other afterwards", async () => {
     using clock = stopClock();
     const client = clientOn(new MemoryConn(OPEN_ENDED));
-    const result = client.echoStream(sourceOf(HELLO));
+    const result = client.echoBytes(sourceOf(HELLO));
     await clock.pass(1050);
     await result;
     await assertRejects(
@@ -201,7 +202,7 @@ describe("EchoClient.echoStream() of a server that keeps its side open", () => {
     using clock = stopClock();
     const conn = new MemoryConn(OPEN_ENDED);
     const source = new GivenSource();
-    const result = clientOn(conn, 60_000).echoStream(source);
+    const result = clientOn(conn, 60_000).echoBytes(source);
     source.give(HELLO);
     await clock.pass(10_000);
     source.end();
@@ -214,7 +215,7 @@ describe("EchoClient.echoStream() of a server that keeps its side open", () => {
   it("ends after the timeout, if that is shorter", async () => {
     using clock = stopClock();
     const conn = new MemoryConn(OPEN_ENDED);
-    const result = clientOn(conn, 300).echoStream(sourceOf(HELLO));
+    const result = clientOn(conn, 300).echoBytes(sourceOf(HELLO));
     await clock.pass(299);
     assertEquals(conn.closed, 0);
     await clock.pass(50);
@@ -224,7 +225,7 @@ describe("EchoClient.echoStream() of a server that keeps its side open", () => {
   it("gives it the whole timeout for what is not back yet", async () => {
     using clock = stopClock();
     const conn = new MemoryConn();
-    const result = clientOn(conn, 5000).echoStream(sourceOf(HELLO));
+    const result = clientOn(conn, 5000).echoBytes(sourceOf(HELLO));
     await clock.pass(4999);
     conn.reply(HELLO.subarray(0, 4));
     await clock.pass(4999);
@@ -235,7 +236,7 @@ describe("EchoClient.echoStream() of a server that keeps its side open", () => {
   it("finds bytes after the last one, also late", async () => {
     using clock = stopClock();
     const conn = new MemoryConn(OPEN_ENDED);
-    const result = clientOn(conn).echoStream(sourceOf(HELLO));
+    const result = clientOn(conn).echoBytes(sourceOf(HELLO));
     await clock.pass(900);
     conn.reply(Uint8Array.of(0x0a));
     const { offset, sent } = await assertRejects(() => result, MismatchError);
@@ -253,8 +254,8 @@ describe("EchoClient.echoStream() of a server that keeps its side open", () => {
       while (await conn.write(HELLO).catch(() => 0) > 0) await delay(1);
       isClosed.resolve();
     });
-    const client = await connect({ port: peer.port, timeoutMs: 100 });
-    assertEquals((await client.echoStream(sourceOf(HELLO))).bytes, 5);
+    const client = await connectStream({ port: peer.port, timeoutMs: 100 });
+    assertEquals((await client.echoBytes(sourceOf(HELLO))).bytes, 5);
     isOver.resolve();
     await deadline(isClosed.promise, 10_000);
   });
@@ -262,9 +263,9 @@ describe("EchoClient.echoStream() of a server that keeps its side open", () => {
   it("does not wait for a second when the server ends its side", async () => {
     using peer = startPeer(changing((bytes) => bytes));
     using clock = stopClock();
-    using client = await connect({ port: peer.port });
+    using client = await connectStream({ port: peer.port });
     // The clock stands: this ends without its help.
-    const { bytes } = await client.echoStream(sourceOf(HELLO));
+    const { bytes } = await client.echoBytes(sourceOf(HELLO));
     assertEquals(bytes, 5);
     assertLess(clock.timers, 1);
   });

@@ -1,12 +1,5 @@
-/**
- * How an exchange with an echo server fails.
- *
- * @module
- */
-
 import { type Address, formatAddress } from "../net/address.ts";
 import { escapeText } from "../net/text.ts";
-import type { Difference } from "./comparison.ts";
 import {
   describeError,
   type Failure,
@@ -15,6 +8,7 @@ import {
   reasonOf,
   withFields,
 } from "../net/errors.ts";
+import type { Difference, Progress } from "./types.ts";
 
 /** Other bytes came back than were sent. */
 export class MismatchError extends Error implements Failure {
@@ -150,28 +144,7 @@ export class ShortEchoError extends Error implements Failure {
   }
 }
 
-/** How far an exchange came. */
-export interface Progress {
-  /** How many bytes were sent, or were about to be. */
-  readonly sent: number;
-  /** How many of them came back, all as they were sent. */
-  readonly received: number;
-  /**
-   * Whether that was all there was to send.
-   *
-   * @default {true}
-   */
-  readonly isAll?: boolean;
-}
-
-/**
- * Makes the error of a server that did not answer in time.
- *
- * @param address The server's address.
- * @param timeoutMs How long the client waited, in milliseconds.
- * @param progress How far the exchange came.
- * @returns A `Deno.errors.TimedOut` with the fields of a failure.
- */
+/** Makes the `Deno.errors.TimedOut` of a server that did not answer in time. */
 export function noReplyError(
   address: Address,
   timeoutMs: number,
@@ -188,12 +161,7 @@ export function noReplyError(
   });
 }
 
-/**
- * Makes the error of messages that a client is given after it was closed.
- *
- * @param address The address of the server.
- * @returns The error.
- */
+/** Makes the error of messages that a client is given after it was closed. */
 export function clientClosedError(address: Address): Error {
   return new Error(
     `Cannot send to ${formatAddress(address)}: the client is closed`,

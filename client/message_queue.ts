@@ -1,12 +1,6 @@
-/**
- * The messages that are under way on one connection.
- *
- * @module
- */
-
 import { Buffer } from "node:buffer";
-import type { EchoResult } from "./api.ts";
-import type { Comparison, Difference } from "./comparison.ts";
+import type { Comparison } from "./comparison.ts";
+import type { Difference, EchoResult } from "./types.ts";
 
 /** The most that one write takes of several messages together, in bytes. */
 const BATCH_BYTES = 64 * 1024;
@@ -40,11 +34,6 @@ export class MessageQueue {
   /** How many bytes all of `#pending` have. */
   #bytes = 0;
 
-  /**
-   * Makes an empty queue.
-   *
-   * @param comparison Compares what comes back with the oldest message.
-   */
   constructor(comparison: Comparison) {
     this.#comparison = comparison;
   }
@@ -81,13 +70,7 @@ export class MessageQueue {
     return { sent: length, received: isNext ? this.#comparison.verified : 0 };
   }
 
-  /**
-   * Adds a message.
-   *
-   * @param message The message, which is not copied.
-   * @param now The time, as `performance.now()`.
-   * @returns Settles when the message is settled.
-   */
+  /** Adds a message, which is not copied. The promise settles when it is settled. */
   add(message: Uint8Array, now: number): Promise<EchoResult> {
     const { promise, resolve, reject } = Promise.withResolvers<EchoResult>();
     this.#pending.push({ message, startedAt: now, resolve, reject });
@@ -95,11 +78,7 @@ export class MessageQueue {
     return promise;
   }
 
-  /**
-   * Takes what is to be written next: one message, or several small ones.
-   *
-   * @returns The bytes, or `undefined` if every message is written.
-   */
+  /** Takes what is to be written next, if any: one message, or several small ones. */
   nextWrite(): Uint8Array | undefined {
     const first = this.#pending[this.#written]?.message;
     if (!first) return undefined;
@@ -122,9 +101,8 @@ export class MessageQueue {
   }
 
   /**
-   * Counts what `nextWrite()` gave as written.
-   *
-   * @returns Whether that settled a message: the server answered before it read.
+   * Counts what `nextWrite()` gave as written. Returns whether that settled a message:
+   * the server answered before it read.
    */
   addWritten(): boolean {
     this.#written += this.#writing;
@@ -143,10 +121,7 @@ export class MessageQueue {
 
   /**
    * Compares bytes that came back, and settles each message that they complete.
-   *
-   * @param received The bytes that follow those of the last call.
-   * @param now The time, as `performance.now()`.
-   * @returns The first byte that differs, or that nothing was sent for, if any.
+   * Returns the first byte that differs, or that nothing was sent for.
    */
   compare(received: Uint8Array, now: number): Difference | undefined {
     for (let at = 0; at < received.length;) {
@@ -169,11 +144,7 @@ export class MessageQueue {
     return undefined;
   }
 
-  /**
-   * Gives up the oldest message that is waited for.
-   *
-   * @param error What its promise rejects with.
-   */
+  /** Gives up the oldest message that is waited for. */
   giveUpOldest(error: unknown): void {
     const answered = this.#answered.shift();
     if (answered) return answered.reject(error);
@@ -182,10 +153,8 @@ export class MessageQueue {
   }
 
   /**
-   * Gives up all messages.
-   *
-   * @param error For the message whose reply was being read, or was read last.
-   * @param following Makes the error of each other message.
+   * Gives up all messages: the one whose reply was being read, or was read last, with
+   * `error`, and the others with what `following` makes.
    */
   giveUpAll(
     error: unknown,

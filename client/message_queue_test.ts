@@ -2,7 +2,7 @@ import { assert, assertEquals, assertGreaterOrEqual } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { patternOf } from "../testing/peer.ts";
 import fc from "../testing/properties.ts";
-import type { EchoResult } from "./api.ts";
+import type { EchoResult } from "./types.ts";
 import { Comparison } from "./comparison.ts";
 import { MessageQueue } from "./message_queue.ts";
 

@@ -18,7 +18,7 @@ import {
   ECHOING,
   ListenerCount,
   MemoryConn,
-  sourceOf,
+  streamOf,
 } from "../testing/socket.ts";
 import { HELLO } from "../testing/visitor.ts";
 import type { EchoClient } from "./api.ts";
@@ -275,7 +275,7 @@ describe("EchoClient.echo() of several messages", () => {
 
 /** All that waits for the end of every message. */
 const OTHERS: [string, (client: EchoClient) => Promise<unknown>][] = [
-  ["echoStream()", (client) => client.echoStream(sourceOf(HELLO))],
+  ["echoStream()", (client) => client.echoStream(streamOf(HELLO))],
   ["expectSilence()", (client) => client.expectSilence()],
   ["end()", (client) => client.end()],
 ];

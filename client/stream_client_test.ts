@@ -10,7 +10,7 @@ import {
   ListenerCount,
   MemoryConn,
   readOnce,
-  sourceOf,
+  streamOf,
 } from "../testing/socket.ts";
 import { HELLO, readToEnd } from "../testing/visitor.ts";
 import type { EchoClient } from "./api.ts";
@@ -22,7 +22,7 @@ const BROKEN = new Deno.errors.ConnectionReset(
 /** All that a client can be asked for. */
 const CALLS: [string, (client: EchoClient) => Promise<unknown>][] = [
   ["echo()", (client) => client.echo(HELLO)],
-  ["echoStream()", (client) => client.echoStream(sourceOf(HELLO))],
+  ["echoStream()", (client) => client.echoStream(streamOf(HELLO))],
   ["expectSilence()", (client) => client.expectSilence()],
   ["end()", (client) => client.end()],
 ];
@@ -82,6 +82,23 @@ describe("EchoClient", () => {
       ShortEchoError,
     );
     assertEquals([error.sent, error.received], [8 << 20, 1000]);
+  });
+
+  it("says that the server reset it, if a write finds that out last", async () => {
+    for (const [, call] of CALLS.slice(0, 2)) {
+      const written = Promise.withResolvers<number>();
+      const conn = new MemoryConn({ write: () => written.promise });
+      const result = assertRejects(
+        () => call(clientOn(conn)),
+        ShortEchoError,
+        "connection reset by peer, 0 of",
+      );
+      while (!conn.isReading) await nextTurn();
+      await nextTurn();
+      conn.reply(null);
+      written.reject(BROKEN);
+      await result;
+    }
   });
 
   it("does one exchange at a time, but for messages", async () => {
@@ -168,5 +185,54 @@ describe("EchoClient", () => {
     assertEquals(conn.closed, 1);
     await assertRejects(() => client.echo(HELLO), Error, "is closed");
     assertEquals(conn.writes, []);
+  });
+});
+
+describe("EchoClient's asyncDispose", () => {
+  it("checks that nothing more comes", async () => {
+    for (const surplus of [[], [Uint8Array.of(0x2a)]]) {
+      const conn = new MemoryConn();
+      const scope = async () => {
+        await using client = clientOn(conn);
+        conn.reply(HELLO);
+        await client.echo(HELLO);
+        conn.reply(...surplus, null);
+      };
+      if (surplus.length === 0) await scope();
+      else await assertRejects(scope, MismatchError, "more came back");
+      assertEquals([conn.hasEnded, conn.closed], [true, 1]);
+    }
+  });
+
+  it("just closes what is closed, has failed, or is under way", async () => {
+    const conn = new MemoryConn();
+    const why = new Error("in the scope");
+    for (
+      const use of [
+        (client: EchoClient) => client.close(),
+        (client: EchoClient) => client.echo(HELLO),
+        (client: EchoClient) => client.echoStream(streamOf(HELLO)),
+      ]
+    ) {
+      const conn = new MemoryConn();
+      let used: unknown;
+      const scope = async () => {
+        await using client = clientOn(conn);
+        used = use(client);
+        throw why;
+      };
+      assertStrictEquals(await scope().catch((error) => error), why);
+      assertEquals(conn.closed, 1);
+      if (used) {
+        await assertRejects(() => used as Promise<unknown>, Error, "is closed");
+      }
+    }
+    const failed = async () => {
+      await using client = clientOn(conn);
+      conn.reply(null);
+      await client.echo(HELLO);
+    };
+    await assertRejects(failed, ShortEchoError);
+    assertEquals(conn.closed, 1);
   });
 });

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { type ClientTls, connect } from "../client.ts";
+import { connect, type ConnectOptions } from "../client.ts";
 import { isNetworkError, type NetworkError } from "../net/errors.ts";
 import { serve } from "../server.ts";
 import { selfSigned } from "../server/self_signed.ts";
@@ -8,10 +8,12 @@ import { selfSigned } from "../server/self_signed.ts";
 /** Connects to a server with TLS, which must fail, and returns why. */
 async function failure(
   port: number,
-  tls: ClientTls,
+  trust: ConnectOptions,
   timeoutMs = 60_000,
 ): Promise<NetworkError> {
-  const error = await assertRejects(() => connect({ port, tls, timeoutMs }));
+  const error = await assertRejects(() =>
+    connect({ port, tls: true, timeoutMs, ...trust })
+  );
   assert(isNetworkError(error), `${error}`);
   assertEquals(error.operation, "connect");
   assertEquals(error.address, {
@@ -21,13 +23,13 @@ async function failure(
 }
 
 describe("connect() with TLS", () => {
-  for (const name of ["127.0.0.1", "localhost", "::1", "[::1]"]) {
-    it(`verifies the name ${name}, apart from the address`, async () => {
-      const tls = await selfSigned({ names: [name] });
+  for (const serverName of ["127.0.0.1", "localhost", "::1", "[::1]"]) {
+    it(`verifies the name ${serverName}, apart from the address`, async () => {
+      const tls = await selfSigned({ names: [serverName] });
       await using server = serve({ port: 0, tls });
       const { port } = server.addr;
       const caCerts = [tls.cert];
-      using client = await connect({ port, tls: { caCerts, name } });
+      using client = await connect({ port, caCerts, serverName });
       assertEquals(client.remoteAddr, {
         ...{ transport: "tls", hostname: "127.0.0.1", port },
       });
@@ -37,6 +39,18 @@ describe("connect() with TLS", () => {
       await client.end();
     });
   }
+
+  it("speaks TLS if it is given a certificate or a name", async () => {
+    const { cert } = await selfSigned();
+    await using server = serve({ port: 0 });
+    const { port } = server.addr;
+    for (const trust of [{ caCerts: [cert] }, { serverName: "localhost" }]) {
+      const error = await failure(port, { ...trust, tls: undefined });
+      assertEquals(error.reason, "tls_not_spoken");
+      using plain = await connect({ ...trust, port, tls: false });
+      assertEquals(plain.handshakeMs, undefined);
+    }
+  });
 
   it("has no handshake to tell of without TLS", async () => {
     await using server = serve({ port: 0 });
@@ -129,7 +143,7 @@ describe("connect() with TLS", () => {
     const stop = new AbortController();
     const { signal } = stop;
     const { port } = listener.addr;
-    const connecting = connect({ port, tls: {}, signal, timeoutMs: 60_000 });
+    const connecting = connect({ port, tls: true, signal, timeoutMs: 60_000 });
     const conn = await listener.accept();
     // The client is in its handshake.
     await conn.read(new Uint8Array(4096));
@@ -144,7 +158,7 @@ describe("connect() with TLS", () => {
     await using server = serve({ port: 0, tls });
     const { port } = server.addr;
     const error = await assertRejects(() =>
-      connect({ port, retryMs: Infinity, tls: {} })
+      connect({ port, retryMs: Infinity, tls: true })
     );
     assert(isNetworkError(error));
     assertEquals(error.reason, "tls_untrusted");

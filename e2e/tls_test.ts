@@ -102,7 +102,7 @@ describe("./echo with TLS", () => {
       await server.untilStderr(/END CERTIFICATE-----\n/);
       const caCerts = [server.stderr];
       for (let visit = 0; visit < 6; visit++) {
-        using client = await connect({ port: Number(port), tls: { caCerts } });
+        using client = await connect({ port: Number(port), caCerts });
         await client.echo(new Uint8Array(100_000));
         await client.end();
       }
@@ -160,8 +160,8 @@ describe("./echo with TLS", () => {
       ...["--tls-cert", link, "--tls-key", files.key],
     );
     await using _ = server;
-    const tls = { caCerts: [PAIR.cert] };
-    using client = await connect({ port: Number(port), tls });
+    const caCerts = [PAIR.cert];
+    using client = await connect({ port: Number(port), caCerts });
     await client.echo(new Uint8Array(1));
     server.kill("SIGTERM");
     await server.untilStdout(/Shutting down: 1 connection open/);

@@ -60,7 +60,7 @@ describe("./echo send --udp", () => {
     using peer = startDatagramPeer();
     const { status, stdout, stderr } = await send(`${peer.port}`, "-t50ms");
     assertEquals([status, stdout], [1, ""]);
-    assertMatch(stderr, /^echo: No reply from [^\n]+ all look alike\n$/);
+    assertMatch(stderr, /^echo: No reply from [^\n]+ tell these apart\)\n$/);
   });
 
   itRuns("ends with its summary at Ctrl-C", async () => {

@@ -1,9 +1,3 @@
-/**
- * Where a socket listens or connects.
- *
- * @module
- */
-
 /** Where a TCP socket listens or connects. */
 export interface TcpAddress {
   /** Which kind of socket this is. */
@@ -46,12 +40,6 @@ const TRANSPORTS: readonly string[] = [
   "udp",
 ] satisfies Transport[];
 
-/**
- * Tells whether a text names a transport.
- *
- * @param text The text.
- * @returns Whether it is `tcp`, `tls` or `udp`.
- */
 export function isTransport(text: string): text is Transport {
   return TRANSPORTS.includes(text);
 }
@@ -59,9 +47,6 @@ export function isTransport(text: string): text is Transport {
 /**
  * Renders an address for a person: as {@linkcode formatHostPort} does, with `/udp`
  * behind it where datagrams are meant, and `/tls` where TLS is.
- *
- * @param address The address.
- * @returns For example `127.0.0.1:12345`, `[::1]:12345` or `127.0.0.1:12345/udp`.
  */
 export function formatAddress(
   address: Pick<Address, "hostname" | "port" | "transport">,

@@ -1,9 +1,3 @@
-/**
- * Where the two ends meet unless they are told otherwise.
- *
- * @module
- */
-
 /** The address that both ends use unless told otherwise. */
 export const DEFAULT_HOSTNAME = "127.0.0.1";
 

@@ -1,10 +1,3 @@
-/**
- * Errors that say what could not be done, on which address and why: as a
- * message for a person, and as fields for a program.
- *
- * @module
- */
-
 import { type Address, formatAddress } from "./address.ts";
 import { tlsProblem, type TlsReason } from "./tls_problems.ts";
 
@@ -179,8 +172,6 @@ const BEGINNINGS: Record<Exclude<Operation, "echo">, string> = {
  * Makes an error of the same class as its cause, if that is one of the runtime, which
  * says what could not be done, where and why: for example a `Deno.errors.AddrInUse`
  * with the message `Cannot listen on 127.0.0.1:12345: address already in use`.
- *
- * @param howLong What was tried before it was given up, for the end of the sentence.
  */
 export function networkError(
   operation: keyof typeof BEGINNINGS,

@@ -1,9 +1,3 @@
-/**
- * Fairness among connections that Deno's event loop is not fair to.
- *
- * @module
- */
-
 import { SelfPipe, type SocketPoll } from "./self_pipe.ts";
 
 /**
@@ -38,12 +32,7 @@ export interface Barrier {
   /** How many bytes a connection should read at once, at most. */
   readonly readBytes: number;
 
-  /**
-   * Takes note of a read.
-   *
-   * @param bytes How many bytes it brought.
-   * @returns Whether its connection must pass the barrier before it reads again.
-   */
+  /** Notes a read. Returns whether its connection must then pass the barrier. */
   addRead(bytes: number): boolean;
 
   /** Waits until the barrier opens. */
@@ -93,11 +82,6 @@ export class FairnessBarrier implements Barrier {
   #readBytes = READ_BYTES.most;
   #isStopped = false;
 
-  /**
-   * Makes a barrier, which is open.
-   *
-   * @param options Among how many connections it is, and how often it closes.
-   */
   constructor({ countOpen, pauseMs, poll = new SelfPipe() }: BarrierOptions) {
     this.#countOpen = countOpen;
     this.#pauseMs = pauseMs;

@@ -1,9 +1,3 @@
-/**
- * Telling datagrams apart without keeping them.
- *
- * @module
- */
-
 /** How many bytes at the beginning of a datagram tell it from others. */
 const TELLING_BYTES = 64;
 
@@ -17,9 +11,6 @@ const FACTORS = [0x01000193, 0x85ebca6b] as const;
 /**
  * Computes a number that tells a datagram from others: by its length and by its
  * first 64 bytes, where messages of this project have their number.
- *
- * @param datagram The datagram.
- * @returns A whole number of 53 bits.
  */
 export function fingerprint(datagram: Uint8Array): number {
   const { length } = datagram;

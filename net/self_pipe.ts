@@ -1,9 +1,3 @@
-/**
- * Knowing when the event loop has looked at its sockets.
- *
- * @module
- */
-
 import { sleep, startTimer } from "./time.ts";
 
 const HOSTNAME = "127.0.0.1";

@@ -1,11 +1,3 @@
-/**
- * Text that a stranger chose.
- *
- * Nothing here comes from a package: both ends can be imported by their path.
- *
- * @module
- */
-
 import { isUtf8 } from "node:buffer";
 
 /** Control characters, invisible formatting (such as a right-to-left override), line ends. */
@@ -22,11 +14,7 @@ const SHORT_ESCAPES: Record<string, string> = {
 /**
  * Renders bytes that a stranger chose, so that a terminal can show them. Control
  * and other unprintable characters are escaped, and so is every byte that is not
- * valid UTF-8.
- *
- * @param bytes The bytes, or text.
- * @param limit How many characters the result may have.
- * @returns One line, which ends in an ellipsis where it was cut.
+ * valid UTF-8. A longer text than `limit` characters ends in an ellipsis.
  */
 export function escapeText(bytes: Uint8Array | string, limit = 64): string {
   const shown: string[] = [];

@@ -1,11 +1,5 @@
-/**
- * What the runtime's TLS library says of a failure, in words and as a reason.
- *
- * The library (rustls) gives its errors as text alone. This is the one place that
- * reads that text; everything else goes by the reason.
- *
- * @module
- */
+// The TLS library (rustls) gives its errors as text alone. This is the one place that
+// reads that text; everything else goes by the reason.
 
 import { canonicalIPv6 } from "./address.ts";
 import { escapeText } from "./text.ts";
@@ -137,12 +131,7 @@ const PROBLEMS: readonly (readonly [
   ],
 ];
 
-/**
- * Tells what is wrong where TLS failed.
- *
- * @param error What was thrown.
- * @returns The problem; `undefined` if it is none of TLS.
- */
+/** Returns what is wrong, if it is a failure of TLS. */
 export function tlsProblem(error: Error): TlsProblem | undefined {
   // The library's errors are of these classes; the system's end in a number.
   if (!["InvalidData", "Error"].includes(error.name)) return undefined;

@@ -46,7 +46,7 @@ export interface DataEvent {
   type: "data";
   /** The client's address. */
   remote: Deno.NetAddr;
-  /** A copy of the first bytes, at most {@linkcode PREVIEW_BYTES}. */
+  /** A copy of the first bytes, 512 at most. */
   preview: Uint8Array<ArrayBuffer>;
   /** How many bytes the first read brought, or the datagram has. */
   bytes: number;

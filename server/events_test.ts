@@ -2,7 +2,7 @@ import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { Socket } from "node:net";
 import { writeAll } from "../net/streams.ts";
-import { PREVIEW_BYTES, serve } from "../server.ts";
+import { serve } from "../server.ts";
 import { stopClock } from "../testing/clock.ts";
 import { recorder } from "../testing/events.ts";
 import { patternOf } from "../testing/peer.ts";
@@ -13,6 +13,7 @@ import {
   readToEnd,
   roundTrip,
 } from "../testing/visitor.ts";
+import { PREVIEW_BYTES } from "./events.ts";
 
 describe("ServeOptions.onEvent", () => {
   it("is told what happens on a connection, in order", async () => {

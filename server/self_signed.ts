@@ -12,7 +12,7 @@
  * await using server = serve({ port: 0, tls });
  * using client = await connect({
  *   port: server.addr.port,
- *   tls: { caCerts: [tls.cert] },
+ *   caCerts: [tls.cert],
  * });
  * const { bytes } = await client.echo(new TextEncoder().encode("hello"));
  * assertEquals(bytes, 5);

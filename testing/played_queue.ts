@@ -5,7 +5,8 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { DatagramQueue, type Irregularity } from "../client/datagram_queue.ts";
+import { DatagramQueue } from "../client/datagram_queue.ts";
+import type { Irregularity } from "../client/types.ts";
 import { isNetworkError } from "../net/errors.ts";
 import { patternOf } from "./peer.ts";
 import { REMOTE } from "./socket.ts";

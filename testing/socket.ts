@@ -201,6 +201,11 @@ export function sourceOf(bytes: Uint8Array, most = Infinity): Reader {
   };
 }
 
+/** The same as a web stream, in one chunk. */
+export function streamOf(bytes: Uint8Array): ReadableStream<Uint8Array> {
+  return ReadableStream.from([bytes]);
+}
+
 /** A source that yields what the test gives it, when the test gives it. */
 export class GivenSource implements Reader {
   readonly #given: Uint8Array[] = [];

@@ -28,7 +28,7 @@ describe("sendOptions()", () => {
       ...["-w1m30s", "--tls", "--tls-name=b"],
     );
     assertEquals<unknown>(target, {
-      ...{ transport: "tls", hostname: "::1", port: 7, tls: { name: "b" } },
+      ...{ transport: "tls", hostname: "::1", port: 7, serverName: "b" },
       ...{ timeoutMs: 250, retryMs: 60_000 },
     });
     assertEquals(style, { json: true, quiet: true });

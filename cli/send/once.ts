@@ -4,13 +4,9 @@
  * @module
  */
 
-import {
-  connect,
-  connectUdp,
-  type EchoClient,
-  type EchoResult,
-  type UdpClient,
-} from "../../client.ts";
+import { connectUdp, type EchoResult, type UdpClient } from "../../client.ts";
+import { connectStream } from "../../client/connect.ts";
+import type { StreamClient } from "../../client/stream_client.ts";
 import { formatAddress } from "../../net/address.ts";
 import { DEFAULT_HOSTNAME } from "../../net/defaults.ts";
 import { type Reader, writeAll, type Writer } from "../../net/streams.ts";
@@ -59,7 +55,7 @@ class Exchange {
   readonly #payload: Payload;
   readonly #terminal: Terminal;
   readonly #signal: AbortSignal;
-  #client: EchoClient | UdpClient | undefined;
+  #client: StreamClient | UdpClient | undefined;
   #result: EchoResult | undefined;
   #startedAt = 0;
   #sent = 0;
@@ -130,14 +126,16 @@ class Exchange {
   async #exchangeStream(): Promise<EchoResult> {
     const { target } = this.#options;
     await using status = new StatusLine(this.#terminal);
-    using client = await connect({ ...target, signal: this.#signal });
+    const tls = target.transport === "tls";
+    const options = { ...target, tls, signal: this.#signal };
+    using client = await connectStream(options);
     this.#client = client;
     this.#startedAt = performance.now();
     if (this.#hasProgress) status.show(() => this.#progress());
     return await this.#exchange(client);
   }
 
-  async #exchange(client: EchoClient): Promise<EchoResult> {
+  async #exchange(client: StreamClient): Promise<EchoResult> {
     const payload = this.#payload;
     const { stdin, stdout } = this.#terminal;
     switch (payload.kind) {
@@ -159,7 +157,7 @@ class Exchange {
 
   /** Streams, and counts what goes through. */
   #stream(
-    client: EchoClient,
+    client: StreamClient,
     source: Reader,
     sink: Writer | undefined,
   ): Promise<EchoResult> {
@@ -173,7 +171,7 @@ class Exchange {
       this.#verified += length;
       return length;
     };
-    return client.echoStream({ read }, { write });
+    return client.echoBytes({ read }, { write });
   }
 
   /** A progress would disturb what is typed and what comes back. */
@@ -254,7 +252,7 @@ class Exchange {
 }
 
 function handshakeField(
-  client: EchoClient | UdpClient,
+  client: StreamClient | UdpClient,
 ): { handshake_ms?: number } {
   if (!("handshakeMs" in client) || client.handshakeMs === undefined) return {};
   return { handshake_ms: roundMs(client.handshakeMs) };

@@ -75,9 +75,9 @@ describe("echo send --udp", () => {
     assertEquals([status, stdout], [1, ""]);
     assertEquals(
       stderr,
-      `echo: No reply from ${address} within 0.01 s: lost or filtered on the ` +
-        "way there or back, beyond the server's limit (--udp-rate), or nobody " +
-        "is there: over UDP all look alike\n",
+      `echo: No reply from ${address} within 0.01 s: the datagram or its ` +
+        "reply was lost or filtered, the server limits its rate, or nothing " +
+        "is listening (UDP cannot tell these apart)\n",
     );
     assertEquals(peer.got.map(text), ["hi"]);
     const json = await runUdp("send", peer.port, ["-t10ms", "--json", "hi"]);

@@ -6,12 +6,10 @@
 
 import { DEFAULT_HOSTNAME, DEFAULT_PORT } from "../../net/defaults.ts";
 import { escapeText } from "../../net/text.ts";
-import {
-  DEFAULT_DRAIN_TIMEOUT_MS,
-  DEFAULT_UDP_RATE,
-  type FaultOptions,
-  MAX_FAULT_SEED,
-} from "../../server.ts";
+import type { FaultOptions } from "../../server.ts";
+import { DEFAULT_DRAIN_TIMEOUT_MS } from "../../server/api.ts";
+import { DEFAULT_UDP_RATE } from "../../server/datagrams.ts";
+import { MAX_FAULT_SEED } from "../../server/faults/options.ts";
 import { type Command, makeCommand, PROGRAM } from "../command.ts";
 import {
   type CommandLine,

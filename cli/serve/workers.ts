@@ -6,12 +6,8 @@
 
 import { describeError } from "../../net/errors.ts";
 import { sleep } from "../../net/time.ts";
-import {
-  releaseSlots,
-  serve,
-  type ServeOptions,
-  type ServeStats,
-} from "../../server.ts";
+import { serve, type ServeOptions, type ServeStats } from "../../server.ts";
+import { releaseSlots } from "../../server/slots.ts";
 import { UsageError } from "../flags.ts";
 import { checkWorkerCode, threadCode } from "../thread_code.ts";
 import type { LogOutput, LogStyle } from "./log.ts";
