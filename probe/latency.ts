@@ -5,7 +5,6 @@
  */
 
 import type { JsHistogram } from "hdr-histogram-js";
-import type { Spread } from "./counts.ts";
 import {
   type Histogram,
   newHistogram,
@@ -37,6 +36,14 @@ export interface LatencySummary {
   max: number;
   /** The standard deviation of all that was recorded. */
   stddev: number;
+}
+
+/** How latencies are spread over some bounds. */
+export interface Spread {
+  readonly count: number;
+  readonly sumMs: number;
+  /** Cumulative: how many are at most as long as each of the bounds, to three digits. */
+  readonly upTo: readonly number[];
 }
 
 /** All that was recorded of latencies. Times are in milliseconds. */

@@ -36,7 +36,7 @@ interface Gap {
 }
 
 /** How many outages are kept. */
-const MOST_KEPT = 20;
+export const MOST_OUTAGES = 20;
 
 /** How many gaps are kept: a loss is found when its timeout is over. */
 const MOST_GAPS = 10_000;
@@ -94,7 +94,7 @@ export class Outages {
       // Losses are found in another order than the messages were sent.
       this.#latest.push(gap);
       this.#latest.sort((one, other) => one.from - other.from);
-      if (this.#latest.length > MOST_KEPT) this.#latest.shift();
+      if (this.#latest.length > MOST_OUTAGES) this.#latest.shift();
     }
     this.#measure(gap);
   }

@@ -7,28 +7,29 @@
 import { type Address, addressOf, formatHostPort } from "../net/address.ts";
 import { LOOPBACK } from "../net/datagrams.ts";
 import type { IrregularCounts } from "../probe/irregularities.ts";
-import type { ConnectSummary } from "../probe/connect_times.ts";
 import type { LatencySummary } from "../probe/latency.ts";
 import type { Ends } from "../probe/probe_client.ts";
+import type { Summary } from "../probe/tally.ts";
 import { formatNumber, roundMs } from "./format.ts";
 import type { Condition } from "./conditions.ts";
 
 /**
- * Tells whether losses leave a run in good order. With a condition on the loss or on
- * outages that condition judges them, but for wrong replies.
- *
- * @param losses How many messages were lost, and how many of them had a wrong reply.
- * @param conditions On what the command fails besides.
- * @returns Whether they do.
+ * Whether a run was in good order, but for the conditions: messages came back, and none
+ * was lost or wrong. With a condition on the loss or on outages that condition judges
+ * them, but for wrong replies.
  */
-export function areLossesGood(
-  { lost, wrong }: { readonly lost: number; readonly wrong: number },
+export function isGoodRun(
+  { messages, failed, failures, irregular, runs, ...rest }: Summary,
   conditions: readonly Condition[],
 ): boolean {
   const areJudged = conditions.some(({ metric }) =>
     metric === "loss" || metric === "outage"
   );
-  return areJudged ? wrong === 0 : lost === 0;
+  const losses = areJudged ? failures.mismatch ?? 0 : failed;
+  const unsent = rest.unsent + rest.tooLate;
+  const haveAllBegun = runs.every(({ durationMs }) => durationMs > 0);
+  return messages > 0 && haveAllBegun &&
+    losses + unsent + rest.surplus + irregular.corrupt === 0;
 }
 
 /**
@@ -48,43 +49,22 @@ export function jsonWhere(
   };
 }
 
-/** What is counted of datagrams besides. */
-export interface DatagramCounts {
-  /** How many replies were irregular, by kind. */
-  readonly irregular: IrregularCounts;
-  /** How many messages got a wrong reply. */
-  readonly wrong: number;
-}
-
 /** What is said where messages have the same bytes. */
 const ALIKE = "the messages look alike: which were lost, late, duplicated or " +
   "reordered, and round trips after a loss, are guesses";
 
-/**
- * Renders what is counted of datagrams besides.
- *
- * @param counts The counts.
- * @param lost How many messages were lost.
- * @param isAlike Whether the messages have the same bytes.
- * @returns Some lines, none where nothing was irregular.
- */
-export function renderDatagrams(
-  { irregular, wrong }: DatagramCounts,
-  lost: number,
-  isAlike: boolean,
-): string[] {
-  const { duplicated, reordered, late, stray } = irregular;
-  const corrupt = irregular.corrupt + wrong;
-  const counts = renderIrregulars({
-    duplicated,
-    reordered,
-    late,
-    corrupt,
-    stray,
-  });
+/** A wrong reply to a message is a corrupt datagram, too. */
+function datagramsOf({ irregular, failures }: Summary): IrregularCounts {
+  const corrupt = irregular.corrupt + (failures.mismatch ?? 0);
+  return { ...irregular, corrupt };
+}
+
+/** Renders what is counted of datagrams: some lines, none where nothing was irregular. */
+export function renderDatagrams(summary: Summary, isAlike: boolean): string[] {
+  const counts = renderIrregulars(datagramsOf(summary));
   return [
     ...(counts ? [`replies: ${counts}`] : []),
-    ...(isAlike && (counts || lost > 0) ? [ALIKE] : []),
+    ...(isAlike && (counts || summary.failed > 0) ? [ALIKE] : []),
   ];
 }
 
@@ -118,22 +98,12 @@ export function renderUdpDrops({ hostname }: Address): string[] {
     : [`likely dropped by ${limit}`, `or by ${buffer}`];
 }
 
-/**
- * Renders what is counted of datagrams for JSON.
- *
- * @param counts The counts.
- * @param isAlike Whether the messages have the same bytes.
- * @returns The fields.
- */
+/** Renders what is counted of datagrams for JSON. */
 export function jsonDatagrams(
-  { irregular, wrong }: DatagramCounts,
+  summary: Summary,
   isAlike: boolean,
 ): Record<string, unknown> {
-  return {
-    ...irregular,
-    corrupt: irregular.corrupt + wrong,
-    messages_alike: isAlike,
-  };
+  return { ...datagramsOf(summary), messages_alike: isAlike };
 }
 
 /**
@@ -169,9 +139,6 @@ export function renderLate(lateMs: LatencySummary | undefined): string[] {
   return [`sent late: p99 ${knownMs(p99)} ms, max ${exactMs(max)} ms`];
 }
 
-/** What a summary may say of the making of connections. */
-type WithConnectTimes = { readonly connectTimes?: ConnectSummary };
-
 /**
  * Renders how long connections with TLS took to make.
  *
@@ -179,7 +146,7 @@ type WithConnectTimes = { readonly connectTimes?: ConnectSummary };
  * @returns Two lines, none without TLS.
  */
 export function renderConnectTimes(
-  { connectTimes }: WithConnectTimes,
+  { connectTimes }: Pick<Summary, "connectTimes">,
 ): string[] {
   if (!connectTimes) return [];
   const { connectMs, handshakeMs } = connectTimes;
@@ -198,7 +165,7 @@ export function renderConnectTimes(
  * @returns The fields, none without TLS.
  */
 export function jsonConnectTimes(
-  { connectTimes }: WithConnectTimes,
+  { connectTimes }: Pick<Summary, "connectTimes">,
 ): Record<string, unknown> {
   if (!connectTimes) return {};
   return {

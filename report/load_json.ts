@@ -8,13 +8,12 @@
 import { formatHostPort } from "../net/address.ts";
 import { encodeHistogram } from "../probe/histogram_text.ts";
 import type { LatencyRecord } from "../probe/latency.ts";
-import type { LoadSummary } from "../probe/load.ts";
+import type { Summary } from "../probe/tally.ts";
 import { coarser, type RecordedRow, summaryOf } from "../probe/timeline.ts";
 import { roundMs } from "./format.ts";
 import {
   areAlikeIn,
   bytesOf,
-  datagramCounts,
   limitsOf,
   type LoadReport,
   rateOf,
@@ -130,9 +129,9 @@ function fieldsOf(
       Object.entries(summary.firstErrorsMs)
         .map(([reason, ms]) => [reason, roundMs(ms)]),
     ),
-    longest_outage_ms: roundMs(summary.longestOutageMs),
+    longest_outage_ms: roundMs(summary.outages.longestMs),
     ...(target.transport === "udp" &&
-      jsonDatagrams(datagramCounts(summary), areAlikeIn(summary, context))),
+      jsonDatagrams(summary, areAlikeIn(summary, context))),
     timeline: rows.map(jsonRow),
     busy_share: Number.isFinite(summary.busyShare)
       ? Number(summary.busyShare!.toFixed(6))
@@ -183,7 +182,7 @@ function jsonRow(recorded: RecordedRow): Record<string, unknown> {
 }
 
 function jsonRuns(
-  { runs }: LoadSummary,
+  { runs }: Summary,
   { target, startedAt, origins = [] }: ReportContext,
 ): Record<string, unknown>[] {
   return runs.map((run, at) => ({

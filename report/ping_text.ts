@@ -14,7 +14,8 @@ import type { ShortEchoError } from "../client.ts";
 import { isNetworkError } from "../net/errors.ts";
 import { isCut } from "../probe/failure.ts";
 import type { Outage } from "../probe/outages.ts";
-import type { PingEvent, PingSummary } from "../probe/ping.ts";
+import type { PingEvent } from "../probe/ping.ts";
+import type { Summary } from "../probe/tally.ts";
 import { areAlike, type ProbeMessage } from "../probe/messages.ts";
 import {
   formatBytes,
@@ -61,10 +62,10 @@ export interface SummaryContext {
  * @returns Some lines, without the last one's end.
  */
 export function renderSummary(
-  summary: PingSummary,
+  summary: Summary,
   context: SummaryContext,
 ): string {
-  const { rttMs, jitterMs, lateMs } = summary;
+  const { latencyMs: rttMs, jitterMs, lateMs } = summary;
   const lines = [
     `--- ${formatAddress(context.target)} echo statistics ---`,
     renderCounts(summary),
@@ -72,7 +73,7 @@ export function renderSummary(
   ];
   if (context.target.transport === "udp") {
     const isAlike = areAlike(context.message, summary.sent);
-    lines.push(...renderDatagrams(summary, summary.lost, isAlike));
+    lines.push(...renderDatagrams(summary, isAlike));
     if (isUdpRateLikely(summary, context)) {
       lines.push(...renderUdpDrops(context.target));
     }
@@ -94,19 +95,19 @@ export function renderSummary(
 
 /** Tells whether messages got no reply, and were so many that a server limits them. */
 function isUdpRateLikely(
-  { sent, lost, wrong }: PingSummary,
+  { sent, failed, failures }: Summary,
   { intervalMs }: SummaryContext,
 ): boolean {
-  return lost > wrong && sent >= UDP_RATE_PER_SECOND &&
+  return failed > (failures.mismatch ?? 0) && sent >= UDP_RATE_PER_SECOND &&
     intervalMs !== undefined && intervalMs < 1000 / UDP_RATE_PER_SECOND;
 }
 
-function renderCounts(summary: PingSummary): string {
-  const { sent, verified, lost, underWay, unsent, tooLate } = summary;
+function renderCounts(summary: Summary): string {
+  const { sent, messages, failed: lost, underWay, unsent, tooLate } = summary;
   const loss = lost === 0 ? "" : ` (${formatPercent(lost, sent)})`;
   const parts = [
     `${formatNumber(sent)} sent`,
-    `${formatNumber(verified)} verified`,
+    `${formatNumber(messages)} verified`,
     `${formatNumber(lost)} lost${loss}`,
   ];
   if (underWay > 0) parts.push(`${formatNumber(underWay)} under way`);
@@ -125,7 +126,7 @@ function renderCounts(summary: PingSummary): string {
 }
 
 function renderOutages(
-  { outages }: PingSummary,
+  { outages }: Summary,
   { timeOf }: SummaryContext,
 ): string[] {
   const { count, latest } = outages;
@@ -201,12 +202,12 @@ export function jsonEvent(
  * @returns The fields.
  */
 export function jsonSummary(
-  summary: PingSummary,
+  summary: Summary,
   { target, timeOf, message }: SummaryContext,
 ): Record<string, unknown> {
-  const { sent, verified, lost, surplus, outages } = summary;
+  const { sent, messages: verified, failed: lost, surplus, outages } = summary;
   const unsent = summary.unsent + summary.tooLate;
-  const { durationMs, rttMs, jitterMs, lateMs, ends } = summary;
+  const { durationMs, latencyMs, jitterMs, lateMs, ends } = summary;
   return {
     ...jsonWhere(target, ends),
     ...{ sent, verified, lost, loss_percent: percentOf(lost, sent) },
@@ -221,7 +222,7 @@ export function jsonSummary(
     latest_outages: outages.latest.map((outage) => jsonOutage(outage, timeOf)),
     duration_ms: roundMs(durationMs),
     ...jsonConnectTimes(summary),
-    rtt_ms: jsonLatency(rttMs),
+    rtt_ms: jsonLatency(latencyMs),
     jitter_ms: jitterMs === undefined ? null : roundMs(jitterMs),
     late_ms: jsonLatency(lateMs),
   };

@@ -4,11 +4,11 @@
  * @module
  */
 
-import type { LoadSummary } from "../../probe/load.ts";
+import type { Summary } from "../../probe/tally.ts";
 import type { Terminal } from "../terminal.ts";
 import type { Condition } from "../../report/conditions.ts";
 import { type LoadReport, rateOf, renderLoad } from "../../report/load_text.ts";
-import { areLossesGood } from "../../report/common.ts";
+import { isGoodRun } from "../../report/common.ts";
 import { judge, printResult, type Verdict } from "../verdict.ts";
 
 /** How the result of a load is printed and judged. */
@@ -57,19 +57,19 @@ export async function printLoad(
 }
 
 async function judgeLoad(
-  summary: LoadSummary,
+  summary: Summary,
   conditions: readonly Condition[],
   terminal: Terminal,
 ): Promise<Verdict> {
-  const { messages, failed, unsent, tooLate, longestOutageMs } = summary;
-  const { corrupt } = summary.irregular;
-  const losses = { lost: failed, wrong: summary.failures.mismatch ?? 0 };
-  const haveAllBegun = summary.runs.every(({ durationMs }) => durationMs > 0);
-  const isGood = unsent + tooLate + corrupt === 0 && messages > 0 &&
-    haveAllBegun && areLossesGood(losses, conditions);
+  const { messages, failed, latencyMs, outages } = summary;
   const measured = {
-    ...{ sent: messages + failed, lost: failed, longestOutageMs },
-    ...{ ratePerSecond: rateOf(summary), latencyMs: summary.latencyMs },
+    ...{ sent: messages + failed, lost: failed, latencyMs },
+    ...{ longestOutageMs: outages.longestMs, ratePerSecond: rateOf(summary) },
   };
-  return await judge(isGood, conditions, measured, terminal);
+  return await judge(
+    isGoodRun(summary, conditions),
+    conditions,
+    measured,
+    terminal,
+  );
 }

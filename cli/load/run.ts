@@ -4,8 +4,7 @@
  * @module
  */
 
-import type { LoadProgress } from "../../probe/load.ts";
-import { LoadTally } from "../../probe/load_tally.ts";
+import { type LoadProgress, Tally } from "../../probe/tally.ts";
 import { printLine, printStoppedEarly, untilStopped } from "../command.ts";
 import {
   formatCount,
@@ -100,7 +99,7 @@ export async function runLoad(
     const ready = runner;
     if (signal.aborted || !ready) {
       await printStoppedEarly(terminal, signal);
-      const summary = new LoadTally(task).summary();
+      const summary = new Tally(task).summary();
       const report = { summary, context: context() };
       const ending = { json, conditions, isStopped: true };
       return await printLoad(report, ending, terminal);

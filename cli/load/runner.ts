@@ -4,12 +4,8 @@
  * @module
  */
 
-import {
-  load,
-  type LoadOptions,
-  type LoadProgress,
-  type LoadSummary,
-} from "../../probe/load.ts";
+import { load, type LoadOptions } from "../../probe/load.ts";
+import type { LoadProgress, Summary } from "../../probe/tally.ts";
 import { connectorTo } from "../connector.ts";
 import { warmUpLoad } from "./warm_up.ts";
 import type { ReadRun } from "../metrics/probe.ts";
@@ -56,7 +52,7 @@ export interface LoadRunner extends Disposable {
    * @param hooks What the load tells, and what ends it.
    * @returns What it found.
    */
-  run(hooks: LoadHooks): Promise<LoadSummary>;
+  run(hooks: LoadHooks): Promise<Summary>;
 }
 
 /**
@@ -80,6 +76,7 @@ export async function loadInThisThread(
         ...{ ...task, ...hooks },
         retryMs: target.retryMs,
         connect: connectorTo(target),
+        onTally: (tally) => hooks.onCounting?.(() => tally),
       }),
     [Symbol.dispose]() {},
   };

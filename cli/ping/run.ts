@@ -5,12 +5,7 @@
  */
 
 import { formatAddress } from "../../net/address.ts";
-import {
-  ping,
-  type PingEvent,
-  type PingOptions,
-  type PingSummary,
-} from "../../probe/ping.ts";
+import { ping, type PingEvent, type PingOptions } from "../../probe/ping.ts";
 import { printLine, printStoppedEarly, untilStopped } from "../command.ts";
 import { OutputClosedError, type Terminal } from "../terminal.ts";
 import { connectorTo } from "../connector.ts";
@@ -23,7 +18,8 @@ import {
   renderSummary,
   type SummaryContext,
 } from "../../report/ping_text.ts";
-import { areLossesGood } from "../../report/common.ts";
+import type { Tally } from "../../probe/tally.ts";
+import { isGoodRun } from "../../report/common.ts";
 import { judge, printApart, printResult } from "../verdict.ts";
 import { warmUp } from "../warm_up.ts";
 
@@ -123,31 +119,30 @@ class PingRun {
     metrics?: SendMetrics,
   ): Promise<number> {
     const { target, style, conditions } = this.#options;
-    let soFar = (): PingSummary | undefined => undefined;
+    let tally: Tally | undefined;
     using _ = this.#terminal.onStatusSignal(() => {
-      const summary = soFar();
-      if (!summary) return;
-      printApart(this.#terminal, renderSummary(summary, this.#context));
+      if (!tally) return;
+      const soFar = renderSummary(tally.summary(), this.#context);
+      printApart(this.#terminal, soFar);
     });
     const summary = await ping({
       ...this.#task,
       retryMs: target.retryMs,
       signal: AbortSignal.any([this.#stop, this.#outputClosed.signal]),
       connect: connectorTo(target),
-      onCounting: metrics?.begin,
       onEvent: (event) => this.#tell(event),
-      onStart: (summary) => soFar = summary,
+      onTally(given) {
+        tally = given;
+        metrics?.begin(() => given);
+      },
     });
-    const { sent, lost, verified, surplus, irregular } = summary;
-    const { rttMs, outages } = summary;
-    const unsent = summary.unsent + summary.tooLate;
+    const { sent, failed: lost, messages, latencyMs, outages } = summary;
     // The interval after the last message counts, too; one message has no rate.
     const spanMs = Math.max(summary.durationMs, sent * this.#task.intervalMs!);
-    const isGood = surplus + unsent + irregular.corrupt === 0 && verified > 0 &&
-      areLossesGood(summary, conditions);
+    const isGood = isGoodRun(summary, conditions);
     const measured = {
-      ...{ sent, lost, latencyMs: rttMs, longestOutageMs: outages.longestMs },
-      ratePerSecond: sent > 1 ? verified * 1000 / spanMs : undefined,
+      ...{ sent, lost, latencyMs, longestOutageMs: outages.longestMs },
+      ratePerSecond: sent > 1 ? messages * 1000 / spanMs : undefined,
     };
     if (style.json) {
       const verdict = await judge(isGood, conditions, measured, this.#terminal);
