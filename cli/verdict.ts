@@ -17,15 +17,7 @@ export interface Verdict {
   readonly json: Record<string, unknown>;
 }
 
-/**
- * Judges a run, and tells which conditions held, a line each on stderr.
- *
- * @param isGood Whether all was in order but for the conditions.
- * @param conditions On what the command fails besides.
- * @param measured What was measured.
- * @param terminal Where the lines go.
- * @returns The exit status, and what JSON says of it.
- */
+/** Judges a run, and tells which conditions held, a line each on stderr. */
 export async function judge(
   isGood: boolean,
   conditions: readonly Condition[],
@@ -67,9 +59,6 @@ const SIGNAL_LAG_MS = 20;
 /**
  * Prints a report on stderr while the run goes on. On a terminal it does not share a
  * line with what the terminal shows of the key.
- *
- * @param terminal Where it is printed.
- * @param report The report, without its end.
  */
 export async function printApart(
   { stderr, isStderrTerminal }: Terminal,

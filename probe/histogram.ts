@@ -1,10 +1,3 @@
-/**
- * HDR histograms of times ({@link https://hdrhistogram.org | hdrhistogram.org}),
- * which count in nanoseconds.
- *
- * @module
- */
-
 import type { Histogram, JsHistogram } from "hdr-histogram-js";
 // The package's index loads WebAssembly and zlib, too, which takes 15 ms.
 import { constructorFromBucketSize } from "hdr-histogram-js/factory";
@@ -23,24 +16,14 @@ const CountingHistogram = constructorFromBucketSize(64);
 /** The least value, and the greatest one at first. */
 const RANGE = [1, 2] as const;
 
-/**
- * Makes a histogram of nothing, which grows with its values.
- *
- * @param digits How many significant digits it tells apart.
- * @returns The histogram.
- */
+/** Makes a histogram of nothing, which grows with its values. */
 export function newHistogram(digits: Digits): Histogram {
   const histogram = new CountingHistogram(...RANGE, digits);
   histogram.autoResize = true;
   return histogram;
 }
 
-/**
- * Records a time.
- *
- * @param histogram Where it is recorded.
- * @param ms The time, in milliseconds; less than a nanosecond counts as one.
- */
+/** Records a time. */
 export function recordMs(histogram: Histogram, ms: number): void {
   histogram.recordValue(Math.max(1, Math.round(ms * NS_PER_MS)));
 }

@@ -1,9 +1,3 @@
-/**
- * Many connections at once, every message verified.
- *
- * @module
- */
-
 import process from "node:process";
 import type { Irregularity } from "../client.ts";
 import { reasonOf } from "../net/errors.ts";
@@ -78,9 +72,6 @@ const BARRIER_PAUSE_MS = 2;
  * connection that fails is counted and replaced, and the load goes on. If the very
  * first cannot be made, the load ends with that, unless the server reset it. The run
  * of a load that is stopped before its clock starts has a duration of 0.
- *
- * @param options What to send, where and how much.
- * @returns What it found.
  */
 export async function load(options: LoadOptions): Promise<Summary> {
   return await new Load(options).run();

@@ -71,14 +71,7 @@ export class Outages {
     this.#open = newGap(now);
   }
 
-  /**
-   * Counts a message that was lost.
-   *
-   * @param sentAt When it was sent, as `performance.now()`.
-   * @param reason Why it was lost.
-   * @param isCut Whether its connection was found cut, at once: alone, that is no time
-   * without replies.
-   */
+  /** Counts a message that was lost. */
   addLost(sentAt: number, reason: FailureReason, isCut = false): void {
     const gap = this.#gapAt(sentAt);
     if (!gap) return;
@@ -99,12 +92,7 @@ export class Outages {
     this.#measure(gap);
   }
 
-  /**
-   * Sums up.
-   *
-   * @param now The time, or when the sending ended, as `performance.now()`: it ends the
-   * outage that goes on.
-   */
+  /** Sums up. */
   summary(now: number): OutageSummary {
     const latest = this.#latest.map(({ to, outage }) => ({
       ...outage!,

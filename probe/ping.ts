@@ -1,9 +1,3 @@
-/**
- * One verified message after another, at regular times.
- *
- * @module
- */
-
 import { sleep } from "../net/time.ts";
 import { DEFAULT_INTERVAL_MS } from "./defaults.ts";
 import { Ending } from "./ending.ts";
@@ -53,9 +47,6 @@ export interface PingOptions extends ProbeOptions {
  * Sends one message after another, at regular times, and verifies each. A lost
  * message is not the end: the next one connects again.
  *
- * @param options What to send, where and how often; `retryMs` is for the first
- * connection.
- * @returns What it found.
  * @throws What `onEvent` throws.
  */
 export async function ping(options: PingOptions): Promise<Summary> {
@@ -183,11 +174,7 @@ class Ping {
     }
   }
 
-  /**
-   * Sends a message, and tells what became of it.
-   *
-   * @returns Whether there was a connection for it, and it left.
-   */
+  /** Sends a message, and tells what became of it. */
   async #exchange(sent: Sent): Promise<boolean> {
     this.#tally.addSent();
     const link = this.#options.reconnect ? this.#linkFor(sent) : this.#link;

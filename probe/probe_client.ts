@@ -1,9 +1,3 @@
-/**
- * What measuring needs of a client, whatever carries its messages.
- *
- * @module
- */
-
 import type { Address, EchoResult, Irregularity } from "../client.ts";
 import type { ProbeMessage } from "./messages.ts";
 import type { Tally } from "./tally.ts";

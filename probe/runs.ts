@@ -1,9 +1,3 @@
-/**
- * When the runs of a load went on, and what they reached together.
- *
- * @module
- */
-
 /** One run of a load: what one machine did. */
 export interface Run {
   /** When its clock started, in milliseconds from the start of the first run. */
@@ -30,12 +24,7 @@ export interface RunOverlap {
   readonly coveredMs: number;
 }
 
-/**
- * Tells how runs lie in time. Those that never sent a message are left out.
- *
- * @param all The runs.
- * @returns How many there are, and when they overlap.
- */
+/** Tells how runs lie in time. Those that never sent a message are left out. */
 export function overlapOf(all: readonly Run[]): RunOverlap {
   const runs = all.filter(({ durationMs }) => durationMs > 0)
     .toSorted((one, other) => one.startMs - other.startMs);
@@ -66,10 +55,6 @@ export function overlapOf(all: readonly Run[]): RunOverlap {
 /**
  * Adds the rates of runs. Those of runs that did not go on at the same time are not
  * added: no moment had their sum.
- *
- * @param runs The runs.
- * @returns How many messages came back a second, to all runs that went on at the
- * moment when that is most.
  */
 export function rateOfRuns(runs: readonly Run[]): number {
   // Runs of the same length are added before they are divided: that rounds once, so
@@ -89,24 +74,14 @@ function spanOf({ durationMs, ratePerSecond }: Run): number {
   return Math.max(durationMs, posts * 1000 / ratePerSecond);
 }
 
-/**
- * Adds the connections of runs that went on at the same time.
- *
- * @param runs The runs.
- * @returns How many there were when they were most.
- */
+/** Adds the connections of runs that went on at the same time. */
 export function connectionsOfRuns(runs: readonly Run[]): number {
   const going = mostOf(runs, () => 0, (run) => run.connections);
   // A run that sent nothing may have tried to connect.
   return going || Math.max(0, ...runs.map((run) => run.connections));
 }
 
-/**
- * Adds the rates that runs were asked for that went on at the same time.
- *
- * @param runs The runs.
- * @returns The highest sum, in messages a second; `undefined` if a run had no rate.
- */
+/** Adds the rates that runs were asked for that went on at the same time. */
 export function targetRateOfRuns(runs: readonly Run[]): number | undefined {
   const rates = runs.map(({ ratePerSecond }) => ratePerSecond);
   if (rates.includes(undefined)) return undefined;

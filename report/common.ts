@@ -1,9 +1,3 @@
-/**
- * What the reports of `--count` and of a load have in common.
- *
- * @module
- */
-
 import { type Address, addressOf, formatHostPort } from "../net/address.ts";
 import { LOOPBACK } from "../net/datagrams.ts";
 import type { IrregularCounts } from "../probe/irregularities.ts";
@@ -68,12 +62,7 @@ export function renderDatagrams(summary: Summary, isAlike: boolean): string[] {
   ];
 }
 
-/**
- * Renders how many replies were irregular.
- *
- * @param counts How many, by kind.
- * @returns For example `12 duplicated, 1 late`, nothing where none was.
- */
+/** Renders how many replies were irregular. */
 export function renderIrregulars(counts: Partial<IrregularCounts>): string {
   return Object.entries(counts)
     .filter(([, count]) => count > 0)
@@ -106,12 +95,7 @@ export function jsonDatagrams(
   return { ...datagramsOf(summary), messages_alike: isAlike };
 }
 
-/**
- * Renders a time that was measured exactly.
- *
- * @param ms The time, in milliseconds.
- * @returns It with three decimals.
- */
+/** Renders a time that was measured exactly. */
 export function exactMs(ms: number): string {
   return ms.toFixed(3);
 }
@@ -119,32 +103,19 @@ export function exactMs(ms: number): string {
 /**
  * Renders a time of which three digits are known, as of a percentile. One with more
  * digits is exact: it is the least or the greatest.
- *
- * @param ms The time, in milliseconds.
- * @returns It with at most three decimals.
  */
 export function knownMs(ms: number): string {
   return ms.toFixed(ms < 1 ? 3 : ms < 10 ? 2 : ms < 100 ? 1 : 0);
 }
 
-/**
- * Renders how late messages left.
- *
- * @param lateMs How late they were, if they were due at times.
- * @returns A line, or none.
- */
+/** Renders how late messages left. */
 export function renderLate(lateMs: LatencySummary | undefined): string[] {
   if (!lateMs) return [];
   const { p99, max } = lateMs;
   return [`sent late: p99 ${knownMs(p99)} ms, max ${exactMs(max)} ms`];
 }
 
-/**
- * Renders how long connections with TLS took to make.
- *
- * @param summary The summary of a run.
- * @returns Two lines, none without TLS.
- */
+/** Renders how long connections with TLS took to make. */
 export function renderConnectTimes(
   { connectTimes }: Pick<Summary, "connectTimes">,
 ): string[] {
@@ -158,12 +129,7 @@ export function renderConnectTimes(
   ];
 }
 
-/**
- * Renders how long connections with TLS took to make for JSON.
- *
- * @param summary The summary of a run.
- * @returns The fields, none without TLS.
- */
+/** Renders how long connections with TLS took to make for JSON. */
 export function jsonConnectTimes(
   { connectTimes }: Pick<Summary, "connectTimes">,
 ): Record<string, unknown> {
@@ -179,12 +145,7 @@ const NAMES = [
   ...["min", "mean", "p50", "p90", "p99", "p99_9", "max", "stddev"] as const,
 ];
 
-/**
- * Renders statistics of latencies for JSON.
- *
- * @param summary The statistics, if there are any.
- * @returns An object of milliseconds, or `null`.
- */
+/** Renders statistics of latencies for JSON. */
 export function jsonLatency(
   summary: LatencySummary | undefined,
 ): Record<string, number> | null {

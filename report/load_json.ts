@@ -1,10 +1,3 @@
-/**
- * The result of a load as JSON, for people, for programs, and to be added to others:
- * see `load_parse.ts`.
- *
- * @module
- */
-
 import { formatHostPort } from "../net/address.ts";
 import { encodeHistogram } from "../probe/histogram_text.ts";
 import type { LatencyRecord } from "../probe/latency.ts";

@@ -1,9 +1,3 @@
-/**
- * The report of a load.
- *
- * @module
- */
-
 import { type Address, formatAddress } from "../net/address.ts";
 import type { FailureReason } from "../probe/failure.ts";
 import type { Summary } from "../probe/tally.ts";
@@ -93,44 +87,24 @@ const MOST_TARGETS = 3;
 /** Runs that had less than this share of their time in common are told. */
 const SHARED_TIME = 0.9;
 
-/**
- * Computes the rate of a load.
- *
- * @param summary What the load found.
- * @returns How many messages came back a second, in the time of the load. The rates
- * of runs that went on at the same time are added.
- */
+/** Computes the rate of a load. */
 export function rateOf({ runs }: Pick<Summary, "runs">): number {
   return rateOfRuns(runs);
 }
 
 /**
  * Tells whether a load began: it may be stopped while it waits for its start.
- *
- * @param summary What the load found.
- * @returns Whether the clock of any of its runs was started.
  */
 export function hasBegun({ runs }: Pick<Summary, "runs">): boolean {
   return runs.some(({ durationMs }) => durationMs > 0);
 }
 
-/**
- * Tells how long a message is.
- *
- * @param context What was sent.
- * @returns How many bytes a message has.
- */
+/** Tells how long a message is. */
 export function bytesOf({ message }: Pick<ReportContext, "message">): number {
   return typeof message === "number" ? message : message.length;
 }
 
-/**
- * Renders the report.
- *
- * @param report What the load found, and what it needs to know besides.
- * @param columns How many characters fit on a line.
- * @returns Some lines, without the last one's end.
- */
+/** Renders the report. */
 export function renderLoad(
   { summary, context }: LoadReport,
   columns: number,
@@ -300,13 +274,7 @@ function renderRate(
   return [`${formatRate(ratePerSecond)} messages/s asked for${missed}`];
 }
 
-/**
- * Tells why the client, and not the server, may have been the limit.
- *
- * @param summary What the load found.
- * @param context How many connections there were.
- * @returns Why, and what to do; `undefined` if it was not.
- */
+/** Tells why the client, and not the server, may have been the limit. */
 export function clientLimit(
   summary: Summary,
   { connections, threads = 1, canHaveMoreThreads = false }: Pick<
@@ -346,13 +314,7 @@ export function clientLimit(
   return undefined;
 }
 
-/**
- * Tells of each run why the client may have been the limit.
- *
- * @param summary What the load found.
- * @param context What is known of the runs already.
- * @returns Why, `undefined` for a run in which it was not.
- */
+/** Tells of each run why the client may have been the limit. */
 export function limitsOf(
   summary: Summary,
   context: ReportContext,
@@ -361,12 +323,7 @@ export function limitsOf(
     [clientLimit(summary, context)];
 }
 
-/**
- * Renders why the client was the limit.
- *
- * @param limits Why, of each run.
- * @returns Why, or `undefined` if it was not in any run.
- */
+/** Renders why the client was the limit. */
 export function renderLimits(
   limits: readonly (string | undefined)[],
 ): string | undefined {

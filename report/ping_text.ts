@@ -1,9 +1,3 @@
-/**
- * The summary of `echo send --count`, and its events as JSON.
- *
- * @module
- */
-
 import {
   type Address,
   addressOf,
@@ -54,13 +48,7 @@ export interface SummaryContext {
   readonly intervalMs?: number | undefined;
 }
 
-/**
- * Renders the summary.
- *
- * @param summary What the ping found.
- * @param context What it needs to know besides.
- * @returns Some lines, without the last one's end.
- */
+/** Renders the summary. */
 export function renderSummary(
   summary: Summary,
   context: SummaryContext,
@@ -141,13 +129,7 @@ function renderOutages(
   return lines;
 }
 
-/**
- * Renders an event for JSON.
- *
- * @param event What became of a message.
- * @param context What it needs to know besides.
- * @returns The fields.
- */
+/** Renders an event for JSON. */
 export function jsonEvent(
   event: Exclude<PingEvent, { type: "connected" }>,
   { target }: SummaryContext,
@@ -194,13 +176,7 @@ export function jsonEvent(
   }
 }
 
-/**
- * Renders the summary for JSON.
- *
- * @param summary What the ping found.
- * @param context What it needs to know besides.
- * @returns The fields.
- */
+/** Renders the summary for JSON. */
 export function jsonSummary(
   summary: Summary,
   { target, timeOf, message }: SummaryContext,
@@ -241,14 +217,7 @@ function jsonOutage(
   };
 }
 
-/**
- * Renders what became of a message.
- *
- * @param event What happened.
- * @param address The server's address.
- * @param timeoutMs How long a reply may take, in milliseconds.
- * @returns One line, without its end.
- */
+/** Renders what became of a message. */
 export function renderEvent(
   event: PingEvent,
   address: string,

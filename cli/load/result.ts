@@ -1,9 +1,3 @@
-/**
- * How a load ends: its report, and the exit status.
- *
- * @module
- */
-
 import type { Summary } from "../../probe/tally.ts";
 import type { Terminal } from "../terminal.ts";
 import type { Condition } from "../../report/conditions.ts";
@@ -24,10 +18,6 @@ export interface ResultOptions {
 /**
  * Prints the report of a load, and judges the load.
  *
- * @param report What the load found, and what its report needs to know besides.
- * @param options How it is printed and judged.
- * @param terminal Where it is printed.
- * @returns The exit status.
  * @throws The load's `error`, if it has one, after the report. If nothing came back
  * then, that is no result, and only JSON has a report.
  */

@@ -1,9 +1,3 @@
-/**
- * A load that is ready to run, in this thread or in several.
- *
- * @module
- */
-
 import { load, type LoadOptions } from "../../probe/load.ts";
 import type { LoadProgress, Summary } from "../../probe/tally.ts";
 import { connectorTo } from "../connector.ts";
@@ -46,23 +40,11 @@ export interface LoadRunner extends Disposable {
   /** Whether the client's first calls are not in the numbers. */
   readonly isWarm: boolean;
 
-  /**
-   * Loads.
-   *
-   * @param hooks What the load tells, and what ends it.
-   * @returns What it found.
-   */
+  /** Loads. */
   run(hooks: LoadHooks): Promise<Summary>;
 }
 
-/**
- * Makes a load in this thread ready.
- *
- * @param target Where it connects, and how long it waits.
- * @param task What it sends.
- * @param signal Ends soon what makes it ready.
- * @returns The load.
- */
+/** Makes a load in this thread ready. */
 export async function loadInThisThread(
   target: Target,
   task: LoadTask,

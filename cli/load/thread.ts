@@ -1,9 +1,3 @@
-/**
- * One thread that loads, as the command sees it.
- *
- * @module
- */
-
 import { Tally, type TallyRecord } from "../../probe/tally.ts";
 import { LastAnswer } from "../last_answer.ts";
 import { fromSent, type SentError } from "../thread_errors.ts";
@@ -26,11 +20,7 @@ export class LoadThread {
   /** When it answered last, as `performance.now()`. */
   toldAt = 0;
 
-  /**
-   * Starts a thread, which waits to be told what to do.
-   *
-   * @param script The code of the worker.
-   */
+  /** Starts a thread, which waits to be told what to do. */
   constructor(script: URL) {
     for (const it of [this.#prepared, this.#finished]) {
       // Either may reject unawaited; that must not crash the process.
@@ -58,8 +48,6 @@ export class LoadThread {
   /**
    * Lets it get ready.
    *
-   * @param message What it will do.
-   * @returns Whether its first calls are not in the numbers.
    * @throws {Error} If it dies.
    */
   prepare(
@@ -70,12 +58,8 @@ export class LoadThread {
   }
 
   /**
-   * Lets it open its connections.
-   *
-   * @param onOpening Called when one was opened or could not be.
-   * @returns Two promises, both of which settle without an error, and at the end at
-   * the latest: `begun` when its first connection was opened or could not be, `opened`
-   * when all were.
+   * Lets it open its connections. Both promises settle without an error, at the end at the
+   * latest: `begun` when its first connection was opened or could not be.
    */
   open(
     onOpening: () => void,
@@ -86,11 +70,7 @@ export class LoadThread {
     return { begun: this.#begun.promise, opened: this.#opened.promise };
   }
 
-  /**
-   * Asks what it found so far.
-   *
-   * @returns That, or `undefined` if it does not go on.
-   */
+  /** Asks what it found so far. */
   found(): Promise<Tally | undefined> {
     this.#asked ??= Promise.withResolvers();
     this.tell({ type: "ask", withRows: true });
@@ -107,11 +87,7 @@ export class LoadThread {
     );
   }
 
-  /**
-   * Sends a message to the worker.
-   *
-   * @param message The message.
-   */
+  /** Sends a message to the worker. */
   tell(message: ToLoadWorker): void {
     this.#worker.postMessage(message);
   }

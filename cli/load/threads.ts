@@ -1,9 +1,3 @@
-/**
- * A load in several threads, with one result.
- *
- * @module
- */
-
 import process from "node:process";
 import { describeError } from "../../net/errors.ts";
 import { sleep } from "../../net/time.ts";
@@ -49,10 +43,6 @@ export interface LoadThreadsOptions {
 /**
  * Shares a load among threads: the connections that are left over go to the first
  * ones, and of the messages that are due at times each thread has the next one in turn.
- *
- * @param task What is sent by all of them.
- * @param threads How many threads there are.
- * @returns What each of them sends.
  */
 export function shareLoad(
   { message, connections, durationMs, ratePerSecond }:
@@ -95,8 +85,6 @@ export class LoadThreads implements LoadRunner {
   /**
    * Starts threads, and lets them get ready.
    *
-   * @param options What they are to load.
-   * @returns The threads.
    * @throws {UsageError} If their code cannot be read.
    * @throws {ThreadDiedError} If one of them dies.
    * @throws The reason of an abort.
@@ -146,9 +134,6 @@ export class LoadThreads implements LoadRunner {
    * Loads. If the very first connection cannot be made, only the first thread tries.
    * If a thread dies the others end as at Ctrl-C.
    *
-   * @param hooks What the load tells, and what ends it.
-   * @returns What all threads found together. Its `error` is a
-   * {@linkcode ThreadDiedError} if one died.
    * @throws {ThreadDiedError} If nothing is left of the load.
    */
   async run(hooks: LoadHooks): Promise<Summary> {

@@ -1,10 +1,3 @@
-/**
- * One of the threads of `echo send --workers`: a load of its own, with a part of the
- * connections and of the rate.
- *
- * @module
- */
-
 import { load } from "../../probe/load.ts";
 import type { Tally } from "../../probe/tally.ts";
 import { reportErrors, toSent } from "../thread_errors.ts";

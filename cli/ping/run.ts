@@ -1,9 +1,3 @@
-/**
- * `echo send --count`: one message after another, reported as ping does.
- *
- * @module
- */
-
 import { formatAddress } from "../../net/address.ts";
 import { ping, type PingEvent, type PingOptions } from "../../probe/ping.ts";
 import { printLine, printStoppedEarly, untilStopped } from "../command.ts";
@@ -52,13 +46,6 @@ const SLOW_END_MS = 900;
 /**
  * Sends again and again, prints what becomes of each message, and a summary in the
  * end or on Ctrl-C.
- *
- * @param options Where to send, and how the report is printed; `quiet` prints the
- * summary alone.
- * @param task What to send, and how often.
- * @param terminal Where it is printed.
- * @param metrics Where it is exposed, if anywhere.
- * @returns The exit status.
  */
 export async function runPing(
   options: PingCommandOptions,
