@@ -4,7 +4,7 @@ import type { IrregularCounts } from "../probe/irregularities.ts";
 import type { LatencySummary } from "../probe/latency.ts";
 import type { Ends } from "../probe/probe_client.ts";
 import type { Summary } from "../probe/tally.ts";
-import { formatNumber, roundMs } from "./format.ts";
+import { formatNumber } from "./format.ts";
 import type { Condition } from "./conditions.ts";
 
 /**
@@ -129,28 +129,13 @@ export function renderConnectTimes(
   ];
 }
 
-/** Renders how long connections with TLS took to make for JSON. */
-export function jsonConnectTimes(
-  { connectTimes }: Pick<Summary, "connectTimes">,
+/** Renders for JSON what was due and not sent. */
+export function jsonUnsent(
+  { unsent, tooLate }: Pick<Summary, "unsent" | "tooLate">,
 ): Record<string, unknown> {
-  if (!connectTimes) return {};
   return {
-    connect_ms: jsonLatency(connectTimes.connectMs),
-    handshake_ms: jsonLatency(connectTimes.handshakeMs),
+    unsent: unsent + tooLate,
+    unsent_too_many_under_way: unsent,
+    unsent_client_late: tooLate,
   };
-}
-
-/** The statistics of latencies in JSON, and what they are called there. */
-const NAMES = [
-  ...["min", "mean", "p50", "p90", "p99", "p99_9", "max", "stddev"] as const,
-];
-
-/** Renders statistics of latencies for JSON. */
-export function jsonLatency(
-  summary: LatencySummary | undefined,
-): Record<string, number> | null {
-  if (!summary) return null;
-  return Object.fromEntries(
-    NAMES.map((name) => [name, roundMs(summary[name])]),
-  );
 }

@@ -7,7 +7,6 @@ import {
 import type { ShortEchoError } from "../client.ts";
 import { isNetworkError } from "../net/errors.ts";
 import { isCut } from "../probe/failure.ts";
-import type { Outage } from "../probe/outages.ts";
 import type { PingEvent } from "../probe/ping.ts";
 import type { Summary } from "../probe/tally.ts";
 import { areAlike, type ProbeMessage } from "../probe/messages.ts";
@@ -19,13 +18,11 @@ import {
   formatPercent,
   formatTime,
   percentOf,
-  roundMs,
 } from "./format.ts";
 import {
   exactMs,
-  jsonConnectTimes,
   jsonDatagrams,
-  jsonLatency,
+  jsonUnsent,
   jsonWhere,
   knownMs,
   renderConnectTimes,
@@ -35,6 +32,7 @@ import {
   renderUdpDrops,
   UDP_RATE_PER_SECOND,
 } from "./common.ts";
+import { toJson } from "./json.ts";
 
 /** What a summary needs to know besides the numbers. */
 export interface SummaryContext {
@@ -134,44 +132,31 @@ export function jsonEvent(
   event: Exclude<PingEvent, { type: "connected" }>,
   { target }: SummaryContext,
 ): Record<string, unknown> {
-  const where = jsonWhere(target, event.ends);
+  return { ...jsonWhere(target, event.ends), ...toJson(fieldsOf(event)) };
+}
+
+function fieldsOf(
+  event: Exclude<PingEvent, { type: "connected" }>,
+): Record<string, unknown> {
   switch (event.type) {
     case "reply": {
       const { seq, bytes, rttMs, connectMs, handshakeMs } = event;
-      return {
-        ...where,
-        seq,
-        bytes,
-        rtt_ms: roundMs(rttMs),
-        ...(connectMs !== undefined && { connect_ms: roundMs(connectMs) }),
-        ...(handshakeMs !== undefined && {
-          handshake_ms: roundMs(handshakeMs),
-        }),
-      };
+      return { seq, bytes, rttMs, connectMs, handshakeMs };
     }
     case "lost": {
-      const { seq, reason, detail, ageMs } = event;
-      const age = { age_ms: roundMs(ageMs) };
-      return { ...where, seq, lost: reason, error: detail, ...age };
+      const { seq, reason: lost, detail: error, ageMs } = event;
+      return { seq, lost, error, ageMs };
     }
     case "surplus":
-      return { ...where, surplus: true, error: event.detail };
+      return { surplus: true, error: event.detail };
     case "irregular": {
-      const { kind, seq, ageMs, from } = event;
-      return {
-        ...where,
-        irregular: kind,
-        ...(seq !== undefined && { seq }),
-        ...(ageMs !== undefined && { age_ms: roundMs(ageMs) }),
-        ...(from && { from: formatHostPort(from) }),
-      };
+      const { kind: irregular, seq, ageMs } = event;
+      const from = event.from && formatHostPort(event.from);
+      return { irregular, seq, ageMs, from };
     }
     case "irregular_many": {
       const { counts, withinMs } = event;
-      return {
-        ...where,
-        ...{ irregular: "many", counts, within_ms: roundMs(withinMs) },
-      };
+      return { irregular: "many", counts, withinMs };
     }
   }
 }
@@ -181,39 +166,33 @@ export function jsonSummary(
   summary: Summary,
   { target, timeOf, message }: SummaryContext,
 ): Record<string, unknown> {
-  const { sent, messages: verified, failed: lost, surplus, outages } = summary;
-  const unsent = summary.unsent + summary.tooLate;
-  const { durationMs, latencyMs, jitterMs, lateMs, ends } = summary;
+  const { sent, failed: lost, surplus, outages, unsent, tooLate } = summary;
   return {
-    ...jsonWhere(target, ends),
-    ...{ sent, verified, lost, loss_percent: percentOf(lost, sent) },
-    unsent,
-    unsent_too_many_under_way: summary.unsent,
-    unsent_client_late: summary.tooLate,
+    ...jsonWhere(target, summary.ends),
+    ...{ sent, verified: summary.messages, lost },
+    ...toJson({ lossPercent: percentOf(lost, sent) }),
+    ...jsonUnsent({ unsent, tooLate }),
     surplus,
     ...(target.transport === "udp" &&
       jsonDatagrams(summary, areAlike(message, sent))),
-    outages: outages.count,
-    longest_outage_ms: roundMs(outages.longestMs),
-    latest_outages: outages.latest.map((outage) => jsonOutage(outage, timeOf)),
-    duration_ms: roundMs(durationMs),
-    ...jsonConnectTimes(summary),
-    rtt_ms: jsonLatency(latencyMs),
-    jitter_ms: jitterMs === undefined ? null : roundMs(jitterMs),
-    late_ms: jsonLatency(lateMs),
-  };
-}
-
-function jsonOutage(
-  { startedAt, endedAt, messages, reason }: Outage,
-  timeOf: SummaryContext["timeOf"],
-): Record<string, unknown> {
-  return {
-    start: timeOf(startedAt),
-    end: timeOf(endedAt),
-    duration_ms: roundMs(endedAt - startedAt),
-    messages,
-    reason,
+    ...toJson({
+      outages: outages.count,
+      longestOutageMs: outages.longestMs,
+      latestOutages: outages.latest.map((outage) =>
+        toJson({
+          start: timeOf(outage.startedAt),
+          end: timeOf(outage.endedAt),
+          durationMs: outage.endedAt - outage.startedAt,
+          messages: outage.messages,
+          reason: outage.reason,
+        })
+      ),
+      durationMs: summary.durationMs,
+      ...summary.connectTimes,
+      rttMs: summary.latencyMs ?? null,
+      jitterMs: summary.jitterMs ?? null,
+      lateMs: summary.lateMs ?? null,
+    }),
   };
 }
 

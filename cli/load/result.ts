@@ -1,9 +1,7 @@
-import type { Summary } from "../../probe/tally.ts";
 import type { Terminal } from "../terminal.ts";
 import type { Condition } from "../../report/conditions.ts";
 import { type LoadReport, rateOf, renderLoad } from "../../report/load_text.ts";
-import { isGoodRun } from "../../report/common.ts";
-import { judge, printResult, type Verdict } from "../verdict.ts";
+import { conclude } from "../verdict.ts";
 
 /** How the result of a load is printed and judged. */
 export interface ResultOptions {
@@ -28,38 +26,35 @@ export async function printLoad(
 ): Promise<number> {
   const { summary } = report;
   const error = isStopped ? undefined : summary.error;
-  const print = (text: string) => printResult(terminal, text, () => isStopped);
-  if (json) {
-    // What it encodes histograms with takes long to load.
-    const { jsonLoad } = await import("../../report/load_json.ts");
-    const verdict = await judgeLoad(summary, conditions, terminal);
-    const time = terminal.now().toISOString();
-    const fields = { ...jsonLoad(report), ...verdict.json };
-    await print(JSON.stringify({ time, ...fields }));
-    if (error !== undefined) throw error;
-    return verdict.status;
-  }
-  if (error !== undefined && summary.messages === 0) throw error;
-  await print(renderLoad(report, terminal.columns));
-  const { status } = await judgeLoad(summary, conditions, terminal);
+  const reporter = json ? await jsonReporter(terminal) : textReporter(terminal);
+  const status = await conclude(summary, {
+    ...{ conditions, ratePerSecond: rateOf(summary) },
+    isStopped: () => isStopped,
+    render: (json) => reporter(report, error, json),
+  }, terminal);
   if (error !== undefined) throw error;
   return status;
 }
 
-async function judgeLoad(
-  summary: Summary,
-  conditions: readonly Condition[],
-  terminal: Terminal,
-): Promise<Verdict> {
-  const { messages, failed, latencyMs, outages } = summary;
-  const measured = {
-    ...{ sent: messages + failed, lost: failed, latencyMs },
-    ...{ longestOutageMs: outages.longestMs, ratePerSecond: rateOf(summary) },
+/** Renders a result, and what JSON says of the conditions. */
+type LoadReporter = (
+  report: LoadReport,
+  error: unknown,
+  conditions: Record<string, unknown>,
+) => string | undefined;
+
+function textReporter({ columns }: Terminal): LoadReporter {
+  return (report, error) =>
+    error !== undefined && report.summary.messages === 0
+      ? undefined
+      : renderLoad(report, columns);
+}
+
+async function jsonReporter(terminal: Terminal): Promise<LoadReporter> {
+  // What it encodes histograms with takes long to load.
+  const { jsonLoad } = await import("../../report/load_json.ts");
+  return (report, _error, conditions) => {
+    const time = terminal.now().toISOString();
+    return JSON.stringify({ time, ...jsonLoad(report), ...conditions });
   };
-  return await judge(
-    isGoodRun(summary, conditions),
-    conditions,
-    measured,
-    terminal,
-  );
 }

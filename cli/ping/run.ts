@@ -12,9 +12,8 @@ import {
   renderSummary,
   type SummaryContext,
 } from "../../report/ping_text.ts";
-import type { Tally } from "../../probe/tally.ts";
-import { isGoodRun } from "../../report/common.ts";
-import { judge, printApart, printResult } from "../verdict.ts";
+import type { Summary, Tally } from "../../probe/tally.ts";
+import { conclude, printApart } from "../verdict.ts";
 import { warmUp } from "../warm_up.ts";
 
 /** What is sent, and how often. */
@@ -76,6 +75,7 @@ class PingRun {
   readonly #stop: AbortSignal;
   readonly #outputClosed = new AbortController();
   readonly #context: SummaryContext;
+  readonly #reporter: PingReporter;
   /** Whether it was told why `--reconnect` is slow. */
   #isSlownessTold = false;
 
@@ -98,6 +98,9 @@ class PingRun {
         return new Date(terminal.now().getTime() - agoMs).toISOString();
       },
     };
+    this.#reporter = options.style.json
+      ? jsonReporter(this.#context, terminal)
+      : textReporter(options, this.#context, terminal);
   }
 
   /** Runs it; `isWarm` is not known where it was stopped before. */
@@ -105,7 +108,7 @@ class PingRun {
     isWarm: boolean | undefined,
     metrics?: SendMetrics,
   ): Promise<number> {
-    const { target, style, conditions } = this.#options;
+    const { target, conditions } = this.#options;
     let tally: Tally | undefined;
     using _ = this.#terminal.onStatusSignal(() => {
       if (!tally) return;
@@ -123,50 +126,22 @@ class PingRun {
         metrics?.begin(() => given);
       },
     });
-    const { sent, failed: lost, messages, latencyMs, outages } = summary;
+    const { sent, messages, durationMs } = summary;
     // The interval after the last message counts, too; one message has no rate.
-    const spanMs = Math.max(summary.durationMs, sent * this.#task.intervalMs!);
-    const isGood = isGoodRun(summary, conditions);
-    const measured = {
-      ...{ sent, lost, latencyMs, longestOutageMs: outages.longestMs },
+    const spanMs = Math.max(durationMs, sent * this.#task.intervalMs!);
+    return await conclude(summary, {
+      conditions,
       ratePerSecond: sent > 1 ? messages * 1000 / spanMs : undefined,
-    };
-    if (style.json) {
-      const verdict = await judge(isGood, conditions, measured, this.#terminal);
-      const object = jsonSummary(summary, this.#context);
-      const ending = { ...verdict.json, warmed_up: isWarm ?? false };
-      await this.#printResult(
-        JSON.stringify({ ...this.#jsonTime(), ...object, ...ending }),
-      );
-      return verdict.status;
-    }
-    const warmth = isWarm === false
-      ? "\nthe first calls of the client are in this"
-      : "";
-    await this.#printResult(renderSummary(summary, this.#context) + warmth);
-    return (await judge(isGood, conditions, measured, this.#terminal)).status;
+      isStopped: () => this.#stop.aborted,
+      render: (json) => this.#reporter.summary(summary, isWarm, json),
+    }, this.#terminal);
   }
 
   async #tell(event: PingEvent): Promise<void> {
-    const { style, target } = this.#options;
-    if (style.quiet) return;
+    if (this.#options.style.quiet) return;
     await this.#tellSlowness(event);
-    if (style.json) {
-      if (event.type === "connected") return;
-      const object = jsonEvent(event, this.#context);
-      return await this.#print(
-        JSON.stringify({ ...this.#jsonTime(), ...object }),
-      );
-    }
-    const address = formatAddress(target);
-    const line = renderEvent(event, address, target.timeoutMs);
-    const time = style.timestamps
-      ? `${this.#terminal.now().toISOString()} `
-      : "";
-    const isLoss = event.type !== "connected" && event.type !== "reply";
-    const { isStdoutTerminal, hasColor } = this.#terminal;
-    const isRed = isLoss && style.color && isStdoutTerminal && hasColor;
-    await this.#print(isRed ? `${time}${RED}${line}${PLAIN}` : time + line);
+    const line = this.#reporter.event(event);
+    if (line !== undefined) await this.#print(line);
   }
 
   /** Says why --reconnect is slow, once, when a server keeps its side open. */
@@ -188,12 +163,56 @@ class PingRun {
       this.#outputClosed.abort();
     }
   }
+}
 
-  #printResult(text: string): Promise<void> {
-    return printResult(this.#terminal, text, () => this.#stop.aborted);
-  }
+/** How a ping is told, as text or as JSON. */
+interface PingReporter {
+  /** Renders an event, if it is told. */
+  event(event: PingEvent): string | undefined;
+  /** Renders the result, and what JSON says of the conditions. */
+  summary(
+    summary: Summary,
+    isWarm: boolean | undefined,
+    conditions: Record<string, unknown>,
+  ): string;
+}
 
-  #jsonTime(): Record<string, unknown> {
-    return { time: this.#terminal.now().toISOString() };
-  }
+function textReporter(
+  { style, target }: PingCommandOptions,
+  context: SummaryContext,
+  terminal: Terminal,
+): PingReporter {
+  const address = formatAddress(target);
+  const isColored = style.color && terminal.isStdoutTerminal &&
+    terminal.hasColor;
+  return {
+    event(event) {
+      const line = renderEvent(event, address, target.timeoutMs);
+      const time = style.timestamps ? `${terminal.now().toISOString()} ` : "";
+      const isLoss = event.type !== "connected" && event.type !== "reply";
+      return isLoss && isColored ? `${time}${RED}${line}${PLAIN}` : time + line;
+    },
+    summary: (summary, isWarm) =>
+      renderSummary(summary, context) +
+      (isWarm === false ? "\nthe first calls of the client are in this" : ""),
+  };
+}
+
+function jsonReporter(
+  context: SummaryContext,
+  terminal: Terminal,
+): PingReporter {
+  const render = (fields: Record<string, unknown>) =>
+    JSON.stringify({ time: terminal.now().toISOString(), ...fields });
+  return {
+    event: (event) =>
+      event.type === "connected"
+        ? undefined
+        : render(jsonEvent(event, context)),
+    summary: (summary, isWarm = false, conditions) =>
+      render({
+        ...{ ...jsonSummary(summary, context), ...conditions },
+        warmed_up: isWarm,
+      }),
+  };
 }
