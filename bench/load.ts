@@ -107,7 +107,7 @@ async function ask(task: Task): Promise<object> {
     count: Math.ceil((warmupMs + lastsMs) / ASKING_INTERVAL_MS),
     intervalMs: ASKING_INTERVAL_MS,
   });
-  return { ...await streaming, latencyMs: asked.rttMs };
+  return { ...await streaming, latencyMs: asked.latencyMs };
 }
 
 async function connectAgain(

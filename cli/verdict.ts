@@ -6,6 +6,8 @@ import {
   type Measured,
   renderFailed,
 } from "../report/conditions.ts";
+import type { Summary } from "../probe/tally.ts";
+import { isGoodRun } from "../report/common.ts";
 import { printLine } from "./command.ts";
 import { OutputClosedError, type Terminal } from "./terminal.ts";
 
@@ -15,38 +17,61 @@ export interface Verdict {
   readonly status: number;
   /** What JSON says of the conditions, nothing if there were none. */
   readonly json: Record<string, unknown>;
+  /** The conditions that hold, a line each. */
+  readonly lines: string[];
 }
 
-/**
- * Judges a run, and tells which conditions held, a line each on stderr.
- *
- * @param isGood Whether all was in order but for the conditions.
- * @param conditions On what the command fails besides.
- * @param measured What was measured.
- * @param terminal Where the lines go.
- * @returns The exit status, and what JSON says of it.
- */
-export async function judge(
+/** Judges a run, which `isGood` if all was in order but for the conditions. */
+export function judge(
   isGood: boolean,
   conditions: readonly Condition[],
   measured: Measured,
-  terminal: Terminal,
-): Promise<Verdict> {
+): Verdict {
   const failed = failedConditions(conditions, measured);
-  for (const it of failed) {
-    await printLine(terminal.stderr, `echo: ${renderFailed(it)}`);
-  }
   const json = conditions.length === 0
     ? {}
     : { failed_conditions: failed.map(jsonFailed) };
-  return { status: !isGood ? 1 : failed.length > 0 ? 3 : 0, json };
+  const lines = failed.map((it) => `echo: ${renderFailed(it)}`);
+  return { status: !isGood ? 1 : failed.length > 0 ? 3 : 0, json, lines };
+}
+
+/** What {@linkcode conclude} needs to know besides the summary. */
+export interface Conclusion {
+  readonly conditions: readonly Condition[];
+  /** How many messages came back per second, if that is known. */
+  readonly ratePerSecond: number | undefined;
+  readonly isStopped: () => boolean;
+  /** Renders the result with what JSON says of the conditions; `undefined` for none. */
+  readonly render: (json: Record<string, unknown>) => string | undefined;
+}
+
+/** Prints the result of a run, and on stderr what was wrong. Returns the exit status. */
+export async function conclude(
+  summary: Summary,
+  { conditions, ratePerSecond, isStopped, render }: Conclusion,
+  terminal: Terminal,
+): Promise<number> {
+  const { messages, failed: lost, latencyMs, outages } = summary;
+  const { status, json, lines } = judge(
+    isGoodRun(summary, conditions),
+    conditions,
+    {
+      ...{ sent: messages + lost, lost, latencyMs, ratePerSecond },
+      longestOutageMs: outages.longestMs,
+    },
+  );
+  const text = render(json);
+  if (text === undefined) return status;
+  await printResult(terminal, text, isStopped);
+  for (const line of lines) await printLine(terminal.stderr, line);
+  return status;
 }
 
 /**
  * Prints a result. Ctrl-C ends the reader of a pipe too (`| tee`): what it can no longer
  * read goes to stderr then. One that left by itself (`| head`) has what it wanted.
  */
-export async function printResult(
+async function printResult(
   { stdout, stderr }: Terminal,
   text: string,
   isStopped: () => boolean,
@@ -67,9 +92,6 @@ const SIGNAL_LAG_MS = 20;
 /**
  * Prints a report on stderr while the run goes on. On a terminal it does not share a
  * line with what the terminal shows of the key.
- *
- * @param terminal Where it is printed.
- * @param report The report, without its end.
  */
 export async function printApart(
   { stderr, isStderrTerminal }: Terminal,

@@ -1,9 +1,4 @@
-/**
- * The defaults of probes. They stand apart from the probes, whose histogram takes
- * long to load.
- *
- * @module
- */
+// Apart from the probes, whose histogram takes long to load.
 
 /** The time from one message of a ping to the next, in milliseconds. */
 export const DEFAULT_INTERVAL_MS = 1000;

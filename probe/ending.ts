@@ -1,9 +1,3 @@
-/**
- * How a probe ends that is told to stop.
- *
- * @module
- */
-
 import { startTimer } from "../net/time.ts";
 import { UnansweredError } from "./failure.ts";
 
@@ -16,12 +10,7 @@ export class Ending {
   readonly #giveUp = new AbortController();
   readonly #longestMs: () => number;
 
-  /**
-   * Prepares an end.
-   *
-   * @param stop Tells the probe to stop.
-   * @param longestMs Returns the longest round trip so far, in milliseconds.
-   */
+  /** Prepares an end. */
   constructor(stop: AbortSignal, longestMs: () => number) {
     this.#stop = stop;
     this.#longestMs = longestMs;
@@ -36,7 +25,6 @@ export class Ending {
    * Waits for what is under way. After a stop it waits as long as the longest round
    * trip took, 100 ms at least and a second at most, and then gives up the rest.
    *
-   * @param pending What is under way. It settles soon after `giveUp` is aborted.
    * @throws What `pending` rejects with.
    */
   async wait(pending: Promise<unknown>): Promise<void> {

@@ -1,9 +1,3 @@
-/**
- * How a message may be lost.
- *
- * @module
- */
-
 import { ShortEchoError } from "../client.ts";
 import {
   describeError,
@@ -55,12 +49,7 @@ export class UnansweredError extends Error {
   }
 }
 
-/**
- * Tells why a message was lost.
- *
- * @param error What sending it threw.
- * @returns The reason.
- */
+/** Tells why a message was lost. */
 export function failureReason(error: unknown): FailureReason {
   if (error instanceof UnansweredError) return "unanswered";
   const reason = reasonOf(error);
@@ -71,9 +60,6 @@ export function failureReason(error: unknown): FailureReason {
 /**
  * Tells whether a message could not leave, as of a client that stays open: the next
  * one would fail at once, too.
- *
- * @param error What sending it threw.
- * @returns Whether it could not.
  */
 export function couldNotLeave(error: unknown): boolean {
   return isNetworkError(error) && error.operation === "send";
@@ -87,12 +73,7 @@ export function isCut(error: unknown): boolean {
   return error instanceof ShortEchoError && error.sent === error.received;
 }
 
-/**
- * Says why a message was lost, for a report that names the address already.
- *
- * @param error What sending it threw.
- * @returns Why, in words.
- */
+/** Says why a message was lost, for a report that names the address already. */
 export function detailOf(error: unknown): string {
   return isNetworkError(error) ? error.detail : describeError(error);
 }

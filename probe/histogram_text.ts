@@ -1,8 +1,4 @@
-/**
- * Histograms as text. They stand apart, as what encodes them takes long to load.
- *
- * @module
- */
+// Apart from histogram.ts, as what encodes histograms takes long to load.
 
 import { Buffer } from "node:buffer";
 import { inflateSync } from "node:zlib";
@@ -28,10 +24,6 @@ const MOST_BYTES = 512 * 1024;
 /**
  * Writes a histogram as other tools read it: in HdrHistogram's V2 encoding,
  * compressed, as base64.
- *
- * @param histogram The histogram.
- * @param digits To how many digits, where fewer are written than it has.
- * @returns The text, which begins with `HISTFAAA`.
  */
 export function encodeHistogram(histogram: Histogram, digits?: Digits): string {
   const written = digits ? withDigits(histogram, digits) : histogram;
@@ -48,7 +40,6 @@ function withDigits(histogram: Histogram, digits: Digits): Histogram {
  * Reads a histogram that {@linkcode encodeHistogram} wrote. Anybody may have written the
  * text: the package would inflate it to any size, and walk for as long as it says.
  *
- * @returns The histogram, which grows with its values.
  * @throws {Error} If the text is no histogram of so many values and no more digits.
  */
 export function decodeHistogram(

@@ -1,9 +1,3 @@
-/**
- * Telling of irregular replies, which may come in a flood.
- *
- * @module
- */
-
 import type { IrregularKind } from "../client.ts";
 import { startTimer } from "../net/time.ts";
 import type { IrregularEvent, IrregularManyEvent } from "./ping_events.ts";
@@ -26,20 +20,12 @@ export class IrregularFlow implements Disposable {
   #timer: Disposable | undefined;
   #ends: IrregularEvent["ends"];
 
-  /**
-   * Makes a flow of nothing.
-   *
-   * @param tell Takes the events.
-   */
+  /** Makes a flow of nothing. */
   constructor(tell: (event: IrregularEvent | IrregularManyEvent) => void) {
     this.#tell = tell;
   }
 
-  /**
-   * Takes a reply.
-   *
-   * @param event What is told of it.
-   */
+  /** Takes a reply. */
   add(event: IrregularEvent): void {
     const now = performance.now();
     if (!this.#timer && now - this.#begunAt >= SPAN_MS) {

@@ -1,19 +1,9 @@
-/**
- * What came and should not have, or not then.
- *
- * @module
- */
-
 import type { IrregularKind } from "../client.ts";
 
 /** How many replies were irregular, by kind. */
 export type IrregularCounts = Record<IrregularKind, number>;
 
-/**
- * Makes counters.
- *
- * @returns Counters at 0.
- */
+/** Makes counters. */
 export function noIrregularities(): IrregularCounts {
   return { duplicated: 0, reordered: 0, late: 0, corrupt: 0, stray: 0 };
 }

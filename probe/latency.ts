@@ -1,11 +1,4 @@
-/**
- * Statistics of many latencies, in memory that does not grow with their number.
- *
- * @module
- */
-
 import type { JsHistogram } from "hdr-histogram-js";
-import type { Spread } from "./counts.ts";
 import {
   type Histogram,
   newHistogram,
@@ -37,6 +30,14 @@ export interface LatencySummary {
   max: number;
   /** The standard deviation of all that was recorded. */
   stddev: number;
+}
+
+/** How latencies are spread over some bounds. */
+export interface Spread {
+  readonly count: number;
+  readonly sumMs: number;
+  /** Cumulative: how many are at most as long as each of the bounds, to three digits. */
+  readonly upTo: readonly number[];
 }
 
 /** All that was recorded of latencies. Times are in milliseconds. */
@@ -96,11 +97,7 @@ export class Latencies {
     return Math.max(0, this.#max);
   }
 
-  /**
-   * Records a latency.
-   *
-   * @param ms The latency, in milliseconds.
-   */
+  /** Records a latency. */
   record(ms: number): void {
     recordMs(this.#histogram, ms);
     if (ms < this.#min) this.#min = ms;
@@ -111,11 +108,7 @@ export class Latencies {
     this.#squares += distance * (ms - this.#mean);
   }
 
-  /**
-   * Adds what others recorded, as if it were recorded here.
-   *
-   * @param other The others.
-   */
+  /** Adds what others recorded, as if it were recorded here. */
   add(other: Latencies): void {
     const count = this.#count + other.#count;
     if (other.#count === 0) return;
@@ -131,11 +124,7 @@ export class Latencies {
     this.#count = count;
   }
 
-  /**
-   * Takes out all that was recorded.
-   *
-   * @returns The record, or `undefined` if nothing was recorded.
-   */
+  /** Takes out all that was recorded. */
   toRecord(): LatencyRecord | undefined {
     if (this.#count === 0) return undefined;
     return {
@@ -145,12 +134,7 @@ export class Latencies {
     };
   }
 
-  /**
-   * Makes latencies of a record.
-   *
-   * @param record What {@linkcode Latencies.toRecord} returned.
-   * @returns The latencies, to which more may be added.
-   */
+  /** Makes latencies of a record. */
   static fromRecord(record: LatencyRecord | undefined): Latencies {
     const latencies = new Latencies();
     if (!record) return latencies;
@@ -163,12 +147,7 @@ export class Latencies {
     return latencies;
   }
 
-  /**
-   * Counts the latencies in a few ranges that end at round numbers.
-   *
-   * @param most The most ranges, at least 1.
-   * @returns The ranges from the shortest latency to the longest.
-   */
+  /** Counts the latencies in a few ranges that end at round numbers. */
   buckets(most: number): Bucket[] {
     const summary = this.summary();
     if (!summary) return [];
@@ -187,9 +166,6 @@ export class Latencies {
   /**
    * Counts the latencies up to each of some bounds, in one walk over the histogram:
    * some 30 µs, whatever was recorded.
-   *
-   * @param boundsMs The bounds, in milliseconds, in ascending order.
-   * @returns How many there are up to each, and in all, and their sum.
    */
   spread(boundsMs: readonly number[]): Spread {
     // What `build()` makes without WebAssembly; its type hides the counts.
@@ -205,11 +181,7 @@ export class Latencies {
     return { count: this.#count, sumMs: this.#mean * this.#count, upTo };
   }
 
-  /**
-   * Sums up what was recorded.
-   *
-   * @returns The statistics, or `undefined` if nothing was recorded.
-   */
+  /** Sums up what was recorded. */
   summary(): LatencySummary | undefined {
     if (this.#count === 0) return undefined;
     const [min, max] = [this.#min, this.#max];
@@ -238,11 +210,6 @@ export class Latencies {
  * Chooses where the ranges of a histogram end: at 1, 2 and 5 times the powers of
  * ten. If those are too many it takes 1 and 3 times, then the powers alone, and at
  * last one range for all.
- *
- * @param min The least value, above 0.
- * @param max The greatest value.
- * @param most The most ranges, at least 1.
- * @returns The ends. The first is at least `min`, the last at least `max`.
  */
 export function bucketEnds(min: number, max: number, most: number): number[] {
   for (const steps of [[1, 2, 5], [1, 3], [1]]) {

@@ -213,3 +213,45 @@ describe("bucketEnds()", () => {
     );
   });
 });
+
+const BOUNDS_MS = [5, 10, 20];
+
+describe("Latencies.spread()", () => {
+  it("counts up to each bound, to three digits", () => {
+    const power = fc.double({ min: -5, max: 5, noNaN: true });
+    const times = power.map((power) => 10 ** power);
+    const options = { maxLength: 300, size: "max" as const };
+    fc.assert(
+      fc.property(
+        fc.array(times, options),
+        fc.array(times, { maxLength: 20 }),
+        (all, bounds) => {
+          const latencies = new Latencies();
+          for (const ms of all) latencies.record(ms);
+          const boundsMs = bounds.sort((a, b) => a - b);
+          const { count, sumMs, upTo } = latencies.spread(boundsMs);
+          const sum = all.reduce((a, b) => a + b, 0);
+          assertEquals([count, upTo.length], [all.length, boundsMs.length]);
+          assertAlmostEquals(sumMs, sum, sum * 1e-9);
+          // It counts whole nanoseconds.
+          const least = (ms: number) => Math.max(ms, 1e-6);
+          const below = (bound: number) =>
+            all.filter((ms) => least(ms) <= bound).length;
+          for (const [index, boundMs] of boundsMs.entries()) {
+            const found = upTo[index]!;
+            assertGreaterOrEqual(found, below(boundMs * 0.999 - 1e-6));
+            assertGreaterOrEqual(below(boundMs * 1.001 + 1e-6), found);
+          }
+        },
+      ),
+    );
+  });
+
+  it("counts what is just as long as a bound", () => {
+    const latencies = new Latencies();
+    for (const ms of [5, 10, 10, 20, 20.1]) latencies.record(ms);
+    assertEquals(latencies.spread(BOUNDS_MS).upTo, [1, 3, 4]);
+    assertEquals(latencies.spread([1e9]).upTo, [5]);
+    assertEquals(latencies.spread([]).upTo, []);
+  });
+});

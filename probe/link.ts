@@ -1,9 +1,3 @@
-/**
- * A connection of a probe, made anew when it failed.
- *
- * @module
- */
-
 import type { Irregularity } from "../client.ts";
 import { sleep } from "../net/time.ts";
 import type { ConnectionMessages, Messages } from "./messages.ts";
@@ -47,11 +41,7 @@ export class Link {
   /** When connecting failed last, as `performance.now()`. */
   #failedAt = -Infinity;
 
-  /**
-   * Makes a link that is not connected.
-   *
-   * @param options What the links of a probe share.
-   */
+  /** Makes a link that is not connected. */
   constructor(options: LinkOptions) {
     this.#options = options;
   }
@@ -69,8 +59,6 @@ export class Link {
   /**
    * Connects. Those who ask while a connection is being made share it.
    *
-   * @param retryMs For how long to try again, in milliseconds.
-   * @returns The connection.
    * @throws What the connector throws, or why the last attempt failed if it is given
    * up before another one succeeds.
    */
@@ -84,8 +72,6 @@ export class Link {
   /**
    * Gives a connection up that failed: the next message makes another one. One that
    * takes further messages after a failure is kept.
-   *
-   * @param connection The connection, `undefined` if it could not be made.
    */
   drop(connection: Connection | undefined): void {
     if (connection !== this.#connection || connection?.client.isOpen) return;

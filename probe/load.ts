@@ -1,9 +1,3 @@
-/**
- * Many connections at once, every message verified.
- *
- * @module
- */
-
 import process from "node:process";
 import type { Irregularity } from "../client.ts";
 import { reasonOf } from "../net/errors.ts";
@@ -13,14 +7,12 @@ import { DEFAULT_CONNECTIONS, DEFAULT_DURATION_MS } from "./defaults.ts";
 import { Ending } from "./ending.ts";
 import { couldNotLeave } from "./failure.ts";
 import { FAILURE_PAUSE_MS, Link } from "./link.ts";
-import type { LoadSummary } from "./load_summary.ts";
-import { LoadTally, type RunningLoad } from "./load_tally.ts";
 import { Messages, type MessagesPart } from "./messages.ts";
 import { OpenLoop, type Sent } from "./open_loop.ts";
 import type { ProbeOptions } from "./probe_client.ts";
+import { type Summary, Tally } from "./tally.ts";
 
-export type { LoadSummary } from "./load_summary.ts";
-export type { LoadProgress, RunningLoad } from "./load_tally.ts";
+export type { LoadProgress, Summary } from "./tally.ts";
 
 /** Options for {@linkcode load}. */
 export interface LoadOptions extends ProbeOptions {
@@ -63,7 +55,7 @@ export interface LoadOptions extends ProbeOptions {
   untilStart?: (() => Promise<unknown>) | undefined;
 
   /** Called before the clock starts, with what goes on counting. */
-  onStart?: ((progress: RunningLoad) => void) | undefined;
+  onStart?: ((tally: Tally) => void) | undefined;
 }
 
 /** How many connections are made at once, before the clock starts. */
@@ -80,11 +72,8 @@ const BARRIER_PAUSE_MS = 2;
  * connection that fails is counted and replaced, and the load goes on. If the very
  * first cannot be made, the load ends with that, unless the server reset it. The run
  * of a load that is stopped before its clock starts has a duration of 0.
- *
- * @param options What to send, where and how much.
- * @returns What it found.
  */
-export async function load(options: LoadOptions): Promise<LoadSummary> {
+export async function load(options: LoadOptions): Promise<Summary> {
   return await new Load(options).run();
 }
 
@@ -95,11 +84,10 @@ class Load {
   readonly #options: LoadOptions;
   readonly #stop: AbortSignal;
   readonly #messages: Messages;
-  readonly #tally: LoadTally;
+  readonly #tally: Tally;
   readonly #ending: Ending;
   readonly #links: Link[];
   readonly #durationMs: number;
-  #connected = 0;
 
   constructor(options: LoadOptions) {
     const { connections = DEFAULT_CONNECTIONS, ratePerSecond } = options;
@@ -107,12 +95,12 @@ class Load {
     this.#stop = options.signal ?? new AbortController().signal;
     this.#durationMs = options.durationMs ?? DEFAULT_DURATION_MS;
     this.#messages = new Messages(options.message, options.part);
-    this.#tally = new LoadTally({ connections, ratePerSecond });
+    this.#tally = new Tally({ connections, ratePerSecond });
     this.#ending = new Ending(this.#stop, () => this.#tally.longestMs);
     const shared = {
       ...{ connect: options.connect, messages: this.#messages },
       giveUp: this.#ending.giveUp,
-      onConnected: () => void this.#connected++,
+      onConnected: () => this.#tally.addConnection(),
       onIrregular: ({ kind }: Irregularity) => this.#tally.addIrregular(kind),
       // Without a rate each connection makes its own pause.
       pauseMs: ratePerSecond === undefined ? 0 : FAILURE_PAUSE_MS,
@@ -120,14 +108,11 @@ class Load {
     this.#links = Array.from({ length: connections }, () => new Link(shared));
   }
 
-  async run(): Promise<LoadSummary> {
+  async run(): Promise<Summary> {
     const tally = this.#tally;
     const ending = this.#ending;
-    this.#options.onCounting?.((boundsMs) => ({
-      ...tally.counts(boundsMs),
-      connected: this.#connected,
-      open: this.#links.filter((link) => link.open).length,
-    }));
+    tally.countOpen = () => this.#links.filter((link) => link.open).length;
+    this.#options.onTally?.(tally);
     await ending.wait(this.#open());
     if (tally.error !== undefined) return tally.summary();
     await this.#options.untilStart?.();

@@ -108,7 +108,7 @@ describe("load() at a rate", () => {
     assertEquals(delayed.map(({ uptoMs, count }) => [uptoMs, count]), [
       ...[[100, 1], [200, 1], [500, 3], [1000, 5], [2000, 10], [5000, 20]],
     ]);
-    assertEquals(summary.longestOutageMs, 0);
+    assertEquals(summary.outages.longestMs, 0);
   });
 
   it("shows a server that is away for 12 of 17 seconds", async () => {
@@ -126,7 +126,7 @@ describe("load() at a rate", () => {
     // 70.6 %.
     assertEquals([summary.messages, summary.failed], [50, 120]);
     assertEquals(summary.failures, { reset: 1, refused: 119 });
-    assertEquals(summary.longestOutageMs, 12_001);
+    assertEquals(summary.outages.longestMs, 12_001);
     assertEquals([summary.unsent, summary.tooLate], [0, 0]);
     const failed = summary.timeline.map((row) => row.failed);
     assertEquals(failed, [0, 0, 5, ...Array(11).fill(10), 5, 0, 0]);
@@ -166,7 +166,7 @@ describe("load() at a rate", () => {
     assertEquals([summary.messages, summary.failures], [7, { timeout: 3 }]);
     assertEquals([summary.durationMs, tookMs], [100, 590]);
     // From the sending of the eighth on nothing came back, until the sending ended.
-    assertEquals(summary.longestOutageMs, 30);
+    assertEquals(summary.outages.longestMs, 30);
   });
 
   it("ends an outage where others come back", async () => {
@@ -181,7 +181,7 @@ describe("load() at a rate", () => {
     );
     assert(summary.failed > 0);
     // From a message that is lost to the reply to the next one, of the other client.
-    assertEquals(summary.longestOutageMs, 11);
+    assertEquals(summary.outages.longestMs, 11);
   });
 
   it("tells how much was due and too much to be under way", async () => {

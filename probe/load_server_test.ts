@@ -10,7 +10,8 @@ import { writeAll } from "../net/streams.ts";
 import { serve } from "../server.ts";
 import { freePort, startPeer } from "../testing/peer.ts";
 import { connectTo } from "../testing/probe.ts";
-import { load, type RunningLoad } from "./load.ts";
+import { load } from "./load.ts";
+import type { Tally } from "./tally.ts";
 
 const message = 32;
 
@@ -92,7 +93,7 @@ describe("load() of a server", () => {
     const { signal } = stop;
     const connect = connectTo({ port });
     const isRefused = Promise.withResolvers<void>();
-    let progress: RunningLoad | undefined;
+    let progress: Tally | undefined;
     let isOver = false;
     const loading = load({
       ...{ message, connections: 3, durationMs: 20_000, signal },

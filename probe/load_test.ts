@@ -42,11 +42,13 @@ describe("load()", () => {
     // Its timers were in time.
     assertEquals(lateMs?.max, 0);
     assertEquals(rest, {
+      ...{ sent: 15, connected: 2, open: 0, surplus: 0, jitterMs: undefined },
       ...{ messages: 15, failed: 0, failures: {}, firstErrors: {}, unsent: 0 },
       // The last two come at the very end.
       ...{ messagesInTime: 13, lastAfterMs: 0, tooLate: 0, error: undefined },
       ...{ underWay: 0, oldestMs: 0 },
-      ...{ durationMs: 100, longestOutageMs: 0 },
+      ...{ durationMs: 100 },
+      outages: { count: 0, longestMs: 0, latest: [] },
       ...{
         busyShare: 1,
         irregular: noIrregularities(),
@@ -256,7 +258,7 @@ describe("load()", () => {
     // Each failure took 10 ms and a pause of 100 ms: 60 ms are left.
     assertEquals([summary.messages, summary.failed], [6, 4]);
     // A wrong reply is a reply: the second was sent at 110, the fourth's came at 230.
-    assertEquals(summary.longestOutageMs, 120);
+    assertEquals(summary.outages.longestMs, 120);
   });
 
   it("names the message whose reply came again", async () => {

@@ -1,9 +1,3 @@
-/**
- * The messages of a probe, numbered so that no reply passes for another's.
- *
- * @module
- */
-
 import { MismatchError } from "../client.ts";
 
 /** What a probe sends each time: these bytes, or so many generated ones. */
@@ -22,10 +16,6 @@ const HEAD_BYTES = { whole: 64, unchecked: 57 };
 /**
  * Tells whether messages have the same bytes, so that nothing proves which reply is
  * whose.
- *
- * @param message What is sent each time.
- * @param sent How many messages were sent.
- * @returns Whether it is the user's own, or has too few digits for all numbers.
  */
 export function areAlike(message: ProbeMessage, sent: number): boolean {
   return typeof message !== "number" || sent >= 10 ** message;
@@ -51,12 +41,7 @@ export class Messages {
   readonly #body: Uint8Array<ArrayBuffer>;
   #connections = 0;
 
-  /**
-   * Prepares messages.
-   *
-   * @param message What is sent each time, at least one byte.
-   * @param part Which connections these messages are for, by default all.
-   */
+  /** Prepares messages. */
   constructor(message: ProbeMessage, part: MessagesPart = wholeRun()) {
     this.#message = message;
     this.#run = hex(part.run, 8);
@@ -77,11 +62,7 @@ export class Messages {
       : this.#message.length;
   }
 
-  /**
-   * Makes the messages of one more connection.
-   *
-   * @returns The messages, to be taken one by one.
-   */
+  /** Makes the messages of one more connection. */
   forNextConnection(): ConnectionMessages {
     if (typeof this.#message !== "number") {
       return new GivenMessages(this.#message);
@@ -95,11 +76,7 @@ export class Messages {
   }
 }
 
-/**
- * Draws the number of a run.
- *
- * @returns A random number of 32 bits.
- */
+/** Draws the number of a run. */
 export function drawRun(): number {
   return crypto.getRandomValues(new Uint32Array(1))[0]!;
 }
@@ -110,40 +87,16 @@ function wholeRun(): MessagesPart {
 
 /** The messages of one connection. */
 export interface ConnectionMessages {
-  /**
-   * Takes a message.
-   *
-   * @param number Its number, which grows from one message of the connection to the
-   * next.
-   * @returns The message, for `echo()`.
-   */
+  /** Takes a message. */
   take(number: number): Uint8Array;
 
-  /**
-   * Gives a message that came back to a later `take()`.
-   *
-   * @param message What `take()` returned.
-   */
+  /** Gives a message that came back to a later `take()`. */
   giveBack(message: Uint8Array): void;
 
-  /**
-   * Tells whose reply it is that came in place of a message's own.
-   *
-   * @param error What sending the message threw.
-   * @param number The message's number, by default that of the last one taken.
-   * @returns For example `the reply to message 12 came again`, or `undefined` if
-   * the reply is no message's of this tool.
-   */
+  /** Tells whose reply it is that came in place of a message's own. */
   explain(error: unknown, number?: number): string | undefined;
 
-  /**
-   * Tells which message a reply is to.
-   *
-   * @param reply How the reply begins: 64 bytes, or all of a shorter one.
-   * @returns The message's number, or `undefined` if the reply is no message's that
-   * this connection sent. Of several with the same digits it is the latest. Without a
-   * checksum, which those below 64 bytes lack, a damaged digit passes for another.
-   */
+  /** Tells which message a reply is to. */
   numberOf(reply: Uint8Array): number | undefined;
 }
 
@@ -248,12 +201,7 @@ class NumberedMessages implements ConnectionMessages {
     return read.number <= this.#last ? read.number : undefined;
   }
 
-  /**
-   * Reads what stands at the beginning of a reply, if it is undamaged.
-   *
-   * @param latest The latest message that it can be to: short ones have no more than
-   * the last digits.
-   */
+  /** Reads what stands at the beginning of a reply, if it is undamaged. */
   #read(reply: Uint8Array, latest: number) {
     const length = Math.min(this.#size, HEAD_BYTES.whole);
     if (reply.length < length) return undefined;

@@ -1,9 +1,3 @@
-/**
- * Messages that leave when they are due, whatever is under way.
- *
- * @module
- */
-
 import { SelfPipe } from "../net/self_pipe.ts";
 import { block, BLOCK_SLACK_MS, untilNear } from "./schedule.ts";
 
@@ -47,11 +41,7 @@ export interface OpenLoopOptions {
   readonly onUnsent: () => void;
   /** Called when a message is not sent, as it is too late. */
   readonly onTooLate?: () => void;
-  /**
-   * Called when a message leaves, with how late that is, in milliseconds.
-   *
-   * @returns Settles, without an error, when the message is settled.
-   */
+  /** Called when a message leaves, with how late that is, in milliseconds. */
   readonly send: (sent: Sent, lateMs: number) => Promise<unknown>;
 }
 
@@ -87,11 +77,7 @@ export class OpenLoop {
   #alarm: ReturnType<typeof setTimeout> | undefined;
   #alarmAt = Infinity;
 
-  /**
-   * Makes a loop that does not run.
-   *
-   * @param options What it does.
-   */
+  /** Makes a loop that does not run. */
   constructor(options: OpenLoopOptions) {
     this.#options = options;
   }
@@ -101,11 +87,7 @@ export class OpenLoop {
     return this.#underWay;
   }
 
-  /**
-   * Sends the messages, and ends when the last has left.
-   *
-   * @returns How many messages were due and had not left by the end.
-   */
+  /** Sends the messages, and ends when the last has left. */
   async run(): Promise<number> {
     const { startedAt, intervalMs, first, last, stop } = this.#options;
     // A rounding error must not make one more message due.

@@ -36,7 +36,7 @@ interface Gap {
 }
 
 /** How many outages are kept. */
-const MOST_KEPT = 20;
+export const MOST_OUTAGES = 20;
 
 /** How many gaps are kept: a loss is found when its timeout is over. */
 const MOST_GAPS = 10_000;
@@ -71,14 +71,7 @@ export class Outages {
     this.#open = newGap(now);
   }
 
-  /**
-   * Counts a message that was lost.
-   *
-   * @param sentAt When it was sent, as `performance.now()`.
-   * @param reason Why it was lost.
-   * @param isCut Whether its connection was found cut, at once: alone, that is no time
-   * without replies.
-   */
+  /** Counts a message that was lost. */
   addLost(sentAt: number, reason: FailureReason, isCut = false): void {
     const gap = this.#gapAt(sentAt);
     if (!gap) return;
@@ -94,17 +87,12 @@ export class Outages {
       // Losses are found in another order than the messages were sent.
       this.#latest.push(gap);
       this.#latest.sort((one, other) => one.from - other.from);
-      if (this.#latest.length > MOST_KEPT) this.#latest.shift();
+      if (this.#latest.length > MOST_OUTAGES) this.#latest.shift();
     }
     this.#measure(gap);
   }
 
-  /**
-   * Sums up.
-   *
-   * @param now The time, or when the sending ended, as `performance.now()`: it ends the
-   * outage that goes on.
-   */
+  /** Sums up. */
   summary(now: number): OutageSummary {
     const latest = this.#latest.map(({ to, outage }) => ({
       ...outage!,

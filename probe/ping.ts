@@ -1,9 +1,3 @@
-/**
- * One verified message after another, at regular times.
- *
- * @module
- */
-
 import { sleep } from "../net/time.ts";
 import { DEFAULT_INTERVAL_MS } from "./defaults.ts";
 import { Ending } from "./ending.ts";
@@ -13,11 +7,10 @@ import { type Connection, endsOf, FAILURE_PAUSE_MS, Link } from "./link.ts";
 import { Messages } from "./messages.ts";
 import { OpenLoop, type Sent } from "./open_loop.ts";
 import type { PingEvent } from "./ping_events.ts";
-import { type PingSummary, PingTally } from "./ping_tally.ts";
 import type { ProbeClient, ProbeOptions } from "./probe_client.ts";
+import { type Summary, Tally } from "./tally.ts";
 
 export type { PingEvent } from "./ping_events.ts";
-export type { PingSummary } from "./ping_tally.ts";
 
 /** Options for {@linkcode ping}. */
 export interface PingOptions extends ProbeOptions {
@@ -48,21 +41,15 @@ export interface PingOptions extends ProbeOptions {
    * the promise of its event settles.
    */
   onEvent?: ((event: PingEvent) => Promise<void> | void) | undefined;
-
-  /** Called at the start with a function that sums up what was found so far. */
-  onStart?: ((summary: () => PingSummary) => void) | undefined;
 }
 
 /**
  * Sends one message after another, at regular times, and verifies each. A lost
  * message is not the end: the next one connects again.
  *
- * @param options What to send, where and how often; `retryMs` is for the first
- * connection.
- * @returns What it found.
  * @throws What `onEvent` throws.
  */
-export async function ping(options: PingOptions): Promise<PingSummary> {
+export async function ping(options: PingOptions): Promise<Summary> {
   return await new Ping(options).run();
 }
 
@@ -77,7 +64,7 @@ class Ping {
   readonly #count: number;
   readonly #intervalMs: number;
   readonly #messages: Messages;
-  readonly #tally: PingTally;
+  readonly #tally: Tally;
   readonly #irregular = new IrregularFlow((event) => void this.#tell(event));
   /** Told to stop, or an event was not taken. */
   readonly #stop: AbortSignal;
@@ -87,8 +74,6 @@ class Ping {
   /** What the look for a second reply found before a message was sent. */
   #disturbance: unknown;
   #told: Promise<void> = Promise.resolve();
-  /** How many connections were made. */
-  #connected = 0;
   /** The links of messages that are under way, but for the lasting one. */
   readonly #links = new Set<Link>();
 
@@ -98,7 +83,7 @@ class Ping {
     this.#options = options;
     this.#count = count;
     this.#intervalMs = intervalMs;
-    this.#tally = new PingTally({ intervalMs });
+    this.#tally = new Tally({ connections: 1, intervalMs });
     this.#messages = new Messages(options.message);
     this.#stop = signal
       ? AbortSignal.any([signal, this.#failed.signal])
@@ -107,13 +92,11 @@ class Ping {
     this.#link = this.#newLink();
   }
 
-  async run(): Promise<PingSummary> {
-    this.#options.onStart?.(() => this.#tally.summary());
-    this.#options.onCounting?.((boundsMs) => ({
-      ...this.#tally.counts(boundsMs),
-      connected: this.#connected,
-      open: [this.#link, ...this.#links].filter((link) => link.open).length,
-    }));
+  async run(): Promise<Summary> {
+    this.#tally.start();
+    this.#tally.countOpen = () =>
+      [this.#link, ...this.#links].filter((link) => link.open).length;
+    this.#options.onTally?.(this.#tally);
     const ending = this.#ending;
     try {
       await ending.wait(this.#sendAll());
@@ -191,11 +174,7 @@ class Ping {
     }
   }
 
-  /**
-   * Sends a message, and tells what became of it.
-   *
-   * @returns Whether there was a connection for it, and it left.
-   */
+  /** Sends a message, and tells what became of it. */
   async #exchange(sent: Sent): Promise<boolean> {
     this.#tally.addSent();
     const link = this.#options.reconnect ? this.#linkFor(sent) : this.#link;
@@ -238,7 +217,7 @@ class Ping {
     // Nothing may come after the last reply of a connection.
     if (reconnect) await link.end();
     const rttMs = durationMs + waitedMs;
-    this.#tally.addReply(rttMs);
+    this.#tally.addVerified(undefined, rttMs);
     await this.#tell({
       ...{ type: "reply", seq: number, bytes, rttMs, ends: endsOf(client) },
       connectMs: reconnect ? client.connectMs : undefined,
@@ -254,7 +233,7 @@ class Ping {
   ): Promise<void> {
     const { number, sentAt } = sent;
     const reason = failureReason(error);
-    this.#tally.addLost(sentAt, error);
+    this.#tally.addFailed(error, sentAt);
     await this.#tell({
       ...{ type: "lost", seq: number, reason, error },
       detail: connection?.messages.explain(error, number) ?? detailOf(error),
@@ -285,11 +264,11 @@ class Ping {
       ...{ connect, messages: this.#messages, pauseMs: 0 },
       giveUp: this.#ending.giveUp,
       onConnected: (client: ProbeClient) => {
-        this.#connected++;
+        this.#tally.addConnection();
         const { connectMs } = client;
         const ends = endsOf(client);
         this.#tally.ends = ends;
-        this.#tally.connectTimes.add(client);
+        this.#tally.addConnected(client);
         const times = { connectMs, ...handshakeOf(client) };
         if (!reconnect) this.#tell({ type: "connected", ...times, ends });
       },

@@ -1,9 +1,3 @@
-/**
- * What happens while messages are sent one after another.
- *
- * @module
- */
-
 import type { Address, IrregularKind } from "../client.ts";
 import type { FailureReason } from "./failure.ts";
 import type { Ends } from "./probe_client.ts";

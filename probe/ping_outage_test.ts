@@ -98,7 +98,7 @@ describe("ping() of a server that is known exactly", () => {
       ({ method }) => method === "echo" ? answerAt(performance.now() + 20) : 0,
     );
     assertEquals(counts, [100, 100, 0]);
-    const { min, mean, p50, p99, max, stddev } = summary.rttMs!;
+    const { min, mean, p50, p99, max, stddev } = summary.latencyMs!;
     assertEquals([min, mean, p50, p99, max], Array(5).fill(20));
     assertEquals([stddev, summary.jitterMs, summary.lateMs!.max], [0, 0, 0]);
     assertEquals(summary.durationMs, 99 * 10 + 20);
@@ -119,7 +119,7 @@ describe("ping() of a server that is known exactly", () => {
       .map(({ rttMs }) => rttMs);
     const slow = Array.from({ length: 40 }, (_, at) => 4000 - at * 100);
     assertEquals(rtts, [...Array(50).fill(1), ...slow, ...Array(80).fill(1)]);
-    assertEquals(summary.rttMs!.max, 4000);
+    assertEquals(summary.latencyMs!.max, 4000);
     // What came back late was not lost.
     assertEquals(summary.outages.count, 0);
   });
@@ -156,7 +156,7 @@ describe("ping() in a process that was stopped", () => {
     const { summary, counts, events } = await playPing({
       count: 60,
       // The clock goes on by five seconds at once, at 50 ms.
-      onStart: () => setTimeout(() => Atomics.wait(NOTHING, 0, 0, 5000), 50),
+      onTally: () => setTimeout(() => Atomics.wait(NOTHING, 0, 0, 5000), 50),
     });
     // Due at 100 to 4000 ms.
     assertEquals([summary.tooLate, counts], [40, [20, 20, 0]]);

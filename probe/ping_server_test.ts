@@ -32,8 +32,8 @@ async function pingServer(
       await options.onEvent?.(event);
     },
   });
-  const { sent, verified, lost } = summary;
-  return { summary, counts: [sent, verified, lost], story, details };
+  const { sent, messages, failed } = summary;
+  return { summary, counts: [sent, messages, failed], story, details };
 }
 
 /** Answers the messages of all its connections by number, counted from 1. */
@@ -59,7 +59,7 @@ describe("ping() of a server", () => {
       const options = { count: 4, intervalMs };
       const { counts, summary } = await pingServer(port, options);
       assertEquals(counts, [4, 4, 0]);
-      assert(summary.rttMs!.max <= summary.durationMs);
+      assert(summary.latencyMs!.max <= summary.durationMs);
       assertEquals(summary.ends!.remote, server.addr);
     }
     assertEquals([server.stats.accepted, server.stats.bytes], [2, 40]);
@@ -130,7 +130,7 @@ describe("ping() of a server", () => {
     const options = { count: 3, message: 64, intervalMs: 10 };
     const { counts, summary } = await pingServer(peer.port, options);
     assertEquals([counts, peer.accepted], [[3, 3, 0], 1]);
-    assertGreaterOrEqual(summary.rttMs!.max, summary.rttMs!.min);
+    assertGreaterOrEqual(summary.latencyMs!.max, summary.latencyMs!.min);
   });
 
   it("names the message whose reply came again", async () => {

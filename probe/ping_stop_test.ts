@@ -23,7 +23,7 @@ async function playUntil(
   const stop = new AbortController();
   return await playPing({
     ...{ ...options, signal: stop.signal },
-    onStart: () => setTimeout(() => stop.abort(), stopMs),
+    onTally: () => setTimeout(() => stop.abort(), stopMs),
   }, answer);
 }
 

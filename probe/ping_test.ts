@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertObjectMatch, assertRejects } from "@std/assert";
 import { delay } from "@std/async/delay";
 import { describe, it } from "@std/testing/bdd";
 import {
@@ -51,10 +51,10 @@ describe("ping()", () => {
       { ...reply, ...alone, seq: 2, rttMs: 4 },
       { ...reply, ...alone, seq: 3, rttMs: 9 },
     ]);
-    const { rttMs, lateMs, ...rest } = summary;
-    assertEquals(rest, {
-      ...{ sent: 3, verified: 3, lost: 0, underWay: 0 },
-      ...{ unsent: 0, tooLate: 0, surplus: 0, wrong: 0 },
+    const { latencyMs: rttMs, lateMs, ...rest } = summary;
+    assertObjectMatch(rest, {
+      ...{ sent: 3, messages: 3, failed: 0, failures: {}, underWay: 0 },
+      ...{ unsent: 0, tooLate: 0, surplus: 0, connected: 1, open: 0 },
       outages: { count: 0, longestMs: 0, latest: [] },
       irregular: noIrregularities(),
       // The differences are 3 and 5.
@@ -214,8 +214,8 @@ describe("ping()", () => {
     let underWay: number | undefined;
     const { sentAt } = await playPing({
       ...{ count: 2, intervalMs: 0 },
-      onStart: (summary) => {
-        setTimeout(() => underWay = summary().sent, 40);
+      onTally: (tally) => {
+        setTimeout(() => underWay = tally.summary().sent, 40);
       },
       async onEvent({ type }) {
         if (type === "reply") await delay(50);
@@ -228,10 +228,10 @@ describe("ping()", () => {
     const counts: number[][] = [];
     await playPing({
       count: 4,
-      onStart: (summary) => {
+      onTally: (tally) => {
         setTimeout(() => {
-          const { sent, verified, lost, underWay, outages } = summary();
-          counts.push([sent, verified, lost, underWay, outages.longestMs]);
+          const { sent, messages, failed, underWay, outages } = tally.summary();
+          counts.push([sent, messages, failed, underWay, outages.longestMs]);
         }, 250);
       },
     }, async ({ method, nth }) => {
@@ -342,7 +342,7 @@ describe("ping()", () => {
   it("has no round trips to sum up when nothing came back", async () => {
     const { summary, counts } = await playPing({ count: 2 }, losing(1, 2));
     assertEquals(counts, [2, 0, 2]);
-    assertEquals([summary.rttMs, summary.jitterMs], [undefined, undefined]);
+    assertEquals([summary.latencyMs, summary.jitterMs], [undefined, undefined]);
   });
 
   it("hangs up also when an event is not taken", async () => {

@@ -1,12 +1,6 @@
-/**
- * What measuring needs of a client, whatever carries its messages.
- *
- * @module
- */
-
 import type { Address, EchoResult, Irregularity } from "../client.ts";
-import type { ReadCounts } from "./counts.ts";
 import type { ProbeMessage } from "./messages.ts";
+import type { Tally } from "./tally.ts";
 
 /** A client that a probe measures with. */
 export interface ProbeClient {
@@ -79,8 +73,8 @@ export interface ProbeOptions {
    */
   retryMs?: number | undefined;
 
-  /** Called at the start with a function that tells what was counted so far. */
-  onCounting?: ((read: ReadCounts) => void) | undefined;
+  /** Called at the beginning with what goes on counting. */
+  onTally?: ((tally: Tally) => void) | undefined;
 
   /**
    * Ends the probe. What is under way then is waited for as long as the longest

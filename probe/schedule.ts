@@ -1,9 +1,3 @@
-/**
- * Waiting more exactly than a timer does.
- *
- * @module
- */
-
 import { sleep } from "../net/time.ts";
 
 /** How late the runtime's timers may be, in milliseconds. */
@@ -11,9 +5,6 @@ const TIMER_SLACK_MS = 2;
 
 /**
  * Waits until shortly before a moment: as long before as a timer may be late.
- *
- * @param moment The moment, as `performance.now()`.
- * @param signal Ends the wait early when it is aborted.
  */
 export async function untilNear(
   moment: number,
@@ -32,8 +23,6 @@ const NOTHING = new Int32Array(new SharedArrayBuffer(4));
  * Lets this thread sleep, and nothing else happen in it. That is rather exact,
  * and leaves the processor to the server, which a loop that looks at the clock
  * would not: a round trip over loopback takes longer beside one.
- *
- * @param ms How long, in milliseconds.
  */
 export function block(ms: number): void {
   Atomics.wait(NOTHING, 0, 0, ms);

@@ -1,9 +1,3 @@
-/**
- * What a run did in each second.
- *
- * @module
- */
-
 import type { JsHistogram } from "hdr-histogram-js";
 import {
   type Histogram,
@@ -72,54 +66,31 @@ export class Timeline {
   /** The latest second that is over. */
   #lastSecond: RecordedRow | undefined;
 
-  /**
-   * Begins a timeline.
-   *
-   * @param startedAt When the run started, as `performance.now()`.
-   */
+  /** Begins a timeline. */
   constructor(startedAt: number) {
     this.#startedAt = startedAt;
     this.#secondAt = startedAt;
   }
 
-  /**
-   * Counts a message that came back.
-   *
-   * @param now The time, as `performance.now()`, not before that of an earlier call.
-   * @param latencyMs The message's latency, in milliseconds.
-   */
+  /** Counts a message that came back. */
   addVerified(now: number, latencyMs: number): void {
     this.#advance(now);
     this.#second.messages++;
     recordMs(this.#second.histogram, latencyMs);
   }
 
-  /**
-   * Counts a failure.
-   *
-   * @param now The time, as `performance.now()`, not before that of an earlier call.
-   */
+  /** Counts a failure. */
   addFailed(now: number): void {
     this.#advance(now);
     this.#second.failed++;
   }
 
-  /**
-   * Returns the rows so far.
-   *
-   * @param now The time, as `performance.now()`: the last row is as long as it is
-   * old.
-   */
+  /** Returns the rows so far. */
   rows(now: number): TimelineRow[] {
     return this.recorded(now).map(summaryOf);
   }
 
-  /**
-   * Returns the rows so far, and the latencies in them.
-   *
-   * @param now The time, as `performance.now()`: the last row is as long as it is
-   * old.
-   */
+  /** Returns the rows so far, and the latencies in them. */
   recorded(now: number): RecordedRow[] {
     this.#advance(now);
     const last = this.#rowAt(this.#secondAt);
@@ -135,19 +106,13 @@ export class Timeline {
     );
   }
 
-  /**
-   * Returns the latest second that is over, or the first one.
-   *
-   * @param now The time, as `performance.now()`.
-   */
+  /** Returns the latest second that is over, or the first one. */
   lastSecond(now: number): TimelineRow {
     return summaryOf(this.lastRecorded(now));
   }
 
   /**
    * Returns the latest second that is over, or the first one, with its latencies.
-   *
-   * @param now The time, as `performance.now()`.
    */
   lastRecorded(now: number): RecordedRow {
     this.#advance(now);
@@ -197,10 +162,6 @@ export class Timeline {
 /**
  * Adds timelines by the time at which things happened. A row that lies in two rows of
  * the sum is split between them by time: every count stays whole.
- *
- * @param parts The timelines.
- * @returns The rows of the sum, as long as the longest row of the parts, or twice,
- * four times, ... as long so that they are not too many.
  */
 export function addTimelines(parts: readonly PlacedRows[]): RecordedRow[] {
   const endMs = Math.max(
@@ -286,12 +247,7 @@ function merged(one: Row, other: Row): Row {
   return row;
 }
 
-/**
- * Sums up a row.
- *
- * @param row The row.
- * @returns Its counts and percentiles.
- */
+/** Sums up a row. */
 export function summaryOf(
   { startMs, durationMs, messages, failed, histogram }: RecordedRow,
 ): TimelineRow {

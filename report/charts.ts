@@ -1,9 +1,3 @@
-/**
- * What the report of a load draws.
- *
- * @module
- */
-
 import type { Bucket } from "../probe/latency.ts";
 import type { TimelineRow } from "../probe/timeline.ts";
 import { formatDuration, formatNumber, formatRate, roundMs } from "./format.ts";
@@ -11,13 +5,7 @@ import { formatDuration, formatNumber, formatRate, roundMs } from "./format.ts";
 /** The marks of a sparkline, from the least to the greatest. */
 const SPARKS = "▁▂▃▄▅▆▇█";
 
-/**
- * Draws a histogram, a row for each range.
- *
- * @param buckets The ranges.
- * @param columns How many characters a row may have.
- * @returns The rows.
- */
+/** Draws a histogram, a row for each range. */
 export function renderHistogram(
   buckets: readonly Bucket[],
   columns: number,
@@ -35,12 +23,7 @@ export function renderHistogram(
   });
 }
 
-/**
- * Draws what the load did over the time: the rate, and the 99th percentile.
- *
- * @param rows The rows of the timeline.
- * @returns Two lines, none for fewer than two rows.
- */
+/** Draws what the load did over the time: the rate, and the 99th percentile. */
 export function renderTimeline(rows: readonly TimelineRow[]): string[] {
   const eachMs = rows[0]?.durationMs ?? 0;
   // What is left of the time at the end is too short for a rate.
@@ -60,12 +43,7 @@ export function renderTimeline(rows: readonly TimelineRow[]): string[] {
   ];
 }
 
-/**
- * Draws numbers as a row of bars.
- *
- * @param numbers The numbers, 0 or more; a space stands for `undefined`.
- * @returns A character a number, the greatest is the highest.
- */
+/** Draws numbers as a row of bars. */
 export function sparkline(numbers: readonly (number | undefined)[]): string {
   const most = Math.max(...numbers.map((number) => number ?? 0));
   return numbers.map((number) => {

@@ -1,34 +1,29 @@
-/**
- * What the reports of `--count` and of a load have in common.
- *
- * @module
- */
-
 import { type Address, addressOf, formatHostPort } from "../net/address.ts";
 import { LOOPBACK } from "../net/datagrams.ts";
 import type { IrregularCounts } from "../probe/irregularities.ts";
-import type { ConnectSummary } from "../probe/connect_times.ts";
 import type { LatencySummary } from "../probe/latency.ts";
 import type { Ends } from "../probe/probe_client.ts";
-import { formatNumber, roundMs } from "./format.ts";
+import type { Summary } from "../probe/tally.ts";
+import { formatNumber } from "./format.ts";
 import type { Condition } from "./conditions.ts";
 
 /**
- * Tells whether losses leave a run in good order. With a condition on the loss or on
- * outages that condition judges them, but for wrong replies.
- *
- * @param losses How many messages were lost, and how many of them had a wrong reply.
- * @param conditions On what the command fails besides.
- * @returns Whether they do.
+ * Whether a run was in good order, but for the conditions: messages came back, and none
+ * was lost or wrong. With a condition on the loss or on outages that condition judges
+ * them, but for wrong replies.
  */
-export function areLossesGood(
-  { lost, wrong }: { readonly lost: number; readonly wrong: number },
+export function isGoodRun(
+  { messages, failed, failures, irregular, runs, ...rest }: Summary,
   conditions: readonly Condition[],
 ): boolean {
   const areJudged = conditions.some(({ metric }) =>
     metric === "loss" || metric === "outage"
   );
-  return areJudged ? wrong === 0 : lost === 0;
+  const losses = areJudged ? failures.mismatch ?? 0 : failed;
+  const unsent = rest.unsent + rest.tooLate;
+  const haveAllBegun = runs.every(({ durationMs }) => durationMs > 0);
+  return messages > 0 && haveAllBegun &&
+    losses + unsent + rest.surplus + irregular.corrupt === 0;
 }
 
 /**
@@ -48,52 +43,26 @@ export function jsonWhere(
   };
 }
 
-/** What is counted of datagrams besides. */
-export interface DatagramCounts {
-  /** How many replies were irregular, by kind. */
-  readonly irregular: IrregularCounts;
-  /** How many messages got a wrong reply. */
-  readonly wrong: number;
-}
-
 /** What is said where messages have the same bytes. */
 const ALIKE = "the messages look alike: which were lost, late, duplicated or " +
   "reordered, and round trips after a loss, are guesses";
 
-/**
- * Renders what is counted of datagrams besides.
- *
- * @param counts The counts.
- * @param lost How many messages were lost.
- * @param isAlike Whether the messages have the same bytes.
- * @returns Some lines, none where nothing was irregular.
- */
-export function renderDatagrams(
-  { irregular, wrong }: DatagramCounts,
-  lost: number,
-  isAlike: boolean,
-): string[] {
-  const { duplicated, reordered, late, stray } = irregular;
-  const corrupt = irregular.corrupt + wrong;
-  const counts = renderIrregulars({
-    duplicated,
-    reordered,
-    late,
-    corrupt,
-    stray,
-  });
+/** A wrong reply to a message is a corrupt datagram, too. */
+function datagramsOf({ irregular, failures }: Summary): IrregularCounts {
+  const corrupt = irregular.corrupt + (failures.mismatch ?? 0);
+  return { ...irregular, corrupt };
+}
+
+/** Renders what is counted of datagrams: some lines, none where nothing was irregular. */
+export function renderDatagrams(summary: Summary, isAlike: boolean): string[] {
+  const counts = renderIrregulars(datagramsOf(summary));
   return [
     ...(counts ? [`replies: ${counts}`] : []),
-    ...(isAlike && (counts || lost > 0) ? [ALIKE] : []),
+    ...(isAlike && (counts || summary.failed > 0) ? [ALIKE] : []),
   ];
 }
 
-/**
- * Renders how many replies were irregular.
- *
- * @param counts How many, by kind.
- * @returns For example `12 duplicated, 1 late`, nothing where none was.
- */
+/** Renders how many replies were irregular. */
 export function renderIrregulars(counts: Partial<IrregularCounts>): string {
   return Object.entries(counts)
     .filter(([, count]) => count > 0)
@@ -118,30 +87,15 @@ export function renderUdpDrops({ hostname }: Address): string[] {
     : [`likely dropped by ${limit}`, `or by ${buffer}`];
 }
 
-/**
- * Renders what is counted of datagrams for JSON.
- *
- * @param counts The counts.
- * @param isAlike Whether the messages have the same bytes.
- * @returns The fields.
- */
+/** Renders what is counted of datagrams for JSON. */
 export function jsonDatagrams(
-  { irregular, wrong }: DatagramCounts,
+  summary: Summary,
   isAlike: boolean,
 ): Record<string, unknown> {
-  return {
-    ...irregular,
-    corrupt: irregular.corrupt + wrong,
-    messages_alike: isAlike,
-  };
+  return { ...datagramsOf(summary), messages_alike: isAlike };
 }
 
-/**
- * Renders a time that was measured exactly.
- *
- * @param ms The time, in milliseconds.
- * @returns It with three decimals.
- */
+/** Renders a time that was measured exactly. */
 export function exactMs(ms: number): string {
   return ms.toFixed(3);
 }
@@ -149,37 +103,21 @@ export function exactMs(ms: number): string {
 /**
  * Renders a time of which three digits are known, as of a percentile. One with more
  * digits is exact: it is the least or the greatest.
- *
- * @param ms The time, in milliseconds.
- * @returns It with at most three decimals.
  */
 export function knownMs(ms: number): string {
   return ms.toFixed(ms < 1 ? 3 : ms < 10 ? 2 : ms < 100 ? 1 : 0);
 }
 
-/**
- * Renders how late messages left.
- *
- * @param lateMs How late they were, if they were due at times.
- * @returns A line, or none.
- */
+/** Renders how late messages left. */
 export function renderLate(lateMs: LatencySummary | undefined): string[] {
   if (!lateMs) return [];
   const { p99, max } = lateMs;
   return [`sent late: p99 ${knownMs(p99)} ms, max ${exactMs(max)} ms`];
 }
 
-/** What a summary may say of the making of connections. */
-type WithConnectTimes = { readonly connectTimes?: ConnectSummary };
-
-/**
- * Renders how long connections with TLS took to make.
- *
- * @param summary The summary of a run.
- * @returns Two lines, none without TLS.
- */
+/** Renders how long connections with TLS took to make. */
 export function renderConnectTimes(
-  { connectTimes }: WithConnectTimes,
+  { connectTimes }: Pick<Summary, "connectTimes">,
 ): string[] {
   if (!connectTimes) return [];
   const { connectMs, handshakeMs } = connectTimes;
@@ -191,38 +129,13 @@ export function renderConnectTimes(
   ];
 }
 
-/**
- * Renders how long connections with TLS took to make for JSON.
- *
- * @param summary The summary of a run.
- * @returns The fields, none without TLS.
- */
-export function jsonConnectTimes(
-  { connectTimes }: WithConnectTimes,
+/** Renders for JSON what was due and not sent. */
+export function jsonUnsent(
+  { unsent, tooLate }: Pick<Summary, "unsent" | "tooLate">,
 ): Record<string, unknown> {
-  if (!connectTimes) return {};
   return {
-    connect_ms: jsonLatency(connectTimes.connectMs),
-    handshake_ms: jsonLatency(connectTimes.handshakeMs),
+    unsent: unsent + tooLate,
+    unsent_too_many_under_way: unsent,
+    unsent_client_late: tooLate,
   };
-}
-
-/** The statistics of latencies in JSON, and what they are called there. */
-const NAMES = [
-  ...["min", "mean", "p50", "p90", "p99", "p99_9", "max", "stddev"] as const,
-];
-
-/**
- * Renders statistics of latencies for JSON.
- *
- * @param summary The statistics, if there are any.
- * @returns An object of milliseconds, or `null`.
- */
-export function jsonLatency(
-  summary: LatencySummary | undefined,
-): Record<string, number> | null {
-  if (!summary) return null;
-  return Object.fromEntries(
-    NAMES.map((name) => [name, roundMs(summary[name])]),
-  );
 }

@@ -1,9 +1,3 @@
-/**
- * The conditions of `--fail-if`: what was measured against a limit.
- *
- * @module
- */
-
 import type { LatencySummary } from "../probe/latency.ts";
 import { formatCount, formatDuration, formatNumber } from "./format.ts";
 
@@ -73,14 +67,7 @@ export const COMPARE: Record<
   "<=": (value, limit) => value <= limit,
 };
 
-/**
- * Finds the conditions that hold.
- *
- * @param conditions The conditions.
- * @param measured What was measured. Without latencies no condition on a latency
- * holds, and the loss is 0% when nothing was sent.
- * @returns Those that hold, in the order given.
- */
+/** Finds the conditions that hold. */
 export function failedConditions(
   conditions: readonly Condition[],
   measured: Measured,
@@ -123,9 +110,6 @@ function holds(
 /**
  * Renders a condition that holds, and what was measured: rounded, but never so far
  * that the condition does not hold for what is shown.
- *
- * @param failed The condition and the measured value.
- * @returns One line, for example `p99 > 20ms: it was 34.2 ms`.
  */
 export function renderFailed({ condition, value }: FailedCondition): string {
   return `${condition.text}: it was ${renderValue(condition, value)}`;
@@ -177,14 +161,7 @@ function round(condition: Condition, value: number, decimals: number): number {
   return value;
 }
 
-/**
- * Describes a condition that holds, for JSON.
- *
- * @param failed The condition and the measured value.
- * @returns The condition as it was typed and the value in the condition's unit: ms,
- * percent, messages or messages a second. The value has at most three decimals, or
- * as many more as it takes for the condition to hold.
- */
+/** Describes a condition that holds, for JSON. */
 export function jsonFailed(
   { condition, value }: FailedCondition,
 ): { condition: string; value: number } {

@@ -1,18 +1,7 @@
-/**
- * Rendering numbers for a terminal.
- *
- * @module
- */
-
 import { format as stdFormatBytes } from "@std/fmt/bytes";
 import { format as stdFormatDuration } from "@std/fmt/duration";
 
-/**
- * Renders a number of bytes in units of 1,024.
- *
- * @param bytes How many.
- * @returns For example `5 B` or `1.2 MiB`.
- */
+/** Renders a number of bytes in units of 1,024. */
 export function formatBytes(bytes: number): string {
   // The standard library rounds whatever it renders to three digits.
   if (bytes < 1024) return `${Math.min(1023, Math.round(bytes))} B`;
@@ -20,22 +9,12 @@ export function formatBytes(bytes: number): string {
   return stdFormatBytes(bytes, { binary: true }).replace("kiB", "KiB");
 }
 
-/**
- * Renders a TIME as it is given on the command line.
- *
- * @param ms The time in milliseconds.
- * @returns For example `250ms`, `5s` or `1m 4s`.
- */
+/** Renders a TIME as it is given on the command line. */
 export function formatTime(ms: number): string {
   return stdFormatDuration(ms, { ignoreZero: true }) || "0s";
 }
 
-/**
- * Renders a measured duration, to two or three digits.
- *
- * @param ms The duration in milliseconds.
- * @returns For example `0.31 ms`, `9.02 s` or `1m 4s`.
- */
+/** Renders a measured duration, to two or three digits. */
 export function formatDuration(ms: number): string {
   if (ms < 9.95) return `${ms.toFixed(ms < 0.995 ? 2 : 1)} ms`;
   if (ms < 999.5) return `${ms.toFixed(0)} ms`;
@@ -43,12 +22,7 @@ export function formatDuration(ms: number): string {
   return formatTime(Math.round(ms / 1000) * 1000);
 }
 
-/**
- * Renders a rate, to the whole number or to three digits.
- *
- * @param perSecond How many a second.
- * @returns For example `43,919` or `1.33`.
- */
+/** Renders a rate, to the whole number or to three digits. */
 export function formatRate(perSecond: number): string {
   return perSecond < 99.95
     ? `${Number(perSecond.toPrecision(3))}`
@@ -58,22 +32,12 @@ export function formatRate(perSecond: number): string {
 /**
  * Renders a share in per cent, to two decimals, or to one digit that is not 0. Only
  * the whole is 100%.
- *
- * @param part How many.
- * @param whole Of how many.
- * @returns For example `33.33%`, `0.002%` or `0%`.
  */
 export function formatPercent(part: number, whole: number): string {
   return `${percentOf(part, whole)}%`;
 }
 
-/**
- * Computes a share in per cent, rounded as {@linkcode formatPercent} does.
- *
- * @param part How many.
- * @param whole Of how many.
- * @returns The share, from 0 to 100.
- */
+/** Computes a share in per cent, rounded as {@linkcode formatPercent} does. */
 export function percentOf(part: number, whole: number): number {
   if (part === 0) return 0;
   const percent = part * 100 / whole;
@@ -82,33 +46,17 @@ export function percentOf(part: number, whole: number): number {
   return part < whole ? Math.min(rounded, 99.99) : rounded;
 }
 
-/**
- * Rounds a duration to the microsecond, for JSON.
- *
- * @param ms The duration in milliseconds.
- * @returns It with at most three decimals.
- */
+/** Rounds a duration to the microsecond, for JSON. */
 export function roundMs(ms: number): number {
   return Math.round(ms * 1000) / 1000;
 }
 
-/**
- * Renders a number with its thousands apart.
- *
- * @param number The number.
- * @returns For example `2,000`.
- */
+/** Renders a number with its thousands apart. */
 export function formatNumber(number: number): string {
   return number.toLocaleString("en-US");
 }
 
-/**
- * Renders a count with its noun.
- *
- * @param count How many.
- * @param noun What, in the singular; its plural takes an `s`.
- * @returns For example `1 connection` or `2,000 connections`.
- */
+/** Renders a count with its noun. */
 export function formatCount(count: number, noun: string): string {
   return `${formatNumber(count)} ${noun}${count === 1 ? "" : "s"}`;
 }

@@ -1,9 +1,3 @@
-/**
- * Reading objects that came as JSON, and that anybody may have written.
- *
- * @module
- */
-
 import { escapeText, escapeUnprintable } from "../net/text.ts";
 
 /** An object has not the fields that it should have. */

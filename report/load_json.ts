@@ -1,32 +1,20 @@
-/**
- * The result of a load as JSON, for people, for programs, and to be added to others:
- * see `load_parse.ts`.
- *
- * @module
- */
-
 import { formatHostPort } from "../net/address.ts";
 import { encodeHistogram } from "../probe/histogram_text.ts";
 import type { LatencyRecord } from "../probe/latency.ts";
-import type { LoadSummary } from "../probe/load.ts";
+import type { Summary } from "../probe/tally.ts";
 import { coarser, type RecordedRow, summaryOf } from "../probe/timeline.ts";
 import { roundMs } from "./format.ts";
 import {
   areAlikeIn,
   bytesOf,
-  datagramCounts,
   limitsOf,
   type LoadReport,
   rateOf,
   renderLimits,
   type ReportContext,
 } from "./load_text.ts";
-import {
-  jsonConnectTimes,
-  jsonDatagrams,
-  jsonLatency,
-  jsonWhere,
-} from "./common.ts";
+import { jsonDatagrams, jsonUnsent, jsonWhere } from "./common.ts";
+import { toJson } from "./json.ts";
 
 /** The name of the field by which the result of a load is known. */
 export const VERSION_FIELD = "echo_load";
@@ -103,36 +91,36 @@ function fieldsOf(
     ...(summary.runs.length === 1 && id !== undefined && { id }),
     ...jsonWhere(target, summary.ends),
     start: startedAt?.toISOString() ?? null,
-    ...{ messages, failed },
-    messages_per_second: roundMs(rate),
-    bytes_per_second: Math.round(rate * bytes),
-    message_bytes: bytes,
-    duration_ms: roundMs(durationMs),
-    after_end: messages - messagesInTime,
-    last_after_end_ms: roundMs(summary.lastAfterMs),
-    connections,
-    ...(summary.runs.length === 1 && { workers: threads }),
-    ...jsonConnectTimes(summary),
-    latency_ms: jsonLatency(summary.latencyMs),
+    ...toJson({
+      ...{ messages, failed },
+      messagesPerSecond: roundMs(rate),
+      bytesPerSecond: Math.round(rate * bytes),
+      ...{ messageBytes: bytes, durationMs },
+      afterEnd: messages - messagesInTime,
+      lastAfterEndMs: summary.lastAfterMs,
+      connections,
+      workers: summary.runs.length === 1 ? threads : undefined,
+      ...summary.connectTimes,
+      latencyMs: summary.latencyMs ?? null,
+    }),
     histogram: summary.histogram.map(({ uptoMs, count }) => ({
       upto_ms: uptoMs,
       count,
     })),
     ...jsonRecord("", latencies.toRecord(), digits.latency),
-    failures: summary.failures,
-    failed_before_start: summary.failedEarly,
-    failed_after_end: summary.failedLate,
-    first_errors: Object.fromEntries(
-      Object.entries(summary.firstErrors)
-        .map(([reason, text]) => [reason, cut(text)]),
-    ),
-    first_errors_ms: Object.fromEntries(
-      Object.entries(summary.firstErrorsMs)
-        .map(([reason, ms]) => [reason, roundMs(ms)]),
-    ),
-    longest_outage_ms: roundMs(summary.longestOutageMs),
+    ...toJson({
+      failures: summary.failures,
+      failedBeforeStart: summary.failedEarly,
+      failedAfterEnd: summary.failedLate,
+      firstErrors: Object.fromEntries(
+        Object.entries(summary.firstErrors)
+          .map(([reason, text]) => [reason, cut(text)]),
+      ),
+      firstErrorsMs: summary.firstErrorsMs,
+      longestOutageMs: summary.outages.longestMs,
+    }),
     ...(target.transport === "udp" &&
-      jsonDatagrams(datagramCounts(summary), areAlikeIn(summary, context))),
+      jsonDatagrams(summary, areAlikeIn(summary, context))),
     timeline: rows.map(jsonRow),
     busy_share: Number.isFinite(summary.busyShare)
       ? Number(summary.busyShare!.toFixed(6))
@@ -141,10 +129,8 @@ function fieldsOf(
     warmed_up: isWarm,
     ...(ratePerSecond !== undefined && {
       target_rate: ratePerSecond,
-      unsent: summary.unsent + summary.tooLate,
-      unsent_too_many_under_way: summary.unsent,
-      unsent_client_late: summary.tooLate,
-      late_ms: jsonLatency(summary.lateMs),
+      ...jsonUnsent(summary),
+      ...toJson({ lateMs: summary.lateMs ?? null }),
       ...jsonRecord("late_", late.toRecord(), digits.late),
     }),
     ...(summary.runs.length > 1 && { runs: jsonRuns(summary, context) }),
@@ -168,22 +154,15 @@ function jsonRecord(
 }
 
 function jsonRow(recorded: RecordedRow): Record<string, unknown> {
-  const row = summaryOf(recorded);
-  return {
-    start_ms: roundMs(row.startMs),
-    duration_ms: roundMs(row.durationMs),
-    messages: row.messages,
-    failed: row.failed,
-    p50_ms: row.p50Ms ?? null,
-    p99_ms: row.p99Ms ?? null,
-    histogram_hdr: row.messages > 0
-      ? encodeHistogram(recorded.histogram)
-      : null,
-  };
+  const { p50Ms = null, p99Ms = null, ...row } = summaryOf(recorded);
+  const histogramHdr = row.messages > 0
+    ? encodeHistogram(recorded.histogram)
+    : null;
+  return toJson({ ...row, p50Ms, p99Ms, histogramHdr });
 }
 
 function jsonRuns(
-  { runs }: LoadSummary,
+  { runs }: Summary,
   { target, startedAt, origins = [] }: ReportContext,
 ): Record<string, unknown>[] {
   return runs.map((run, at) => ({

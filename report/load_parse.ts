@@ -1,24 +1,25 @@
-/**
- * Reading the result of a load that was written as JSON.
- *
- * @module
- */
-
 import type { IrregularKind } from "../client.ts";
 import { type Address, bareHost, isTransport } from "../net/address.ts";
 import { describeError } from "../net/errors.ts";
 import { ALL_FAILURE_REASONS, type FailureReason } from "../probe/failure.ts";
-import { newHistogram } from "../probe/histogram.ts";
+import {
+  type Digits,
+  type PlainHistogram,
+  toPlain,
+} from "../probe/histogram.ts";
 import { decodeHistogram } from "../probe/histogram_text.ts";
-import { noIrregularities } from "../probe/irregularities.ts";
-import { DIGITS as LATENCY_DIGITS, Latencies } from "../probe/latency.ts";
-import type { LoadSummary } from "../probe/load.ts";
-import type { LoadRun } from "../probe/load_runs.ts";
-import { statisticsOf } from "../probe/load_summary.ts";
-import { MOST_ROWS, type RecordedRow, ROW_DIGITS } from "../probe/timeline.ts";
+import {
+  type IrregularCounts,
+  noIrregularities,
+} from "../probe/irregularities.ts";
+import { DIGITS as LATENCY_DIGITS } from "../probe/latency.ts";
+import type { Run } from "../probe/runs.ts";
+import { type PlainLatencies, type PlainRow, Tally } from "../probe/tally.ts";
+import { MOST_ROWS, ROW_DIGITS } from "../probe/timeline.ts";
 import { Fields, FormatError } from "./json_fields.ts";
 import { VERSION, VERSION_FIELD } from "./load_json.ts";
-import type { LoadReport, ReportContext, RunOrigin } from "./load_text.ts";
+import type { ReportContext, RunOrigin } from "./load_text.ts";
+import type { LoadResult } from "./merge.ts";
 
 /** The shortest time that the format has, but for none: it is rounded to this. */
 const LEAST_MS = 0.001;
@@ -37,7 +38,7 @@ const MOST_HISTOGRAM_TEXT = 512 * 1024;
  * @throws {FormatError} If the object is of another version, or not as it was
  * written.
  */
-export function parseLoad(json: Record<string, unknown>): LoadReport {
+export function parseLoad(json: Record<string, unknown>): LoadResult {
   const fields = new Fields(json);
   if (json[VERSION_FIELD] !== VERSION) {
     throw new FormatError(
@@ -49,56 +50,77 @@ export function parseLoad(json: Record<string, unknown>): LoadReport {
   const startedAt = fields.has("start") ? fields.instant("start") : undefined;
   const target = readAddress(fields, fields.text("transport"));
   const messages = fields.count("messages");
-  const recorded = {
-    latencies: readLatencies(fields, ""),
-    late: readLatencies(fields, isOpenLoop ? "late_" : undefined),
-    rows: readTimeline(fields),
-  };
+  const failed = fields.count("failed");
   const { runs, origins } = readRuns(fields, target, startedAt);
   const messagesInTime = messages - fields.count("after_end");
-  check(recorded.latencies.count === messages, "messages");
+  const latencies = readLatencies(fields, "");
+  check((latencies?.count ?? 0) === messages, "messages");
   check(
     runs.reduce((n, run) => n + run.messagesInTime, 0) === messagesInTime,
     "after_end",
   );
-  const summary: LoadSummary = {
-    ...{ messages, messagesInTime, failed: fields.count("failed") },
-    lastAfterMs: fields.number("last_after_end_ms", 0),
-    failures: readReasons(fields, "failures", (it, name) => it.count(name)),
-    firstErrors: readReasons(
-      fields,
-      "first_errors",
-      (it, name) => it.text(name),
-    ),
-    firstErrorsMs: readReasons(
-      fields,
-      "first_errors_ms",
-      (it, name) => it.number(name),
-    ),
-    ...readDatagrams(fields, target.transport),
-    error: fields.has("error") ? new Error(fields.text("error")) : undefined,
-    ...{ underWay: 0, oldestMs: 0, processorShare: 0, ends: undefined },
-    durationMs: readDuration(fields),
-    unsent: isOpenLoop ? fields.count("unsent_too_many_under_way") : 0,
-    tooLate: isOpenLoop ? fields.count("unsent_client_late") : 0,
-    longestOutageMs: fields.number("longest_outage_ms", 0),
-    failedEarly: fields.count("failed_before_start"),
-    failedLate: fields.count("failed_after_end"),
-    busyShare: fields.has("busy_share")
-      ? fields.number("busy_share", 0)
+  const failures = readReasons(fields, "failures", (it, key) => it.count(key));
+  check(
+    Object.values(failures).reduce((n, count) => n + count, 0) === failed,
+    "failed",
+  );
+  const longestOutageMs = fields.number("longest_outage_ms", 0);
+  const weight = runs.reduce((n, it) => n + it.durationMs * it.connections, 0);
+  const tally = Tally.from({
+    counts: {
+      ...{ sent: messages + failed, messagesInTime },
+      failedEarly: fields.count("failed_before_start"),
+      failedLate: fields.count("failed_after_end"),
+      unsent: isOpenLoop ? fields.count("unsent_too_many_under_way") : 0,
+      tooLate: isOpenLoop ? fields.count("unsent_client_late") : 0,
+      ...{ surplus: 0, connected: 0, open: 0 },
+    },
+    longest: {
+      lastAfterMs: fields.number("last_after_end_ms", 0),
+      oldestMs: 0,
+    },
+    failures,
+    firstErrors: readReasons(fields, "first_errors", (it, key) => ({
+      text: it.text(key),
+      ms: readErrorMs(fields, key),
+    })),
+    irregular: readDatagrams(fields, target.transport),
+    latencies,
+    late: readLatencies(fields, isOpenLoop ? "late_" : undefined),
+    rows: readTimeline(fields),
+    outages: {
+      count: longestOutageMs > 0 ? 1 : 0,
+      ...{ longestMs: longestOutageMs, latest: [] },
+    },
+    ...{ runs, isPaced: isOpenLoop, processorShare: 0 },
+    busyMs: fields.has("busy_share")
+      ? fields.number("busy_share", 0) * weight
       : undefined,
-    ...{ runs, recorded, ...statisticsOf(recorded) },
-  };
+  });
+  if (fields.has("error")) tally.error = new Error(fields.text("error"));
+  readDuration(fields);
   const context: ReportContext = {
     ...{ target, origins },
     connections: fields.count("connections"),
     ...(fields.has("workers") && { threads: fields.count("workers") }),
     message: fields.count("message_bytes"),
+    ...(fields.has("messages_alike") && {
+      isAlike: fields.flag("messages_alike"),
+    }),
     ratePerSecond: isOpenLoop ? fields.number("target_rate", 0) : undefined,
     isWarm: fields.flag("warmed_up"),
     startedAt: startedAt === undefined ? undefined : new Date(startedAt),
   };
-  return { summary, context };
+  return { tally, context };
+}
+
+function readErrorMs(fields: Fields, reason: FailureReason): number {
+  const times = readReasons(
+    fields,
+    "first_errors_ms",
+    (it, key) => it.number(key),
+  );
+  return times[reason] ?? 0;
 }
 
 function describeVersion(version: unknown): string {
@@ -141,9 +163,9 @@ function readAddress(fields: Fields, transport: string): Address {
 function readLatencies(
   fields: Fields,
   prefix: "" | "late_" | undefined,
-): Latencies {
+): PlainLatencies | undefined {
   const name = `${prefix || "latency_"}exact`;
-  if (prefix === undefined || !fields.has(name)) return new Latencies();
+  if (prefix === undefined || !fields.has(name)) return undefined;
   const exact = fields.fields(name);
   const histogramName = `${prefix}histogram_hdr`;
   const count = exact.count("count");
@@ -154,21 +176,18 @@ function readLatencies(
     max: exact.number("max", 0),
     mean: exact.number("mean", 0),
     squares: exact.number("squares", 0, Infinity),
-    histogram: readHistogram(
-      histogramName,
-      () => decodeHistogram(text, LATENCY_DIGITS, count),
-    ),
+    histogram: readHistogram(histogramName, text, LATENCY_DIGITS, count),
   };
   const { min, max, mean, squares } = record;
   const most = max * (1 + ROUNDING);
   check(min <= mean * (1 + ROUNDING) && mean <= most, name);
   // No value is further from the mean than the range is wide.
   check(squares <= count * ((max - min) ** 2 + most ** 2 * ROUNDING), name);
-  return Latencies.fromRecord(record);
+  return record;
 }
 
 /** Reads rows, each of which begins where the one before ends, or later. */
-function readTimeline(fields: Fields): RecordedRow[] {
+function readTimeline(fields: Fields): PlainRow[] {
   const rows = fields.list("timeline", readRow, MOST_ROWS);
   let endMs = 0;
   for (const { startMs, durationMs } of rows) {
@@ -178,29 +197,30 @@ function readTimeline(fields: Fields): RecordedRow[] {
   return rows;
 }
 
-function readRow(fields: Fields): RecordedRow {
+function readRow(fields: Fields): PlainRow {
   const messages = fields.count("messages");
-  const text = messages > 0
-    ? fields.text("histogram_hdr", MOST_HISTOGRAM_TEXT)
-    : undefined;
+  const name = "histogram_hdr";
   return {
     startMs: fields.number("start_ms", 0),
     durationMs: readDuration(fields),
     ...{ messages, failed: fields.count("failed") },
-    // Decoded when it is needed, for the first time by the statistics of the load: those of
-    // a thousand results would take a gigabyte.
-    get histogram() {
-      return text === undefined ? newHistogram(ROW_DIGITS) : readHistogram(
-        "histogram_hdr of a row of timeline",
-        () => decodeHistogram(text, ROW_DIGITS, messages),
-      );
-    },
+    histogram: messages === 0 ? [] : readHistogram(
+      `${name} of a row of timeline`,
+      fields.text(name, MOST_HISTOGRAM_TEXT),
+      ROW_DIGITS,
+      messages,
+    ),
   };
 }
 
-function readHistogram<T>(name: string, read: () => T): T {
+function readHistogram(
+  name: string,
+  text: string,
+  digits: Digits,
+  count: number,
+): PlainHistogram {
   try {
-    return read();
+    return toPlain(decodeHistogram(text, digits, count));
   } catch (error) {
     throw new FormatError(`${name} is damaged: ${describeError(error)}`);
   }
@@ -209,9 +229,9 @@ function readHistogram<T>(name: string, read: () => T): T {
 function readDatagrams(
   fields: Fields,
   transport: Address["transport"],
-): Pick<LoadSummary, "irregular"> {
+): IrregularCounts {
   const irregular = noIrregularities();
-  if (transport !== "udp") return { irregular };
+  if (transport !== "udp") return irregular;
   for (const kind of Object.keys(irregular) as IrregularKind[]) {
     irregular[kind] = fields.count(kind);
   }
@@ -221,7 +241,7 @@ function readDatagrams(
     irregular.corrupt -= failures.count("mismatch");
     check(irregular.corrupt >= 0, "corrupt");
   }
-  return { irregular };
+  return irregular;
 }
 
 /** Reads the runs of a merged load; of one that was not merged, makes its run. */
@@ -229,7 +249,7 @@ function readRuns(
   fields: Fields,
   target: Address,
   startedAt: number | undefined,
-): { runs: LoadRun[]; origins: RunOrigin[] } {
+): { runs: Run[]; origins: RunOrigin[] } {
   const limitOf = (it: Fields) =>
     it.has("client_limit") ? it.text("client_limit") : undefined;
   const idOf = (it: Fields) => it.has("id") ? it.text("id") : undefined;

@@ -1,14 +1,8 @@
-/**
- * The report of a load.
- *
- * @module
- */
-
 import { type Address, formatAddress } from "../net/address.ts";
 import type { FailureReason } from "../probe/failure.ts";
-import type { LoadSummary } from "../probe/load.ts";
+import type { Summary } from "../probe/tally.ts";
 import { areAlike, type ProbeMessage } from "../probe/messages.ts";
-import { overlapOf, rateOfRuns } from "../probe/load_runs.ts";
+import { overlapOf, rateOfRuns } from "../probe/runs.ts";
 import {
   formatBytes,
   formatCount,
@@ -18,7 +12,6 @@ import {
 } from "./format.ts";
 import { renderHistogram, renderTimeline } from "./charts.ts";
 import {
-  type DatagramCounts,
   exactMs,
   knownMs,
   renderConnectTimes,
@@ -36,6 +29,8 @@ export interface ReportContext {
   readonly connections: number;
   /** What was sent. */
   readonly message: ProbeMessage;
+  /** Whether messages had the same bytes, if that is known. */
+  readonly isAlike?: boolean | undefined;
   /** How many messages were due a second, if they were due at times. */
   readonly ratePerSecond?: number | undefined;
   /** Whether the client's first calls are not in the numbers. */
@@ -69,7 +64,7 @@ export interface RunOrigin {
 /** What a load found, and what its report needs to know besides. */
 export interface LoadReport {
   /** What the load found. */
-  readonly summary: LoadSummary;
+  readonly summary: Summary;
   /** What the report needs to know besides. */
   readonly context: ReportContext;
 }
@@ -92,44 +87,24 @@ const MOST_TARGETS = 3;
 /** Runs that had less than this share of their time in common are told. */
 const SHARED_TIME = 0.9;
 
-/**
- * Computes the rate of a load.
- *
- * @param summary What the load found.
- * @returns How many messages came back a second, in the time of the load. The rates
- * of runs that went on at the same time are added.
- */
-export function rateOf({ runs }: Pick<LoadSummary, "runs">): number {
+/** Computes the rate of a load. */
+export function rateOf({ runs }: Pick<Summary, "runs">): number {
   return rateOfRuns(runs);
 }
 
 /**
  * Tells whether a load began: it may be stopped while it waits for its start.
- *
- * @param summary What the load found.
- * @returns Whether the clock of any of its runs was started.
  */
-export function hasBegun({ runs }: Pick<LoadSummary, "runs">): boolean {
+export function hasBegun({ runs }: Pick<Summary, "runs">): boolean {
   return runs.some(({ durationMs }) => durationMs > 0);
 }
 
-/**
- * Tells how long a message is.
- *
- * @param context What was sent.
- * @returns How many bytes a message has.
- */
+/** Tells how long a message is. */
 export function bytesOf({ message }: Pick<ReportContext, "message">): number {
   return typeof message === "number" ? message : message.length;
 }
 
-/**
- * Renders the report.
- *
- * @param report What the load found, and what it needs to know besides.
- * @param columns How many characters fit on a line.
- * @returns Some lines, without the last one's end.
- */
+/** Renders the report. */
 export function renderLoad(
   { summary, context }: LoadReport,
   columns: number,
@@ -165,13 +140,12 @@ export function renderLoad(
     );
   }
   lines.push(...renderFailures(summary));
-  if (summary.longestOutageMs > 0) {
-    lines.push(`longest outage ${formatDuration(summary.longestOutageMs)}`);
+  if (summary.outages.longestMs > 0) {
+    lines.push(`longest outage ${formatDuration(summary.outages.longestMs)}`);
   }
   if (context.target.transport === "udp") {
     const isAlike = areAlikeIn(summary, context);
-    const counts = datagramCounts(summary);
-    lines.push(...renderDatagrams(counts, summary.failed, isAlike));
+    lines.push(...renderDatagrams(summary, isAlike));
     if (isUdpRateLikely(summary)) lines.push(...renderUdpDrops(context.target));
   }
   lines.push(...renderConnectTimes(summary));
@@ -192,7 +166,7 @@ export function renderLoad(
 }
 
 function renderFailures(
-  { failures, firstErrors, failedEarly, failedLate }: LoadSummary,
+  { failures, firstErrors, failedEarly, failedLate }: Summary,
 ): string[] {
   const lines = Object.entries(failures).map(([reason, times]) =>
     `failed: ${formatNumber(times)} ${reason}, the first: ` +
@@ -224,7 +198,7 @@ function renderTargets({ target, origins = [] }: ReportContext): string {
 }
 
 /** Tells of how many runs this is the sum, and whether they were one load. */
-function renderRuns({ runs }: LoadSummary): string[] {
+function renderRuns({ runs }: Summary): string[] {
   if (runs.length === 1) return [];
   const { runs: going, mostAtOnce, sharedMs, coveredMs } = overlapOf(runs);
   const starts = runs.filter((run) => run.durationMs > 0)
@@ -253,27 +227,16 @@ function renderRuns({ runs }: LoadSummary): string[] {
   return lines;
 }
 
-/**
- * Takes together what is counted of datagrams.
- *
- * @param summary What the load found.
- * @returns The counts.
- */
-export function datagramCounts(summary: LoadSummary): DatagramCounts {
-  const { irregular, failures } = summary;
-  return { irregular, wrong: failures.mismatch ?? 0 };
-}
-
 /** Tells whether messages had the same bytes. */
 export function areAlikeIn(
-  { messages, failed }: LoadSummary,
-  { message }: ReportContext,
+  { messages, failed }: Summary,
+  { message, isAlike }: ReportContext,
 ): boolean {
-  return areAlike(message, messages + failed);
+  return isAlike ?? areAlike(message, messages + failed);
 }
 
 /** Tells whether messages got no reply, and were so many that a server limits them. */
-function isUdpRateLikely({ failures, timeline }: LoadSummary): boolean {
+function isUdpRateLikely({ failures, timeline }: Summary): boolean {
   return (failures.timeout ?? 0) > 0 &&
     timeline.some(({ messages, failed, durationMs }) =>
       (messages + failed) * 1000 / Math.max(durationMs, 1000) >=
@@ -282,7 +245,7 @@ function isUdpRateLikely({ failures, timeline }: LoadSummary): boolean {
 }
 
 function renderAfterEnd(
-  { messages, messagesInTime, lastAfterMs }: LoadSummary,
+  { messages, messagesInTime, lastAfterMs }: Summary,
 ): string[] {
   const after = messages - messagesInTime;
   // Without a rate each connection has a message under way at the end.
@@ -295,7 +258,7 @@ function renderAfterEnd(
 }
 
 function renderRate(
-  { unsent, tooLate, failed }: LoadSummary,
+  { unsent, tooLate, failed }: Summary,
   { ratePerSecond }: ReportContext,
 ): string[] {
   if (ratePerSecond === undefined) return [];
@@ -311,15 +274,9 @@ function renderRate(
   return [`${formatRate(ratePerSecond)} messages/s asked for${missed}`];
 }
 
-/**
- * Tells why the client, and not the server, may have been the limit.
- *
- * @param summary What the load found.
- * @param context How many connections there were.
- * @returns Why, and what to do; `undefined` if it was not.
- */
+/** Tells why the client, and not the server, may have been the limit. */
 export function clientLimit(
-  summary: LoadSummary,
+  summary: Summary,
   { connections, threads = 1, canHaveMoreThreads = false }: Pick<
     ReportContext,
     "connections" | "threads" | "canHaveMoreThreads"
@@ -357,27 +314,16 @@ export function clientLimit(
   return undefined;
 }
 
-/**
- * Tells of each run why the client may have been the limit.
- *
- * @param summary What the load found.
- * @param context What is known of the runs already.
- * @returns Why, `undefined` for a run in which it was not.
- */
+/** Tells of each run why the client may have been the limit. */
 export function limitsOf(
-  summary: LoadSummary,
+  summary: Summary,
   context: ReportContext,
 ): (string | undefined)[] {
   return context.origins?.map(({ limit }) => limit) ??
     [clientLimit(summary, context)];
 }
 
-/**
- * Renders why the client was the limit.
- *
- * @param limits Why, of each run.
- * @returns Why, or `undefined` if it was not in any run.
- */
+/** Renders why the client was the limit. */
 export function renderLimits(
   limits: readonly (string | undefined)[],
 ): string | undefined {

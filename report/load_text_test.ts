@@ -3,7 +3,7 @@ import { describe, it } from "@std/testing/bdd";
 import { ALL_FAILURE_REASONS } from "../probe/failure.ts";
 import { noIrregularities } from "../probe/irregularities.ts";
 import { Latencies } from "../probe/latency.ts";
-import type { LoadSummary } from "../probe/load.ts";
+import type { Summary } from "../probe/tally.ts";
 import { Timeline, type TimelineRow } from "../probe/timeline.ts";
 import fc from "../testing/properties.ts";
 import { LOCAL, REMOTE } from "../testing/socket.ts";
@@ -28,11 +28,13 @@ const TIMES = {
   ...{ p99_9: 0.5, max: 1 },
 };
 
-const SUMMARY: LoadSummary = {
+const SUMMARY: Summary = {
   ...{ messages: 1214, messagesInTime: 1213, lastAfterMs: 99 },
   ...{ failed: 3, failures: { refused: 1, timeout: 2000 }, error: undefined },
   firstErrors: { refused: "cannot connect", timeout: "no reply" },
-  ...{ durationMs: 2000, unsent: 0, tooLate: 0, longestOutageMs: 12.34567 },
+  ...{ durationMs: 2000, unsent: 0, tooLate: 0, surplus: 0 },
+  outages: { count: 1, longestMs: 12.34567, latest: [] },
+  ...{ sent: 1217, connected: 2, open: 0, jitterMs: undefined },
   ...{ latencyMs: TIMES, histogram: HISTOGRAM, lateMs: undefined },
   ...{ timeline: [], busyShare: 1, processorShare: 0.5 },
   ...{ underWay: 0, oldestMs: 0 },
@@ -59,7 +61,7 @@ const CONTEXT: ReportContext = {
 };
 
 /** The run of a load of two seconds. */
-function runsOf(messagesInTime: number): LoadSummary["runs"] {
+function runsOf(messagesInTime: number): Summary["runs"] {
   return [{ ...SUMMARY.runs[0]!, messagesInTime }];
 }
 
@@ -73,7 +75,7 @@ function rowOf(messages: number): TimelineRow {
 
 const GOOD = {
   ...{ failed: 0, failures: {}, firstErrors: {}, histogram: [] },
-  longestOutageMs: 0,
+  outages: { count: 0, longestMs: 0, latest: [] },
 };
 
 /** Makes the rows of a timeline, each a second long. */
@@ -95,7 +97,7 @@ describe("rateOf()", () => {
 
 describe("renderLoad()", () => {
   const render = (
-    changes: Partial<LoadSummary> = {},
+    changes: Partial<Summary> = {},
     context: Partial<ReportContext> = {},
   ) =>
     renderLoad({
@@ -104,7 +106,7 @@ describe("renderLoad()", () => {
     }, 40).split("\n");
 
   it("names the server's limit where many datagrams got no reply", () => {
-    const told = (changes: Partial<LoadSummary>, transport: "tcp" | "udp") => {
+    const told = (changes: Partial<Summary>, transport: "tcp" | "udp") => {
       const target = { ...CONTEXT.target, hostname: "a", transport };
       const summary = { ...SUMMARY, ...changes };
       return renderLoad({ summary, context: { ...CONTEXT, target } }, 80)
@@ -217,7 +219,7 @@ describe("renderLoad()", () => {
 });
 
 describe("clientLimit()", () => {
-  const limit = (changes: Partial<LoadSummary>, connections = 2) =>
+  const limit = (changes: Partial<Summary>, connections = 2) =>
     clientLimit({ ...SUMMARY, ...GOOD, ...changes }, { connections });
   const advice = "; load from several machines, or with fewer connections";
 
@@ -351,7 +353,7 @@ describe("renderTimeline()", () => {
 
 describe("jsonLoad()", () => {
   const jsonOf = (
-    changes: Partial<LoadSummary> = {},
+    changes: Partial<Summary> = {},
     context: Partial<ReportContext> = {},
   ) =>
     jsonLoad({
@@ -459,7 +461,7 @@ describe("jsonLoad()", () => {
   });
 
   it("tells why there was no connection at all", () => {
-    const nothing: Partial<LoadSummary> = {
+    const nothing: Partial<Summary> = {
       ...{ messages: 0, messagesInTime: 0, lastAfterMs: 0, histogram: [] },
       ...{ durationMs: 0, latencyMs: undefined, ends: undefined },
       ...{ error: new Error("Cannot connect"), runs: NO_RUNS },

@@ -1,92 +1,67 @@
-/**
- * One report of several loads.
- *
- * @module
- */
-
-import type { LoadSummary } from "../probe/load.ts";
-import { mergeLoads, type PlacedLoad } from "../probe/load_merge.ts";
-import { connectionsOfRuns, targetRateOfRuns } from "../probe/load_runs.ts";
+import { Tally } from "../probe/tally.ts";
+import { connectionsOfRuns, targetRateOfRuns } from "../probe/runs.ts";
 import { formatBytes } from "./format.ts";
-import { bytesOf, type LoadReport } from "./load_text.ts";
+import { bytesOf, type LoadReport, type ReportContext } from "./load_text.ts";
 
-/**
- * Places loads in time.
- *
- * @param reports The reports of the loads.
- * @returns The loads, in the same order, and when the first of them started, if one
- * did.
- */
-export function placeLoads(
-  reports: readonly LoadReport[],
-): { loads: PlacedLoad[]; startedAt: Date | undefined } {
-  const starts = reports.flatMap(({ context }) =>
-    context.startedAt ? [context.startedAt.getTime()] : []
-  );
-  const first = starts.length > 0 ? Math.min(...starts) : undefined;
-  const loads = reports.map(({ summary, context }) => ({
-    // What one that never started tells is put where the others begin.
-    startMs: (context.startedAt?.getTime() ?? first ?? 0) - (first ?? 0),
-    summary,
-  }));
-  return {
-    loads,
-    startedAt: first === undefined ? undefined : new Date(first),
-  };
+/** The result of a load, to which others can be added. */
+export interface LoadResult {
+  readonly tally: Tally;
+  readonly context: ReportContext;
 }
 
-/**
- * Tells in what the messages of two loads differ so much that they are not one load.
- *
- * @param one The report of a load.
- * @param other The report of another one.
- * @returns What the other one is, and what the one is; `undefined` if they are alike.
- */
+/** Says in what the messages of two loads differ so much that they are not one load. */
 export function differenceOf(
-  one: LoadReport,
-  other: LoadReport,
+  one: LoadResult,
+  other: LoadResult,
 ): string | undefined {
   const [kind, otherKind] = [kindOf(one), kindOf(other)];
   return kind === otherKind ? undefined : `${otherKind}, not ${kind}`;
 }
 
-function kindOf({ context }: LoadReport): string {
+function kindOf({ context }: LoadResult): string {
   const { target, ratePerSecond } = context;
   return `messages of ${formatBytes(bytesOf(context))} over ` +
     `${target.transport.toUpperCase()} ` +
     (ratePerSecond === undefined ? "without --rate" : "with --rate");
 }
 
-/**
- * Makes one report of several.
- *
- * @param reports The reports, at least one, of loads that are alike.
- * @returns The report, as if one machine had run all loads.
- */
-export function mergeReports(reports: readonly LoadReport[]): LoadReport {
-  const { loads, startedAt } = placeLoads(reports);
-  const summary = mergeLoads(loads);
-  const contexts = reports.map(({ context }) => context);
+/** Makes one report of several results that are alike, as of one load of one machine. */
+export function mergeReports(results: readonly LoadResult[]): LoadReport {
+  const contexts = results.map(({ context }) => context);
+  const starts = contexts.flatMap(({ startedAt }) =>
+    startedAt?.getTime() ?? []
+  );
+  const first = starts.length > 0 ? Math.min(...starts) : undefined;
+  const sum = new Tally();
+  for (const { tally, context } of results) {
+    // What one that never started says is put where the others begin.
+    const startMs = context.startedAt?.getTime() ?? first ?? 0;
+    sum.add(tally, startMs - (first ?? 0));
+  }
+  sum.error = errorOf(results);
+  const summary = sum.summary();
   return {
-    summary: { ...summary, error: errorOf(reports) },
+    summary,
     context: {
       ...contexts[0]!,
       connections: connectionsOfRuns(summary.runs),
       ratePerSecond: targetRateOfRuns(summary.runs),
       isWarm: contexts.every(({ isWarm }) => isWarm),
-      ...{ startedAt, id: undefined },
+      isAlike: contexts.some(({ isAlike }) => isAlike) || undefined,
+      ...{ startedAt: first === undefined ? undefined : new Date(first) },
+      ...{ id: undefined },
       origins: contexts.flatMap(({ origins = [] }) => origins),
     },
   };
 }
 
 /** A load that could not even begin is not told by the number of its failures. */
-function errorOf(reports: readonly LoadReport[]): LoadSummary["error"] {
-  const errors = reports.map(({ summary }) => summary.error)
+function errorOf(results: readonly LoadResult[]): unknown {
+  const errors = results.map(({ tally }) => tally.error)
     .filter((error) => error !== undefined);
-  if (errors.length === 0 || reports.length === 1) return errors[0];
+  if (errors.length === 0 || results.length === 1) return errors[0];
   const [first] = errors as Error[];
   return new Error(
-    `${errors.length} of ${reports.length} loads failed: ${first!.message}`,
+    `${errors.length} of ${results.length} loads failed: ${first!.message}`,
   );
 }

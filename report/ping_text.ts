@@ -1,9 +1,3 @@
-/**
- * The summary of `echo send --count`, and its events as JSON.
- *
- * @module
- */
-
 import {
   type Address,
   addressOf,
@@ -13,8 +7,8 @@ import {
 import type { ShortEchoError } from "../client.ts";
 import { isNetworkError } from "../net/errors.ts";
 import { isCut } from "../probe/failure.ts";
-import type { Outage } from "../probe/outages.ts";
-import type { PingEvent, PingSummary } from "../probe/ping.ts";
+import type { PingEvent } from "../probe/ping.ts";
+import type { Summary } from "../probe/tally.ts";
 import { areAlike, type ProbeMessage } from "../probe/messages.ts";
 import {
   formatBytes,
@@ -24,13 +18,11 @@ import {
   formatPercent,
   formatTime,
   percentOf,
-  roundMs,
 } from "./format.ts";
 import {
   exactMs,
-  jsonConnectTimes,
   jsonDatagrams,
-  jsonLatency,
+  jsonUnsent,
   jsonWhere,
   knownMs,
   renderConnectTimes,
@@ -40,6 +32,7 @@ import {
   renderUdpDrops,
   UDP_RATE_PER_SECOND,
 } from "./common.ts";
+import { toJson } from "./json.ts";
 
 /** What a summary needs to know besides the numbers. */
 export interface SummaryContext {
@@ -53,18 +46,12 @@ export interface SummaryContext {
   readonly intervalMs?: number | undefined;
 }
 
-/**
- * Renders the summary.
- *
- * @param summary What the ping found.
- * @param context What it needs to know besides.
- * @returns Some lines, without the last one's end.
- */
+/** Renders the summary. */
 export function renderSummary(
-  summary: PingSummary,
+  summary: Summary,
   context: SummaryContext,
 ): string {
-  const { rttMs, jitterMs, lateMs } = summary;
+  const { latencyMs: rttMs, jitterMs, lateMs } = summary;
   const lines = [
     `--- ${formatAddress(context.target)} echo statistics ---`,
     renderCounts(summary),
@@ -72,7 +59,7 @@ export function renderSummary(
   ];
   if (context.target.transport === "udp") {
     const isAlike = areAlike(context.message, summary.sent);
-    lines.push(...renderDatagrams(summary, summary.lost, isAlike));
+    lines.push(...renderDatagrams(summary, isAlike));
     if (isUdpRateLikely(summary, context)) {
       lines.push(...renderUdpDrops(context.target));
     }
@@ -94,19 +81,19 @@ export function renderSummary(
 
 /** Tells whether messages got no reply, and were so many that a server limits them. */
 function isUdpRateLikely(
-  { sent, lost, wrong }: PingSummary,
+  { sent, failed, failures }: Summary,
   { intervalMs }: SummaryContext,
 ): boolean {
-  return lost > wrong && sent >= UDP_RATE_PER_SECOND &&
+  return failed > (failures.mismatch ?? 0) && sent >= UDP_RATE_PER_SECOND &&
     intervalMs !== undefined && intervalMs < 1000 / UDP_RATE_PER_SECOND;
 }
 
-function renderCounts(summary: PingSummary): string {
-  const { sent, verified, lost, underWay, unsent, tooLate } = summary;
+function renderCounts(summary: Summary): string {
+  const { sent, messages, failed: lost, underWay, unsent, tooLate } = summary;
   const loss = lost === 0 ? "" : ` (${formatPercent(lost, sent)})`;
   const parts = [
     `${formatNumber(sent)} sent`,
-    `${formatNumber(verified)} verified`,
+    `${formatNumber(messages)} verified`,
     `${formatNumber(lost)} lost${loss}`,
   ];
   if (underWay > 0) parts.push(`${formatNumber(underWay)} under way`);
@@ -125,7 +112,7 @@ function renderCounts(summary: PingSummary): string {
 }
 
 function renderOutages(
-  { outages }: PingSummary,
+  { outages }: Summary,
   { timeOf }: SummaryContext,
 ): string[] {
   const { count, latest } = outages;
@@ -140,114 +127,76 @@ function renderOutages(
   return lines;
 }
 
-/**
- * Renders an event for JSON.
- *
- * @param event What became of a message.
- * @param context What it needs to know besides.
- * @returns The fields.
- */
+/** Renders an event for JSON. */
 export function jsonEvent(
   event: Exclude<PingEvent, { type: "connected" }>,
   { target }: SummaryContext,
 ): Record<string, unknown> {
-  const where = jsonWhere(target, event.ends);
+  return { ...jsonWhere(target, event.ends), ...toJson(fieldsOf(event)) };
+}
+
+function fieldsOf(
+  event: Exclude<PingEvent, { type: "connected" }>,
+): Record<string, unknown> {
   switch (event.type) {
     case "reply": {
       const { seq, bytes, rttMs, connectMs, handshakeMs } = event;
-      return {
-        ...where,
-        seq,
-        bytes,
-        rtt_ms: roundMs(rttMs),
-        ...(connectMs !== undefined && { connect_ms: roundMs(connectMs) }),
-        ...(handshakeMs !== undefined && {
-          handshake_ms: roundMs(handshakeMs),
-        }),
-      };
+      return { seq, bytes, rttMs, connectMs, handshakeMs };
     }
     case "lost": {
-      const { seq, reason, detail, ageMs } = event;
-      const age = { age_ms: roundMs(ageMs) };
-      return { ...where, seq, lost: reason, error: detail, ...age };
+      const { seq, reason: lost, detail: error, ageMs } = event;
+      return { seq, lost, error, ageMs };
     }
     case "surplus":
-      return { ...where, surplus: true, error: event.detail };
+      return { surplus: true, error: event.detail };
     case "irregular": {
-      const { kind, seq, ageMs, from } = event;
-      return {
-        ...where,
-        irregular: kind,
-        ...(seq !== undefined && { seq }),
-        ...(ageMs !== undefined && { age_ms: roundMs(ageMs) }),
-        ...(from && { from: formatHostPort(from) }),
-      };
+      const { kind: irregular, seq, ageMs } = event;
+      const from = event.from && formatHostPort(event.from);
+      return { irregular, seq, ageMs, from };
     }
     case "irregular_many": {
       const { counts, withinMs } = event;
-      return {
-        ...where,
-        ...{ irregular: "many", counts, within_ms: roundMs(withinMs) },
-      };
+      return { irregular: "many", counts, withinMs };
     }
   }
 }
 
-/**
- * Renders the summary for JSON.
- *
- * @param summary What the ping found.
- * @param context What it needs to know besides.
- * @returns The fields.
- */
+/** Renders the summary for JSON. */
 export function jsonSummary(
-  summary: PingSummary,
+  summary: Summary,
   { target, timeOf, message }: SummaryContext,
 ): Record<string, unknown> {
-  const { sent, verified, lost, surplus, outages } = summary;
-  const unsent = summary.unsent + summary.tooLate;
-  const { durationMs, rttMs, jitterMs, lateMs, ends } = summary;
+  const { sent, failed: lost, surplus, outages, unsent, tooLate } = summary;
   return {
-    ...jsonWhere(target, ends),
-    ...{ sent, verified, lost, loss_percent: percentOf(lost, sent) },
-    unsent,
-    unsent_too_many_under_way: summary.unsent,
-    unsent_client_late: summary.tooLate,
+    ...jsonWhere(target, summary.ends),
+    ...{ sent, verified: summary.messages, lost },
+    ...toJson({ lossPercent: percentOf(lost, sent) }),
+    ...jsonUnsent({ unsent, tooLate }),
     surplus,
     ...(target.transport === "udp" &&
       jsonDatagrams(summary, areAlike(message, sent))),
-    outages: outages.count,
-    longest_outage_ms: roundMs(outages.longestMs),
-    latest_outages: outages.latest.map((outage) => jsonOutage(outage, timeOf)),
-    duration_ms: roundMs(durationMs),
-    ...jsonConnectTimes(summary),
-    rtt_ms: jsonLatency(rttMs),
-    jitter_ms: jitterMs === undefined ? null : roundMs(jitterMs),
-    late_ms: jsonLatency(lateMs),
+    ...toJson({
+      outages: outages.count,
+      longestOutageMs: outages.longestMs,
+      latestOutages: outages.latest.map((outage) =>
+        toJson({
+          start: timeOf(outage.startedAt),
+          end: timeOf(outage.endedAt),
+          durationMs: outage.endedAt - outage.startedAt,
+          messages: outage.messages,
+          reason: outage.reason,
+        })
+      ),
+      durationMs: summary.durationMs,
+      ...summary.connectTimes,
+      rttMs: summary.latencyMs ?? null,
+      jitterMs: summary.jitterMs ?? null,
+      lateMs: summary.lateMs ?? null,
+    }),
   };
 }
 
-function jsonOutage(
-  { startedAt, endedAt, messages, reason }: Outage,
-  timeOf: SummaryContext["timeOf"],
-): Record<string, unknown> {
-  return {
-    start: timeOf(startedAt),
-    end: timeOf(endedAt),
-    duration_ms: roundMs(endedAt - startedAt),
-    messages,
-    reason,
-  };
-}
-
-/**
- * Renders what became of a message.
- *
- * @param event What happened.
- * @param address The server's address.
- * @param timeoutMs How long a reply may take, in milliseconds.
- * @returns One line, without its end.
- */
+/** Renders what became of a message. */
 export function renderEvent(
   event: PingEvent,
   address: string,

@@ -4,7 +4,8 @@ import { noIrregularities } from "../probe/irregularities.ts";
 import { MismatchError, ShortEchoError } from "../client.ts";
 import { networkError } from "../net/errors.ts";
 import type { Outage } from "../probe/outages.ts";
-import type { PingEvent, PingSummary } from "../probe/ping.ts";
+import type { PingEvent } from "../probe/ping.ts";
+import { type Summary, Tally } from "../probe/tally.ts";
 import { LOCAL, REMOTE } from "../testing/socket.ts";
 import {
   jsonEvent,
@@ -108,14 +109,9 @@ function outagesOf(count: number): Outage[] {
   }));
 }
 
-const NO_OUTAGES = { count: 0, longestMs: 0, latest: [] };
-
-const SUMMARY: PingSummary = {
-  ...{ sent: 3, verified: 3, lost: 0, underWay: 0, surplus: 0 },
-  ...{ unsent: 0, tooLate: 0, wrong: 0 },
-  ...{ outages: NO_OUTAGES, durationMs: 3000, rttMs: undefined },
-  ...{ jitterMs: undefined, lateMs: undefined, ends: ENDS },
-  irregular: noIrregularities(),
+const SUMMARY: Summary = {
+  ...new Tally().summary(),
+  ...{ sent: 3, messages: 3, durationMs: 3000, ends: ENDS },
 };
 
 const RTT_MS = {
@@ -147,12 +143,12 @@ describe("many irregular replies", () => {
 });
 
 describe("renderSummary()", () => {
-  const render = (changes: Partial<PingSummary>) =>
+  const render = (changes: Partial<Summary>) =>
     renderSummary({ ...SUMMARY, ...changes }, CONTEXT).split("\n");
 
   it("tells totals, and no more where nothing came back", () => {
     assertEquals(
-      render({ sent: 1234, verified: 0, lost: 1234 }),
+      render({ sent: 1234, messages: 0, failed: 1234 }),
       [
         "--- a:7 echo statistics ---",
         "1,234 sent, 0 verified, 1,234 lost (100%), in 3.00 s",
@@ -161,16 +157,19 @@ describe("renderSummary()", () => {
   });
 
   it("names the server's limit where many datagrams got no reply", () => {
-    const told = (changes: Partial<PingSummary>, intervalMs = 0) => {
+    const told = (changes: Partial<Summary>, intervalMs = 0) => {
       const target = { ...CONTEXT.target, transport: "udp" } as const;
       const summary = { ...SUMMARY, ...changes };
       const lines = renderSummary(summary, { ...CONTEXT, target, intervalMs });
       return lines.includes("--udp-rate");
     };
-    assertEquals(told({ sent: 2000, lost: 1 }), true);
-    assertEquals(told({ sent: 2000, lost: 1, wrong: 1 }), false);
-    assertEquals(told({ sent: 2000, lost: 1 }, 2), false);
-    assertEquals(told({ sent: 20, lost: 1 }), false);
+    assertEquals(told({ sent: 2000, failed: 1 }), true);
+    assertEquals(
+      told({ sent: 2000, failed: 1, failures: { mismatch: 1 } }),
+      false,
+    );
+    assertEquals(told({ sent: 2000, failed: 1 }, 2), false);
+    assertEquals(told({ sent: 20, failed: 1 }), false);
     // On loopback no server of ours has a limit, and the kernel counts what it dropped.
     const target = {
       transport: "udp",
@@ -178,7 +177,7 @@ describe("renderSummary()", () => {
       port: 7,
     } as const;
     const local = { ...CONTEXT, target, intervalMs: 0 };
-    const summary = renderSummary({ ...SUMMARY, sent: 2000, lost: 1 }, local);
+    const summary = renderSummary({ ...SUMMARY, sent: 2000, failed: 1 }, local);
     assertMatch(summary, /^likely dropped by a full socket buffer: .*nstat/m);
   });
 
@@ -186,7 +185,7 @@ describe("renderSummary()", () => {
     const target = { ...CONTEXT.target, transport: "udp" } as const;
     const told = (
       message: SummaryContext["message"],
-      changes: Partial<PingSummary>,
+      changes: Partial<Summary>,
     ) => {
       const summary = { ...SUMMARY, sent: 1000, ...changes };
       const context = { ...CONTEXT, target, message };
@@ -197,18 +196,18 @@ describe("renderSummary()", () => {
     const own = new TextEncoder().encode("a message of the user's own");
     const irregular = { ...SUMMARY.irregular, late: 1 };
     for (const message of [own, 3, 1]) {
-      assertEquals(told(message, { lost: 1 }), [true, true]);
+      assertEquals(told(message, { failed: 1 }), [true, true]);
       assertEquals(told(message, { irregular }), [true, true]);
       assertEquals(told(message, {}), [false, true]);
     }
     for (const message of [4, 64]) {
-      assertEquals(told(message, { lost: 1, irregular }), [false, false]);
+      assertEquals(told(message, { failed: 1, irregular }), [false, false]);
     }
   });
 
   it("tells the loss, the longest outage and each outage", () => {
     const outages = { count: 2, longestMs: 1500, latest: outagesOf(2) };
-    assertEquals(render({ verified: 0, lost: 3, outages }), [
+    assertEquals(render({ messages: 0, failed: 3, outages }), [
       "--- a:7 echo statistics ---",
       "3 sent, 0 verified, 3 lost (100%), longest outage 1.50 s, in 3.00 s",
       "outage from 1970-01-01T00:00:00.000Z to 1970-01-01T00:00:00.100Z: " +
@@ -233,7 +232,7 @@ describe("renderSummary()", () => {
         render({ unsent: 1000, tooLate: 0 })[1],
         render({ unsent: 0, tooLate: 1000 })[1],
         render({ surplus: 1 })[1],
-        render({ sent: 30_000, lost: 1 })[1],
+        render({ sent: 30_000, failed: 1 })[1],
       ],
       [
         "3 sent, 3 verified, 0 lost, 2,000 under way, in 3.00 s",
@@ -249,7 +248,7 @@ describe("renderSummary()", () => {
 
   it("tells the round trips, the jitter and how late they were", () => {
     const [, counts, ...times] = render({
-      ...{ rttMs: RTT_MS, jitterMs: 0.5, lateMs: RTT_MS },
+      ...{ latencyMs: RTT_MS, jitterMs: 0.5, lateMs: RTT_MS },
     });
     assertEquals(counts, "3 sent, 3 verified, 0 lost, in 3.00 s");
     const rtt = "rtt min/mean/p50/p90/p99/max/stddev = " +
@@ -259,7 +258,7 @@ describe("renderSummary()", () => {
       "sent late: p99 5.00 ms, max 7.123 ms",
     ]);
     // One round trip has no jitter.
-    assertEquals(render({ rttMs: RTT_MS }).slice(2), [rtt]);
+    assertEquals(render({ latencyMs: RTT_MS }).slice(2), [rtt]);
   });
 });
 
@@ -304,14 +303,15 @@ describe("jsonEvent()", () => {
 
 describe("jsonSummary()", () => {
   it("tells all of it", () => {
-    const summary: PingSummary = {
-      ...{ sent: 3, verified: 1, lost: 2, underWay: 0, surplus: 1 },
-      ...{ unsent: 4, tooLate: 5, wrong: 0 },
+    const summary: Summary = {
+      ...SUMMARY,
+      ...{ sent: 3, messages: 1, failed: 2, underWay: 0, surplus: 1 },
+      ...{ unsent: 4, tooLate: 5, failures: { mismatch: 0 } },
       outages: {
         ...{ count: 7, longestMs: 1500.1234 },
         latest: outagesOf(2).slice(1),
       },
-      ...{ durationMs: 3000.9999, rttMs: RTT_MS, jitterMs: 0.12345 },
+      ...{ durationMs: 3000.9999, latencyMs: RTT_MS, jitterMs: 0.12345 },
       ...{ lateMs: RTT_MS, ends: ENDS },
       irregular: noIrregularities(),
     };

@@ -234,9 +234,9 @@ export async function playPing(
     },
   });
   const summary = await passUntil(clock, pinging);
-  const { sent, verified, lost } = summary;
+  const { sent, messages, failed } = summary;
   return {
-    ...{ clients, events, summary, counts: [sent, verified, lost] },
+    ...{ clients, events, summary, counts: [sent, messages, failed] },
     story: events.map((event) =>
       event.type === "lost" ? event.reason : event.type
     ),

@@ -1,15 +1,7 @@
-/**
- * How a load ends: its report, and the exit status.
- *
- * @module
- */
-
-import type { LoadSummary } from "../../probe/load.ts";
 import type { Terminal } from "../terminal.ts";
 import type { Condition } from "../../report/conditions.ts";
 import { type LoadReport, rateOf, renderLoad } from "../../report/load_text.ts";
-import { areLossesGood } from "../../report/common.ts";
-import { judge, printResult, type Verdict } from "../verdict.ts";
+import { conclude } from "../verdict.ts";
 
 /** How the result of a load is printed and judged. */
 export interface ResultOptions {
@@ -24,10 +16,6 @@ export interface ResultOptions {
 /**
  * Prints the report of a load, and judges the load.
  *
- * @param report What the load found, and what its report needs to know besides.
- * @param options How it is printed and judged.
- * @param terminal Where it is printed.
- * @returns The exit status.
  * @throws The load's `error`, if it has one, after the report. If nothing came back
  * then, that is no result, and only JSON has a report.
  */
@@ -38,38 +26,35 @@ export async function printLoad(
 ): Promise<number> {
   const { summary } = report;
   const error = isStopped ? undefined : summary.error;
-  const print = (text: string) => printResult(terminal, text, () => isStopped);
-  if (json) {
-    // What it encodes histograms with takes long to load.
-    const { jsonLoad } = await import("../../report/load_json.ts");
-    const verdict = await judgeLoad(summary, conditions, terminal);
-    const time = terminal.now().toISOString();
-    const fields = { ...jsonLoad(report), ...verdict.json };
-    await print(JSON.stringify({ time, ...fields }));
-    if (error !== undefined) throw error;
-    return verdict.status;
-  }
-  if (error !== undefined && summary.messages === 0) throw error;
-  await print(renderLoad(report, terminal.columns));
-  const { status } = await judgeLoad(summary, conditions, terminal);
+  const reporter = json ? await jsonReporter(terminal) : textReporter(terminal);
+  const status = await conclude(summary, {
+    ...{ conditions, ratePerSecond: rateOf(summary) },
+    isStopped: () => isStopped,
+    render: (json) => reporter(report, error, json),
+  }, terminal);
   if (error !== undefined) throw error;
   return status;
 }
 
-async function judgeLoad(
-  summary: LoadSummary,
-  conditions: readonly Condition[],
-  terminal: Terminal,
-): Promise<Verdict> {
-  const { messages, failed, unsent, tooLate, longestOutageMs } = summary;
-  const { corrupt } = summary.irregular;
-  const losses = { lost: failed, wrong: summary.failures.mismatch ?? 0 };
-  const haveAllBegun = summary.runs.every(({ durationMs }) => durationMs > 0);
-  const isGood = unsent + tooLate + corrupt === 0 && messages > 0 &&
-    haveAllBegun && areLossesGood(losses, conditions);
-  const measured = {
-    ...{ sent: messages + failed, lost: failed, longestOutageMs },
-    ...{ ratePerSecond: rateOf(summary), latencyMs: summary.latencyMs },
+/** Renders a result, and what JSON says of the conditions. */
+type LoadReporter = (
+  report: LoadReport,
+  error: unknown,
+  conditions: Record<string, unknown>,
+) => string | undefined;
+
+function textReporter({ columns }: Terminal): LoadReporter {
+  return (report, error) =>
+    error !== undefined && report.summary.messages === 0
+      ? undefined
+      : renderLoad(report, columns);
+}
+
+async function jsonReporter(terminal: Terminal): Promise<LoadReporter> {
+  // What it encodes histograms with takes long to load.
+  const { jsonLoad } = await import("../../report/load_json.ts");
+  return (report, _error, conditions) => {
+    const time = terminal.now().toISOString();
+    return JSON.stringify({ time, ...jsonLoad(report), ...conditions });
   };
-  return await judge(isGood, conditions, measured, terminal);
 }

@@ -1,11 +1,4 @@
-/**
- * `echo send` with load flags: many messages at once, and a report.
- *
- * @module
- */
-
-import type { LoadProgress } from "../../probe/load.ts";
-import { LoadTally } from "../../probe/load_tally.ts";
+import { type LoadProgress, Tally } from "../../probe/tally.ts";
 import { printLine, printStoppedEarly, untilStopped } from "../command.ts";
 import {
   formatCount,
@@ -47,12 +40,6 @@ const OLD_MS = 100;
  * Loads a server, shows the progress on a terminal's stderr, and prints a report in
  * the end or on Ctrl-C.
  *
- * @param options Where to send, and how the report is printed; `quiet` shows no
- * progress.
- * @param task What to send, over how many connections and for how long.
- * @param terminal Where it is printed.
- * @param metrics Where it is exposed, if anywhere.
- * @returns The exit status.
  * @throws {UsageError} If the time at which it should begin is past.
  * @throws What made the first connection impossible.
  */
@@ -100,7 +87,7 @@ export async function runLoad(
     const ready = runner;
     if (signal.aborted || !ready) {
       await printStoppedEarly(terminal, signal);
-      const summary = new LoadTally(task).summary();
+      const summary = new Tally(task).summary();
       const report = { summary, context: context() };
       const ending = { json, conditions, isStopped: true };
       return await printLoad(report, ending, terminal);
@@ -174,13 +161,7 @@ function renderOpening(opened: number, { connections }: LoadTask): string {
     formatNumber(connections);
 }
 
-/**
- * Renders the progress.
- *
- * @param progress What the load counted up to now.
- * @param now The time, as `performance.now()`.
- * @returns One line, without its end.
- */
+/** Renders the progress. */
 export function renderProgress(progress: LoadProgress, now: number): string {
   const { startedAt, endsAt, failed } = progress;
   const row = progress.lastSecond();

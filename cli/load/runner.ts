@@ -1,15 +1,5 @@
-/**
- * A load that is ready to run, in this thread or in several.
- *
- * @module
- */
-
-import {
-  load,
-  type LoadOptions,
-  type LoadProgress,
-  type LoadSummary,
-} from "../../probe/load.ts";
+import { load, type LoadOptions } from "../../probe/load.ts";
+import type { LoadProgress, Summary } from "../../probe/tally.ts";
 import { connectorTo } from "../connector.ts";
 import { warmUpLoad } from "./warm_up.ts";
 import type { ReadRun } from "../metrics/probe.ts";
@@ -50,23 +40,11 @@ export interface LoadRunner extends Disposable {
   /** Whether the client's first calls are not in the numbers. */
   readonly isWarm: boolean;
 
-  /**
-   * Loads.
-   *
-   * @param hooks What the load tells, and what ends it.
-   * @returns What it found.
-   */
-  run(hooks: LoadHooks): Promise<LoadSummary>;
+  /** Loads. */
+  run(hooks: LoadHooks): Promise<Summary>;
 }
 
-/**
- * Makes a load in this thread ready.
- *
- * @param target Where it connects, and how long it waits.
- * @param task What it sends.
- * @param signal Ends soon what makes it ready.
- * @returns The load.
- */
+/** Makes a load in this thread ready. */
 export async function loadInThisThread(
   target: Target,
   task: LoadTask,
@@ -80,6 +58,7 @@ export async function loadInThisThread(
         ...{ ...task, ...hooks },
         retryMs: target.retryMs,
         connect: connectorTo(target),
+        onTally: (tally) => hooks.onCounting?.(() => tally),
       }),
     [Symbol.dispose]() {},
   };

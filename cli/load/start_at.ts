@@ -1,9 +1,3 @@
-/**
- * Beginning a load at an instant.
- *
- * @module
- */
-
 import { sleep } from "../../net/time.ts";
 import { printLine } from "../command.ts";
 import { UsageError } from "../flags.ts";
@@ -29,13 +23,7 @@ export function checkStart(start: Date, now: Date): void {
   );
 }
 
-/**
- * Waits until a time. If it is past already, that is told on stderr.
- *
- * @param start The time.
- * @param terminal Where the time is looked up.
- * @param signal Ends the wait.
- */
+/** Waits until a time. If it is past already, that is told on stderr. */
 export async function untilMoment(
   start: Date,
   terminal: Terminal,
@@ -55,14 +43,7 @@ export async function untilMoment(
   }
 }
 
-/**
- * Renders how long it is until a load begins.
- *
- * @param task How many connections are open.
- * @param start When it begins.
- * @param now The time.
- * @returns One line, without its end.
- */
+/** Renders how long it is until a load begins. */
 export function renderWaiting(
   { connections }: { readonly connections: number },
   start: Date,

@@ -1,18 +1,7 @@
-/**
- * One thread that loads, as the command sees it.
- *
- * @module
- */
-
-import type { ProbeCounts } from "../../probe/counts.ts";
+import { Tally, type TallyRecord } from "../../probe/tally.ts";
 import { LastAnswer } from "../last_answer.ts";
 import { fromSent, type SentError } from "../thread_errors.ts";
-import type {
-  FromLoadWorker,
-  SentProgress,
-  SentSummary,
-  ToLoadWorker,
-} from "./worker_messages.ts";
+import type { FromLoadWorker, ToLoadWorker } from "./worker_messages.ts";
 
 /** A worker that loads, as the command sees it. */
 export class LoadThread {
@@ -20,24 +9,18 @@ export class LoadThread {
   readonly #prepared = Promise.withResolvers<boolean>();
   readonly #begun = Promise.withResolvers<void>();
   readonly #opened = Promise.withResolvers<void>();
-  readonly #finished = Promise.withResolvers<SentSummary>();
-  #asked: PromiseWithResolvers<SentSummary | undefined> | undefined;
+  readonly #finished = Promise.withResolvers<Tally>();
+  #asked: PromiseWithResolvers<Tally | undefined> | undefined;
   #onOpening = () => {};
   #isOpening = false;
-  readonly #counts = new LastAnswer<ProbeCounts | undefined>(undefined);
+  readonly #counts = new LastAnswer<Tally | undefined>(undefined);
 
   /** How many of its connections were opened or could not be. */
   opened = 0;
-  /** What it did when it was asked last. */
-  progress: SentProgress | undefined;
-  /** When it told that, as `performance.now()`. */
-  progressAt = 0;
+  /** When it answered last, as `performance.now()`. */
+  toldAt = 0;
 
-  /**
-   * Starts a thread, which waits to be told what to do.
-   *
-   * @param script The code of the worker.
-   */
+  /** Starts a thread, which waits to be told what to do. */
   constructor(script: URL) {
     for (const it of [this.#prepared, this.#finished]) {
       // Either may reject unawaited; that must not crash the process.
@@ -52,21 +35,19 @@ export class LoadThread {
     };
   }
 
-  /** What it counted when it was asked last; nothing before the first answer. */
-  get counts(): ProbeCounts | undefined {
+  /** What it counted when it was asked last, without rows. */
+  get counts(): Tally | undefined {
     return this.#counts.value;
   }
 
   /** What it found, once it is finished; rejects if it dies. */
-  get finished(): Promise<SentSummary> {
+  get finished(): Promise<Tally> {
     return this.#finished.promise;
   }
 
   /**
    * Lets it get ready.
    *
-   * @param message What it will do.
-   * @returns Whether its first calls are not in the numbers.
    * @throws {Error} If it dies.
    */
   prepare(
@@ -77,12 +58,8 @@ export class LoadThread {
   }
 
   /**
-   * Lets it open its connections.
-   *
-   * @param onOpening Called when one was opened or could not be.
-   * @returns Two promises, both of which settle without an error, and at the end at
-   * the latest: `begun` when its first connection was opened or could not be, `opened`
-   * when all were.
+   * Lets it open its connections. Both promises settle without an error, at the end at the
+   * latest: `begun` when its first connection was opened or could not be.
    */
   open(
     onOpening: () => void,
@@ -93,36 +70,24 @@ export class LoadThread {
     return { begun: this.#begun.promise, opened: this.#opened.promise };
   }
 
-  /**
-   * Asks what it found so far.
-   *
-   * @returns That, or `undefined` if it does not go on.
-   */
-  summary(): Promise<SentSummary | undefined> {
+  /** Asks what it found so far. */
+  found(): Promise<Tally | undefined> {
     this.#asked ??= Promise.withResolvers();
-    this.tell({ type: "ask summary" });
+    this.tell({ type: "ask", withRows: true });
     const ended = this.finished.catch(() => undefined);
     return Promise.race([this.#asked.promise, ended]);
   }
 
-  /**
-   * Brings {@linkcode LoadThread.counts} up to date, if the thread answers.
-   *
-   * @param boundsMs The bounds of the distributions, in milliseconds.
-   */
-  async updateCounts(boundsMs: readonly number[]): Promise<void> {
+  /** Brings {@linkcode LoadThread.counts} up to date, if the thread answers. */
+  async updateCounts(): Promise<void> {
     // Before that it counts nothing.
     if (!this.#isOpening) return;
     await this.#counts.update(() =>
-      this.tell({ type: "ask counts", boundsMs })
+      this.tell({ type: "ask", withRows: false })
     );
   }
 
-  /**
-   * Sends a message to the worker.
-   *
-   * @param message The message.
-   */
+  /** Sends a message to the worker. */
   tell(message: ToLoadWorker): void {
     this.#worker.postMessage(message);
   }
@@ -132,7 +97,11 @@ export class LoadThread {
     this.#worker.terminate();
     this.#endOpening();
     const { value } = this.#counts;
-    if (value) this.#counts.take({ ...value, open: 0 });
+    if (value) {
+      const record = value.toRecord();
+      const counts = { ...record.counts, open: 0 };
+      this.#counts.take(Tally.from({ ...record, counts }));
+    }
     this.#counts.end();
   }
 
@@ -151,18 +120,18 @@ export class LoadThread {
         return this.#onOpening();
       case "opened":
         return this.#opened.resolve();
-      case "progress":
-        this.progress = message.progress;
-        this.progressAt = performance.now();
-        return;
-      case "summary":
-        this.#asked?.resolve(message.summary);
+      case "tally": {
+        const tally = Tally.from(message.tally);
+        if (!message.withRows) {
+          this.toldAt = performance.now();
+          return this.#counts.take(tally);
+        }
+        this.#asked?.resolve(tally);
         this.#asked = undefined;
         return;
-      case "counts":
-        return this.#counts.take(message.counts);
+      }
       case "finished":
-        this.#finished.resolve(message.summary);
+        this.#finished.resolve(finalOf(message.tally, message.error));
         // It lives on, to tell what it counted until the command ends.
         return this.#endOpening();
       case "failed":
@@ -176,4 +145,10 @@ export class LoadThread {
     this.#finished.reject(error);
     this.terminate();
   }
+}
+
+function finalOf(record: TallyRecord, error: SentError | undefined): Tally {
+  const tally = Tally.from(record);
+  tally.error = error && fromSent(error);
+  return tally;
 }

@@ -1,26 +1,9 @@
-/**
- * A load in several threads, with one result.
- *
- * @module
- */
-
 import process from "node:process";
 import { describeError } from "../../net/errors.ts";
 import { sleep } from "../../net/time.ts";
-import { type ProbeCounts, sumCounts } from "../../probe/counts.ts";
-import { newHistogram } from "../../probe/histogram.ts";
-import { decodeHistogram } from "../../probe/histogram_text.ts";
-import type { LoadProgress, LoadSummary } from "../../probe/load.ts";
-import { asOneRun, mergeLoads } from "../../probe/load_merge.ts";
 import { drawRun } from "../../probe/messages.ts";
-import {
-  ROW_DIGITS,
-  summaryOf,
-  type TimelineRow,
-} from "../../probe/timeline.ts";
+import { type LoadProgress, type Summary, Tally } from "../../probe/tally.ts";
 import { checkWorkerCode, threadCode } from "../thread_code.ts";
-import { fromSent } from "../thread_errors.ts";
-import { parseLoad } from "../../report/load_parse.ts";
 import {
   type LoadHooks,
   type LoadRunner,
@@ -28,7 +11,7 @@ import {
   ThreadDiedError,
 } from "./runner.ts";
 import { LoadThread } from "./thread.ts";
-import type { LoadShare, SentSummary } from "./worker_messages.ts";
+import type { LoadShare } from "./worker_messages.ts";
 import type { Target } from "../target.ts";
 
 const WORKER = threadCode("load/worker");
@@ -60,10 +43,6 @@ export interface LoadThreadsOptions {
 /**
  * Shares a load among threads: the connections that are left over go to the first
  * ones, and of the messages that are due at times each thread has the next one in turn.
- *
- * @param task What is sent by all of them.
- * @param threads How many threads there are.
- * @returns What each of them sends.
  */
 export function shareLoad(
   { message, connections, durationMs, ratePerSecond }:
@@ -106,8 +85,6 @@ export class LoadThreads implements LoadRunner {
   /**
    * Starts threads, and lets them get ready.
    *
-   * @param options What they are to load.
-   * @returns The threads.
    * @throws {UsageError} If their code cannot be read.
    * @throws {ThreadDiedError} If one of them dies.
    * @throws The reason of an abort.
@@ -157,14 +134,11 @@ export class LoadThreads implements LoadRunner {
    * Loads. If the very first connection cannot be made, only the first thread tries.
    * If a thread dies the others end as at Ctrl-C.
    *
-   * @param hooks What the load tells, and what ends it.
-   * @returns What all threads found together. Its `error` is a
-   * {@linkcode ThreadDiedError} if one died.
    * @throws {ThreadDiedError} If nothing is left of the load.
    */
-  async run(hooks: LoadHooks): Promise<LoadSummary> {
+  async run(hooks: LoadHooks): Promise<Summary> {
     const { signal, onCounting, onOpening, untilStart, onStart } = hooks;
-    onCounting?.((boundsMs) => this.#counts(boundsMs));
+    onCounting?.(() => this.#counts());
     const stop = () => this.#stop();
     signal.addEventListener("abort", stop);
     const counted = () =>
@@ -215,7 +189,7 @@ export class LoadThreads implements LoadRunner {
   #open(thread: LoadThread, onOpening: () => void): {
     begun: Promise<void>;
     opened: Promise<void>;
-    finished: Promise<SentSummary | undefined>;
+    finished: Promise<Tally | undefined>;
   } {
     this.#going.push(thread);
     const finished = thread.finished.catch((error) => {
@@ -229,31 +203,30 @@ export class LoadThreads implements LoadRunner {
   }
 
   /** Of a thread that is dead, or does not answer, what it told last counts. */
-  async #counts(boundsMs: readonly number[]): Promise<ProbeCounts> {
-    await Promise.all(this.#threads.map((it) => it.updateCounts(boundsMs)));
+  async #counts(): Promise<Tally> {
+    await Promise.all(this.#threads.map((it) => it.updateCounts()));
     // All are read at once: no later answer has less of any of them.
-    const counts = this.#threads.map(({ counts }) => counts);
-    return sumCounts(counts.filter((it) => it !== undefined), boundsMs);
+    return sumOf(this.#threads.map(({ counts }) => counts));
   }
 
   #progress(startedAt: number, signal: AbortSignal): LoadProgress {
-    const going = () => this.#going;
+    const told = () => sumOf(this.#going.map(({ counts }) => counts));
     const progress = {
       startedAt,
       endsAt: startedAt + this.#durationMs,
-      failed: 0,
+      get failed() {
+        return told().failed;
+      },
       lastSecond: () => {
-        progress.failed = going().reduce(
-          (sum, { progress }) => sum + (progress?.failed ?? 0),
-          0,
-        );
         // What they answer is shown the next time.
-        for (const it of going()) it.tell({ type: "ask progress" });
-        return this.#lastSecond(startedAt);
+        for (const it of this.#going) void it.updateCounts();
+        const row = told().lastSecond();
+        const durationMs = row.durationMs || performance.now() - startedAt;
+        return { ...row, durationMs };
       },
       underWayNow: () => this.#underWayNow(),
       summary: async () => {
-        const asked = this.#going.map((thread) => thread.summary());
+        const asked = this.#going.map((thread) => thread.found());
         const summary = this.#sum(await Promise.all(asked));
         if (summary) return summary;
         throw this.#error!;
@@ -265,63 +238,38 @@ export class LoadThreads implements LoadRunner {
     return progress;
   }
 
-  #lastSecond(startedAt: number): TimelineRow {
-    const told = this.#going.map(({ progress }) => progress)
-      .filter((it) => it !== undefined);
-    const histogram = newHistogram(ROW_DIGITS);
-    for (const { histogram: text, messages } of told) {
-      if (messages === 0) continue;
-      histogram.add(decodeHistogram(text, ROW_DIGITS, messages));
-    }
-    const most = (of: (it: typeof told[number]) => number) =>
-      told.reduce((most, it) => Math.max(most, of(it)), 0);
-    return summaryOf({
-      startMs: most((it) => it.startMs),
-      durationMs: most((it) => it.durationMs) ||
-        performance.now() - startedAt,
-      messages: told.reduce((sum, it) => sum + it.messages, 0),
-      ...{ failed: 0, histogram },
-    });
-  }
-
   #underWayNow(): { messages: number; sinceAt: number | undefined } {
     const now = performance.now();
     let messages = 0;
     let sinceAt: number | undefined;
-    for (const { progress, progressAt } of this.#going) {
-      if (!progress || progress.underWay === 0) continue;
-      messages += progress.underWay;
+    for (const { counts, toldAt } of this.#going) {
+      const told = counts?.underWayNow();
+      if (told?.sinceAt === undefined) continue;
+      messages += told.messages;
       // What it told is a while ago. Only where it is silent for long may the same
       // message still be under way.
-      const isSilent = now - progressAt >= SILENT_MS;
-      const at = (isSilent ? progressAt : now) - progress.oldestMs;
+      const silentMs = now - toldAt;
+      const at = told.sinceAt - (silentMs >= SILENT_MS ? silentMs : 0);
       sinceAt = Math.min(sinceAt ?? at, at);
     }
     return { messages, sinceAt };
   }
 
   /** Adds what threads found; one that died found nothing. */
-  #sum(found: readonly (SentSummary | undefined)[]): LoadSummary | undefined {
-    const loads = found.filter((it) => it !== undefined).map((sent) => {
-      const { json, underWay, oldestMs, ends, error } = sent;
-      const { summary } = parseLoad(json);
-      return {
-        // They began together.
-        startMs: 0,
-        summary: {
-          ...{ ...summary, underWay, oldestMs, ends },
-          error: error && fromSent(error),
-        },
-      };
-    });
-    if (loads.length === 0) return undefined;
-    const summary = asOneRun(mergeLoads(loads));
-    return {
-      ...summary,
-      error: this.#error ?? summary.error,
-      processorShare: this.#processorShare,
-    };
+  #sum(found: readonly (Tally | undefined)[]): Summary | undefined {
+    if (found.every((it) => it === undefined)) return undefined;
+    const sum = sumOf(found);
+    sum.asOneRun(this.#processorShare);
+    sum.error = this.#error ?? sum.error;
+    return sum.summary();
   }
+}
+
+/** Adds what threads counted, which began together. */
+function sumOf(tallies: readonly (Tally | undefined)[]): Tally {
+  const sum = new Tally();
+  for (const tally of tallies) if (tally) sum.add(tally);
+  return sum;
 }
 
 function deathOf(index: number, error: unknown): ThreadDiedError {

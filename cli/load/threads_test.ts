@@ -1,22 +1,22 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import type { ProbeCounts } from "../../probe/counts.ts";
-import { noIrregularities } from "../../probe/irregularities.ts";
-import type { LoadProgress, LoadSummary } from "../../probe/load.ts";
-import { LoadTally } from "../../probe/load_tally.ts";
+import {
+  type LoadProgress,
+  type Summary,
+  Tally,
+  type TallyRecord,
+} from "../../probe/tally.ts";
 import { failure } from "../../testing/probe.ts";
 import { stopClock } from "../../testing/clock.ts";
 import { replace } from "../../testing/replace.ts";
 import { Watched } from "../../testing/waiting.ts";
 import { UsageError } from "../flags.ts";
-import { jsonLoad } from "../../report/load_json.ts";
 import type { LoadHooks } from "./runner.ts";
 import { ThreadDiedError } from "./runner.ts";
 import { LoadThreads, shareLoad } from "./threads.ts";
 import type {
   FromLoadWorker,
   LoadShare,
-  SentSummary,
   ToLoadWorker,
 } from "./worker_messages.ts";
 import type { ReadRun } from "../metrics/probe.ts";
@@ -32,16 +32,19 @@ const TASK = {
   ratePerSecond: undefined,
 };
 
-const BOUNDS_MS = [5, 10];
-
 /** Makes what a thread counted that sent so many messages, one of them in vain. */
-function counted(sent: number): ProbeCounts {
+function counted(sent: number, oldestMs = 0): TallyRecord {
+  const none = new Tally().toRecord();
   return {
-    ...{ sent, verified: sent - 1, failures: { timeout: 1 } },
-    ...{ unsent: 0, tooLate: 0, irregular: noIrregularities() },
-    ...{ connected: 3, open: 2, late: undefined },
-    latencies: { count: sent - 1, sumMs: 6 * (sent - 1), upTo: [0, sent - 1] },
+    ...{ ...none, failures: { timeout: 1 } },
+    counts: { ...none.counts, sent, connected: 3, open: 2 },
+    longest: { ...none.longest, oldestMs },
   };
+}
+
+/** What a thread answers. */
+function answer(tally: TallyRecord, withRows = false): FromLoadWorker {
+  return { type: "tally", tally, withRows };
 }
 
 /** A worker that a test plays. */
@@ -84,23 +87,22 @@ class PlayedWorker {
 const watched = new Watched();
 
 /** Makes what a thread found of which so many messages came back. */
-function found(
-  share: LoadShare,
-  messages: number,
-  changes: Partial<SentSummary> = {},
-): SentSummary {
+function found(share: LoadShare, messages: number): TallyRecord {
   const { connections, ratePerSecond } = share;
-  const tally = new LoadTally({ connections, ratePerSecond });
+  const tally = new Tally({ connections, ratePerSecond });
   tally.start(1000);
-  for (let at = 0; at < messages; at++) tally.addVerified(undefined, 1 + at);
+  for (let at = 0; at < messages; at++) {
+    tally.addSent();
+    tally.addVerified(undefined, 1 + at);
+  }
   tally.end(0);
-  const summary = tally.summary();
-  const context = { ...share, target: TARGET, isWarm: true };
-  return {
-    json: jsonLoad({ summary, context }),
-    ...{ underWay: 0, oldestMs: 0, ends: undefined, error: undefined },
-    ...changes,
-  };
+  return tally.toRecord();
+}
+
+/** What a thread says in the end. */
+function finished(share: LoadShare, messages: number): FromLoadWorker {
+  const tally = found(share, messages);
+  return { type: "finished", tally, error: undefined };
 }
 
 /** Starts threads that a test plays, which do not get ready. */
@@ -156,7 +158,7 @@ function start(threads: number, areWarm: (boolean | Error)[] = []) {
     };
     return {
       ...{ loading, told, stop: () => stop.abort(), begin: begin.resolve },
-      counts: () => Promise.resolve(read!(BOUNDS_MS)),
+      counts: async () => (await read!()).counts,
       get progress() {
         return progress!;
       },
@@ -235,8 +237,8 @@ describe("LoadThreads", () => {
     begin();
     await second.until("start");
     assertEquals(told.at(-1), "start");
-    first.say({ type: "finished", summary: found(shareOf(0), 10) });
-    second.say({ type: "finished", summary: found(shareOf(1), 20) });
+    first.say(finished(shareOf(0), 10));
+    second.say(finished(shareOf(1), 20));
     const { messages, runs, latencyMs, error } = await summary;
     assertEquals([messages, error], [30, undefined]);
     assertEquals([latencyMs!.min, latencyMs!.max], [1, 20]);
@@ -261,10 +263,8 @@ describe("LoadThreads", () => {
     const summary = run();
     const [first, second] = workers as [PlayedWorker, PlayedWorker];
     const error = { name: "Error", message: "Cannot connect" };
-    first.say({
-      type: "finished",
-      summary: found(shareOf(0), 0, { error: toFailure(error) }),
-    });
+    const tally = found(shareOf(0), 0);
+    first.say({ type: "finished", tally, error: toFailure(error) });
     const result = await summary;
     assertEquals(`${result.error}`, "Error: Cannot connect");
     assertEquals(result.messages, 0);
@@ -277,9 +277,7 @@ describe("LoadThreads", () => {
       stop();
       begin();
       for (const worker of workers) await worker.until("stop");
-      workers.forEach((worker, at) =>
-        worker.say({ type: "finished", summary: found(shareOf(at), 1) })
-      );
+      workers.forEach((worker, at) => worker.say(finished(shareOf(at), 1)));
       assertEquals((await summary).messages, 2);
     }
   });
@@ -293,7 +291,7 @@ describe("LoadThreads", () => {
     assertEquals(first.types, ["open", "stop"]);
     first.say({ type: "opening", opened: 1 });
     first.say({ type: "opened" });
-    first.say({ type: "finished", summary: found(shareOf(0), 0) });
+    first.say(finished(shareOf(0), 0));
     assertEquals((await summary).messages, 0);
     assertEquals(second.types, []);
   });
@@ -307,7 +305,7 @@ describe("LoadThreads", () => {
       const { workers, shareOf, summary } = await begin(2);
       die(workers[1]!);
       await workers[0]!.until("stop");
-      workers[0]!.say({ type: "finished", summary: found(shareOf(0), 7) });
+      workers[0]!.say(finished(shareOf(0), 7));
       const { messages, error } = await summary;
       assert(error instanceof ThreadDiedError);
       const text = "ThreadDiedError: Thread 2 of the load died: boom";
@@ -320,7 +318,7 @@ describe("LoadThreads", () => {
     const { workers, shareOf, summary } = await open(2);
     workers[0]!.say({ type: "failed", error: new Error("boom") });
     await workers[1]!.until("stop");
-    workers[1]!.say({ type: "finished", summary: found(shareOf(1), 0) });
+    workers[1]!.say(finished(shareOf(1), 0));
     assert((await summary).error instanceof ThreadDiedError);
   });
 
@@ -339,20 +337,19 @@ describe("LoadThreads", () => {
   });
 
   it("adds what its threads do at the moment", async () => {
-    const { workers, shareOf, progress, stop } = await begin(2);
+    const { loading, workers, shareOf, progress, stop } = await begin(2);
     assertEquals(progress.underWayNow(), { messages: 0, sinceAt: undefined });
     assertEquals(progress.lastSecond().messages, 0);
     workers.forEach((worker, at) => {
-      assertEquals(worker.types.at(-1), "ask progress");
-      const { json } = found(shareOf(at), 10);
-      const [row] = json.timeline as { histogram_hdr: string }[];
-      worker.say({
-        type: "progress",
-        progress: {
-          ...{ failed: 2 + at, startMs: 3000, durationMs: 1000, messages: 10 },
-          ...{ histogram: row!.histogram_hdr, underWay: at, oldestMs: 500 },
-        },
-      });
+      assertEquals(worker.types.at(-1), "ask");
+      const { rows, ...record } = found(shareOf(at), 10);
+      const counts = { ...record.counts, sent: 12 + 2 * at };
+      const longest = { ...record.longest, oldestMs: at * 500 };
+      const failures = { timeout: 2 + at };
+      const lastSecond = { ...rows[0]!, startMs: 3000, durationMs: 1000 };
+      worker.say(
+        answer({ ...record, counts, longest, failures, rows, lastSecond }),
+      );
     });
     const { messages, p50Ms, durationMs } = progress.lastSecond();
     assertEquals([messages, p50Ms, durationMs], [20, 5, 1000]);
@@ -364,19 +361,14 @@ describe("LoadThreads", () => {
     assertEquals(endsAt, progress.startedAt + 1000);
     stop();
     assert(progress.endsAt <= performance.now());
+    loading[Symbol.dispose]();
   });
 
   it("tells the age of what is under way as its threads told it", async () => {
     using clock = stopClock();
     const { workers, progress } = await begin(2);
     const tell = (worker: PlayedWorker, underWay: number, oldestMs: number) =>
-      worker.say({
-        type: "progress",
-        progress: {
-          ...{ failed: 0, startMs: 0, durationMs: 1, messages: 0 },
-          ...{ histogram: "", underWay, oldestMs },
-        },
-      });
+      worker.say(answer(counted(1 + underWay, oldestMs)));
     const oldestMs = () => performance.now() - progress.underWayNow().sinceAt!;
     tell(workers[0]!, 2, 1);
     tell(workers[1]!, 2, 5);
@@ -392,14 +384,13 @@ describe("LoadThreads", () => {
     const { workers, shareOf, progress } = await begin(3);
     const asking = Promise.resolve(progress.summary());
     // One is over, one dies, and one goes on.
-    workers[0]!.say({ type: "finished", summary: found(shareOf(0), 1) });
+    workers[0]!.say(finished(shareOf(0), 1));
     workers[1]!.say({ type: "failed", error: new Error("boom") });
-    const changes = { underWay: 4, oldestMs: 9 };
-    workers[2]!.say({
-      type: "summary",
-      summary: found(shareOf(2), 20, changes),
-    });
-    const { messages, underWay, oldestMs }: LoadSummary = await asking;
+    const record = found(shareOf(2), 20);
+    const counts = { ...record.counts, sent: 24 };
+    const longest = { ...record.longest, oldestMs: 9 };
+    workers[2]!.say(answer({ ...record, counts, longest }, true));
+    const { messages, underWay, oldestMs }: Summary = await asking;
     assertEquals([messages, underWay, oldestMs], [21, 4, 9]);
   });
 
@@ -414,27 +405,23 @@ describe("LoadThreads", () => {
       for (const [at, worker] of workers.entries()) {
         // One that was not told to open has counted nothing.
         const isAsked = at < sent.length;
-        const question = { type: "ask counts", boundsMs: BOUNDS_MS } as const;
+        const question = { type: "ask", withRows: false } as const;
         const told = worker.told.slice(before[at]);
         assertEquals(told, isAsked ? [question] : []);
         if (!isAsked) continue;
-        worker.say({ type: "counts", counts: counted(sent[at]!) });
+        worker.say(answer(counted(sent[at]!)));
       }
       return await asking;
     };
-    assertEquals(await ask(10), counted(10));
+    assertEquals(await ask(10), counted(10).counts);
     first.say({ type: "opening", opened: 1 });
     await second.until("open");
-    const expected = {
-      ...{ ...counted(31), verified: 29, failures: { timeout: 2 } },
-      ...{ connected: 6, open: 4 },
-      latencies: { count: 29, sumMs: 174, upTo: [0, 29] },
-    };
+    const expected = { ...counted(31).counts, connected: 6, open: 4 };
     assertEquals(await ask(11, 20), expected);
     begin();
     for (const [at, worker] of workers.entries()) {
       worker.say({ type: "opened" });
-      worker.say({ type: "finished", summary: found(shareOf(at), 1) });
+      worker.say(finished(shareOf(at), 1));
     }
     await summary;
     assertEquals((await ask(12, 22)).sent, 34);
@@ -450,20 +437,20 @@ describe("LoadThreads", () => {
     const [first, second, third] = workers as PlayedWorker[];
     const early = counts();
     for (const worker of workers) {
-      worker.say({ type: "counts", counts: counted(10) });
+      worker.say(answer(counted(10)));
     }
     const { sent, open } = await early;
     assertEquals([sent, open], [30, 6]);
     const late = counts();
-    first!.say({ type: "counts", counts: counted(15) });
+    first!.say(answer(counted(15)));
     second!.say({ type: "failed", error: new Error("boom") });
     await clock.pass(1000);
     const { sent: sentLate, open: openLate } = await late;
     assertEquals([sentLate, openLate, clock.timers], [35, 4, 0]);
     // What comes too late counts the next time.
-    third!.say({ type: "counts", counts: counted(17) });
+    third!.say(answer(counted(17)));
     const next = counts();
-    first!.say({ type: "counts", counts: counted(15) });
+    first!.say(answer(counted(15)));
     third!.say({ type: "failed", error: new Error("boom") });
     assertEquals((await next).sent, 42);
     first!.say({ type: "failed", error: new Error("boom") });

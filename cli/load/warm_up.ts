@@ -1,9 +1,3 @@
-/**
- * Taking the runtime's first calls out of a load.
- *
- * @module
- */
-
 import type { Transport } from "../../net/address.ts";
 import { load } from "../../probe/load.ts";
 import { warmUp } from "../warm_up.ts";
@@ -14,14 +8,7 @@ const WARM_UP = { message: 64, connections: 2, durationMs: 10 };
 /** What is sent then, if the load has a rate. */
 const WARM_UP_AT_A_RATE = { message: 64, durationMs: 30, ratePerSecond: 1000 };
 
-/**
- * Loads a server within this process, in this thread.
- *
- * @param transport What carries the messages.
- * @param hasRate Whether messages will be due at times.
- * @param stop Ends it soon.
- * @returns Whether that was possible.
- */
+/** Loads a server within this process, in this thread. */
 export async function warmUpLoad(
   transport: Transport,
   hasRate: boolean,

@@ -1,23 +1,9 @@
-/**
- * One of the threads of `echo send --workers`: a load of its own, with a part of the
- * connections and of the rate.
- *
- * @module
- */
-
-import type { ReadCounts } from "../../probe/counts.ts";
-import { encodeHistogram } from "../../probe/histogram_text.ts";
-import { load, type LoadSummary, type RunningLoad } from "../../probe/load.ts";
+import { load } from "../../probe/load.ts";
+import type { Tally } from "../../probe/tally.ts";
 import { reportErrors, toSent } from "../thread_errors.ts";
 import { connectorTo } from "../connector.ts";
-import { jsonLoad } from "../../report/load_json.ts";
 import { warmUpLoad } from "./warm_up.ts";
-import type {
-  FromLoadWorker,
-  SentProgress,
-  SentSummary,
-  ToLoadWorker,
-} from "./worker_messages.ts";
+import type { FromLoadWorker, ToLoadWorker } from "./worker_messages.ts";
 
 /** The global scope of a worker. */
 interface WorkerScope extends EventTarget {
@@ -34,8 +20,7 @@ function startWorker(scope: WorkerScope): void {
   const stop = new AbortController();
   const start = Promise.withResolvers<void>();
   let task: Prepare | undefined;
-  let running: RunningLoad | undefined;
-  let readCounts: ReadCounts | undefined;
+  let tally: Tally | undefined;
   stop.signal.addEventListener("abort", () => start.resolve());
 
   const prepare = async ({ target, share }: Prepare) => {
@@ -45,24 +30,24 @@ function startWorker(scope: WorkerScope): void {
   };
 
   const open = async ({ target, share }: Prepare) => {
-    const summary = await load({
+    await load({
       ...share,
       retryMs: target.retryMs,
       signal: stop.signal,
       connect: connectorTo(target),
-      onCounting: (read) => readCounts = read,
+      onTally: (given) => tally = given,
       onOpening: (opened) => scope.postMessage({ type: "opening", opened }),
       untilStart() {
         scope.postMessage({ type: "opened" });
         return start.promise;
       },
-      onStart: (given) => running = given,
     });
-    tellSummary("finished", summary);
+    const { error } = tally!;
+    scope.postMessage({
+      ...{ type: "finished", tally: tally!.toRecord() },
+      error: error === undefined ? undefined : toSent(error),
+    });
   };
-
-  const tellSummary = (type: "summary" | "finished", summary: LoadSummary) =>
-    scope.postMessage({ type, summary: toSentSummary(summary, task!) });
 
   const fail = (error: unknown) => {
     scope.postMessage({ type: "failed", error: toSent(error) });
@@ -84,47 +69,15 @@ function startWorker(scope: WorkerScope): void {
       case "stop":
         stop.abort();
         break;
-      case "ask progress":
-        if (running) {
-          scope.postMessage({
-            type: "progress",
-            progress: toSentProgress(running),
-          });
+      case "ask": {
+        const { withRows } = message;
+        const record = tally?.toRecord(withRows);
+        if (record) {
+          scope.postMessage({ type: "tally", tally: record, withRows });
         }
         break;
-      case "ask summary":
-        if (running) tellSummary("summary", running.summary());
-        break;
-      case "ask counts":
-        if (readCounts) {
-          const counts = readCounts(message.boundsMs);
-          scope.postMessage({ type: "counts", counts });
-        }
-        break;
+      }
     }
-  };
-}
-
-function toSentSummary(
-  summary: LoadSummary,
-  { target, share }: Prepare,
-): SentSummary {
-  const { underWay, oldestMs, ends, error } = summary;
-  return {
-    // Whether it is warm, and when it began, is the command's to know.
-    json: jsonLoad({ summary, context: { ...share, target, isWarm: true } }),
-    ...{ underWay, oldestMs, ends },
-    error: error === undefined ? undefined : toSent(error),
-  };
-}
-
-function toSentProgress(running: RunningLoad): SentProgress {
-  const { startMs, durationMs, messages, histogram } = running.lastRecorded();
-  const { messages: underWay, sinceAt } = running.underWayNow();
-  return {
-    ...{ failed: running.failed, startMs, durationMs, messages, underWay },
-    histogram: encodeHistogram(histogram),
-    oldestMs: sinceAt === undefined ? 0 : performance.now() - sinceAt,
   };
 }
 

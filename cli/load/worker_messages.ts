@@ -1,12 +1,5 @@
-/**
- * The messages between the command and the threads that load for it.
- *
- * @module
- */
-
-import type { ProbeCounts } from "../../probe/counts.ts";
-import type { Ends } from "../../probe/probe_client.ts";
 import type { MessagesPart, ProbeMessage } from "../../probe/messages.ts";
+import type { TallyRecord } from "../../probe/tally.ts";
 import type { SentError } from "../thread_errors.ts";
 import type { Target } from "../target.ts";
 
@@ -34,44 +27,8 @@ export type ToLoadWorker =
   | { type: "start" }
   /** End, as at Ctrl-C. */
   | { type: "stop" }
-  /** Tell what the load does at the moment. */
-  | { type: "ask progress" }
-  /** Tell what the load found so far. */
-  | { type: "ask summary" }
-  /** Tell what the load counted so far, over bounds in milliseconds. */
-  | { type: "ask counts"; boundsMs: readonly number[] };
-
-/** What a thread does at the moment. */
-export interface SentProgress {
-  /** How many messages or connections failed so far. */
-  readonly failed: number;
-  /** How long the latest second is, less than one if it is the first. */
-  readonly durationMs: number;
-  /** When it began, in milliseconds from the start. */
-  readonly startMs: number;
-  /** How many messages came back in it. */
-  readonly messages: number;
-  /** Their latencies: see `encodeHistogram()`. */
-  readonly histogram: string;
-  /** How many messages are under way. */
-  readonly underWay: number;
-  /** How long ago the oldest of them was sent, in milliseconds, 0 without any. */
-  readonly oldestMs: number;
-}
-
-/** What a thread found. */
-export interface SentSummary {
-  /** The result, as `jsonLoad()` writes it. */
-  readonly json: Record<string, unknown>;
-  /** How many messages are under way. */
-  readonly underWay: number;
-  /** How long ago the oldest of them was sent, in milliseconds, 0 without any. */
-  readonly oldestMs: number;
-  /** The first connection, if there was one. */
-  readonly ends: Ends | undefined;
-  /** What made the first connection of all impossible. */
-  readonly error: SentError | undefined;
-}
+  /** Tell what the load found so far, with its rows only if they are asked for. */
+  | { type: "ask"; withRows: boolean };
 
 /** A message from a thread. */
 export type FromLoadWorker =
@@ -81,9 +38,7 @@ export type FromLoadWorker =
   | { type: "opening"; opened: number }
   /** All connections are open. */
   | { type: "opened" }
-  | { type: "progress"; progress: SentProgress }
-  | { type: "summary"; summary: SentSummary }
-  | { type: "counts"; counts: ProbeCounts }
+  | { type: "tally"; tally: TallyRecord; withRows: boolean }
   /** The load is over; what it counted may still be asked. */
-  | { type: "finished"; summary: SentSummary }
+  | { type: "finished"; tally: TallyRecord; error: SentError | undefined }
   | { type: "failed"; error: SentError };

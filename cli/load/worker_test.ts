@@ -4,7 +4,7 @@ import { serve } from "../../server.ts";
 import { freePort, startPeer } from "../../testing/peer.ts";
 import { readOnce } from "../../testing/socket.ts";
 import { Watched } from "../../testing/waiting.ts";
-import { parseLoad } from "../../report/load_parse.ts";
+import { Tally } from "../../probe/tally.ts";
 import type {
   FromLoadWorker,
   LoadShare,
@@ -85,19 +85,17 @@ describe("A thread of a load", () => {
     assertEquals((await thread.next("opening")).opened, 2);
     await thread.next("opened");
     assertEquals([server.stats.open, server.stats.bytes], [2, 0]);
-    // Nothing is known before it starts.
-    thread.tell({ type: "ask progress" });
-    thread.tell({ type: "ask summary" });
 
     thread.tell({ type: "start" });
-    const { summary } = await thread.next("finished");
-    const { messages, runs, latencyMs } = parseLoad(summary.json).summary;
+    const { tally, error } = await thread.next("finished");
+    const summary = Tally.from(tally).summary();
+    const { messages, runs, latencyMs } = summary;
     assert(messages > 0);
     assertEquals(server.stats.bytes, messages * 64);
     assertEquals([runs[0]!.durationMs, runs[0]!.connections], [50, 2]);
     assert(latencyMs!.min > 0);
     assertEquals(summary.ends?.remote.port, port);
-    assertEquals([summary.error, summary.underWay], [undefined, 0]);
+    assertEquals([error, summary.underWay], [undefined, 0]);
   });
 
   it("tells what it does meanwhile, and ends when it is told to", async () => {
@@ -113,16 +111,15 @@ describe("A thread of a load", () => {
     await thread.next("opened");
     thread.tell({ type: "start" });
     await asked.promise;
-    thread.tell({ type: "ask progress" });
-    const { progress } = await thread.next("progress");
-    assertEquals([progress.underWay, progress.messages], [1, 0]);
-    assert(progress.oldestMs > 0);
-    thread.tell({ type: "ask summary" });
-    const { summary } = await thread.next("summary");
-    assertEquals([summary.underWay, summary.json.messages], [1, 0]);
+    thread.tell({ type: "ask", withRows: true });
+    const { tally, withRows } = await thread.next("tally");
+    assertEquals([withRows, tally.rows.length], [true, 1]);
+    const { underWay, messages, oldestMs } = Tally.from(tally).summary();
+    assertEquals([underWay, messages], [1, 0]);
+    assert(oldestMs > 0);
     thread.tell({ type: "stop" });
     const finished = await thread.next("finished");
-    assertEquals(finished.summary.json.failures, { unanswered: 1 });
+    assertEquals(finished.tally.failures, { unanswered: 1 });
   });
 
   it("ends when it is told to before it starts", async () => {
@@ -133,8 +130,9 @@ describe("A thread of a load", () => {
     thread.tell({ type: "open" });
     await thread.next("opened");
     thread.tell({ type: "stop" });
-    const { summary } = await thread.next("finished");
-    assertEquals([summary.json.messages, summary.json.duration_ms], [0, 0]);
+    const { tally } = await thread.next("finished");
+    const { messages, durationMs } = Tally.from(tally).summary();
+    assertEquals([messages, durationMs], [0, 0]);
     assertEquals(server.stats.bytes, 0);
   });
 
@@ -145,25 +143,24 @@ describe("A thread of a load", () => {
       asked.resolve();
     });
     const thread = await start(() => import("./worker.ts?counts"));
-    const boundsMs = [1, 10];
     thread.tell(prepareFor(silent.port, { connections: 1, durationMs: 1e6 }));
     await thread.next("prepared");
     thread.tell({ type: "open" });
-    thread.tell({ type: "ask counts", boundsMs });
-    const { counts: early } = await thread.next("counts");
+    thread.tell({ type: "ask", withRows: false });
+    const { counts: early } = (await thread.next("tally")).tally;
     assertEquals([early.sent, early.connected, early.open], [0, 0, 0]);
     await thread.next("opened");
     thread.tell({ type: "start" });
     await asked.promise;
-    thread.tell({ type: "ask counts", boundsMs });
-    const { counts } = await thread.next("counts");
+    thread.tell({ type: "ask", withRows: false });
+    const { counts, rows } = (await thread.next("tally")).tally;
     assertEquals([counts.sent, counts.connected, counts.open], [1, 1, 1]);
-    assertEquals(counts.latencies.upTo, [0, 0]);
+    assertEquals(rows, []);
     thread.tell({ type: "stop" });
     await thread.next("finished");
-    thread.tell({ type: "ask counts", boundsMs });
-    const { counts: late } = await thread.next("counts");
-    assertEquals([late.sent, late.failures], [1, { unanswered: 1 }]);
+    thread.tell({ type: "ask", withRows: false });
+    const { counts: late, failures } = (await thread.next("tally")).tally;
+    assertEquals([late.sent, failures], [1, { unanswered: 1 }]);
     assertEquals([late.connected, late.open], [1, 0]);
   });
 
@@ -172,7 +169,7 @@ describe("A thread of a load", () => {
     thread.tell(prepareFor(freePort()));
     await thread.next("prepared");
     thread.tell({ type: "open" });
-    const { error } = (await thread.next("finished")).summary;
+    const { error } = await thread.next("finished");
     assertEquals(error?.failure?.reason, "refused");
   });
 

@@ -1,13 +1,8 @@
-/**
- * The metrics of `echo send`.
- *
- * @module
- */
-
 import { formatHostPort } from "../../net/address.ts";
-import type { ProbeCounts, Spread } from "../../probe/counts.ts";
 import { ALL_FAILURE_REASONS } from "../../probe/failure.ts";
+import type { Latencies } from "../../probe/latency.ts";
 import type { ProbeMessage } from "../../probe/messages.ts";
+import type { Tally } from "../../probe/tally.ts";
 import { printLine } from "../command.ts";
 import {
   countedBy,
@@ -42,15 +37,8 @@ const NO_FAILURES = Object.fromEntries(
   ALL_FAILURE_REASONS.map((reason) => [reason, 0]),
 );
 
-/**
- * Reads what a run counted so far, in one thread or several.
- *
- * @param boundsMs The bounds of its distributions, in milliseconds, in ascending order.
- * @returns The counts.
- */
-export type ReadRun = (
-  boundsMs: readonly number[],
-) => ProbeCounts | Promise<ProbeCounts>;
+/** Reads what a run counted so far, in one thread or several. */
+export type ReadRun = () => Tally | Promise<Tally>;
 
 /** The metrics of a run, which are served until they are disposed of. */
 export interface SendMetrics extends AsyncDisposable {
@@ -70,14 +58,7 @@ export interface SendMetricsOptions {
   readonly quiet: boolean;
 }
 
-/**
- * Serves the metrics of a run, and tells on stderr where.
- *
- * @param options Where, and of what.
- * @param terminal Where that is told.
- * @returns The metrics, which are served already.
- * @throws {Error} If it cannot listen there.
- */
+/** Serves the metrics of a run, and prints on stderr where. */
 export async function startSendMetrics(
   { address, message, quiet }: SendMetricsOptions,
   terminal: Terminal,
@@ -90,10 +71,10 @@ export async function startSendMetrics(
     address,
     health: () => isDraining ? "draining" : read ? "up" : "starting",
     async collect() {
-      const counts = await read?.(BOUNDS_MS);
+      const tally = await read?.();
       return [
         ...processMetrics(startedAt),
-        ...(counts ? sendMetrics(counts, messageBytes) : []),
+        ...(tally ? sendMetrics(tally, messageBytes) : []),
       ];
     },
   });
@@ -108,19 +89,11 @@ export async function startSendMetrics(
   };
 }
 
-/**
- * Makes metrics of what a run counted.
- *
- * @param counts What it counted, over {@linkcode BOUNDS_MS}.
- * @param messageBytes How many bytes a message has.
- * @returns The metrics.
- */
-export function sendMetrics(
-  counts: ProbeCounts,
-  messageBytes: number,
-): Metric[] {
-  const { sent, verified, failures, unsent, tooLate, irregular } = counts;
-  const { connected, open, latencies, late } = counts;
+/** Makes metrics of what a run counted. */
+export function sendMetrics(tally: Tally, messageBytes: number): Metric[] {
+  const { failures, irregular, latencies, late } = tally;
+  const { sent, unsent, tooLate, connected, open } = tally.counts;
+  const verified = latencies.count;
   return [
     single(
       "counter",
@@ -175,7 +148,7 @@ export function sendMetrics(
       "From sending a message to verifying its last byte, in seconds",
       latencies,
     ),
-    ...(late
+    ...(tally.isPaced
       ? [histogram(
         "echo_sent_late_seconds",
         "From when a message was due to when it left, in seconds",
@@ -188,8 +161,9 @@ export function sendMetrics(
 function histogram(
   name: string,
   help: string,
-  { count, sumMs, upTo }: Spread,
+  latencies: Latencies,
 ): HistogramMetric {
+  const { count, sumMs, upTo } = latencies.spread(BOUNDS_MS);
   const distribution = { bounds: BOUNDS, upTo, count, sum: sumMs / 1000 };
   return { name, help, type: "histogram", distribution };
 }

@@ -1,6 +1,8 @@
 import { assertEquals, assertGreaterOrEqual, assertMatch } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import type { ProbeCounts } from "../../probe/counts.ts";
+import { toPlain } from "../../probe/histogram.ts";
+import { Latencies } from "../../probe/latency.ts";
+import { Tally, type TallyRecord } from "../../probe/tally.ts";
 import { serve } from "../../server.ts";
 import { freePort, startPeer } from "../../testing/peer.ts";
 import { readOnce } from "../../testing/socket.ts";
@@ -167,17 +169,23 @@ describe("echo send --metrics", () => {
 });
 
 describe("sendMetrics()", () => {
-  const upTo = BOUNDS_MS.map((_, index) => index);
-  const COUNTS: ProbeCounts = {
-    ...{ sent: 100, verified: 90, failures: { timeout: 7, error: 3 } },
-    ...{ unsent: 5, tooLate: 6, connected: 4, open: 2 },
+  const none = new Tally().toRecord();
+  const latencies = new Latencies();
+  for (let nth = 0; nth < 90; nth++) latencies.record(nth < 5 ? 0.11 : 20);
+  const { histogram, ...exact } = latencies.toRecord()!;
+  const COUNTED: TallyRecord = {
+    ...{ ...none, failures: { timeout: 7, error: 3 } },
+    counts: {
+      ...{ ...none.counts, sent: 100, unsent: 5, tooLate: 6 },
+      ...{ connected: 4, open: 2 },
+    },
     irregular: { duplicated: 1, reordered: 2, late: 3, corrupt: 4, stray: 5 },
-    latencies: { count: 90, sumMs: 1500, upTo },
-    late: undefined,
+    latencies: { ...exact, histogram: toPlain(histogram) },
+    late: { ...exact, histogram: toPlain(histogram) },
   };
 
   it("tells all that was counted, in seconds and bytes", () => {
-    const text = renderMetrics(sendMetrics(COUNTS, 64));
+    const text = renderMetrics(sendMetrics(Tally.from(COUNTED), 64));
     const lines = text.split("\n");
     for (
       const line of [
@@ -195,19 +203,20 @@ describe("sendMetrics()", () => {
         "echo_connections 2",
         `echo_round_trip_seconds_bucket{le="0.00002"} 0`,
         `echo_round_trip_seconds_bucket{le="0.00015"} 5`,
-        `echo_round_trip_seconds_bucket{le="10"} 34`,
+        `echo_round_trip_seconds_bucket{le="0.015"} 5`,
+        `echo_round_trip_seconds_bucket{le="10"} 90`,
         `echo_round_trip_seconds_bucket{le="+Inf"} 90`,
-        "echo_round_trip_seconds_sum 1.5",
         "echo_round_trip_seconds_count 90",
       ]
     ) assertEquals(lines.filter((it) => it === line), [line]);
+    assertMatch(text, /^echo_round_trip_seconds_sum 1\.7005\d*$/m);
     assertEquals(text.includes("echo_sent_late_seconds"), false);
   });
 
   it("tells how late messages left, where they were due", () => {
-    const late = { count: 3, sumMs: 4, upTo };
-    const text = renderMetrics(sendMetrics({ ...COUNTS, late }, 64));
-    assertMatch(text, /^echo_sent_late_seconds_sum 0\.004$/m);
+    const tally = Tally.from({ ...COUNTED, isPaced: true });
+    const text = renderMetrics(sendMetrics(tally, 64));
+    assertMatch(text, /^echo_sent_late_seconds_count 90$/m);
     assertMatch(text, /^# TYPE echo_sent_late_seconds histogram$/m);
   });
 

@@ -1,16 +1,5 @@
-/**
- * `echo send --count`: one message after another, reported as ping does.
- *
- * @module
- */
-
 import { formatAddress } from "../../net/address.ts";
-import {
-  ping,
-  type PingEvent,
-  type PingOptions,
-  type PingSummary,
-} from "../../probe/ping.ts";
+import { ping, type PingEvent, type PingOptions } from "../../probe/ping.ts";
 import { printLine, printStoppedEarly, untilStopped } from "../command.ts";
 import { OutputClosedError, type Terminal } from "../terminal.ts";
 import { connectorTo } from "../connector.ts";
@@ -23,8 +12,8 @@ import {
   renderSummary,
   type SummaryContext,
 } from "../../report/ping_text.ts";
-import { areLossesGood } from "../../report/common.ts";
-import { judge, printApart, printResult } from "../verdict.ts";
+import type { Summary, Tally } from "../../probe/tally.ts";
+import { conclude, printApart } from "../verdict.ts";
 import { warmUp } from "../warm_up.ts";
 
 /** What is sent, and how often. */
@@ -56,13 +45,6 @@ const SLOW_END_MS = 900;
 /**
  * Sends again and again, prints what becomes of each message, and a summary in the
  * end or on Ctrl-C.
- *
- * @param options Where to send, and how the report is printed; `quiet` prints the
- * summary alone.
- * @param task What to send, and how often.
- * @param terminal Where it is printed.
- * @param metrics Where it is exposed, if anywhere.
- * @returns The exit status.
  */
 export async function runPing(
   options: PingCommandOptions,
@@ -93,6 +75,7 @@ class PingRun {
   readonly #stop: AbortSignal;
   readonly #outputClosed = new AbortController();
   readonly #context: SummaryContext;
+  readonly #reporter: PingReporter;
   /** Whether it was told why `--reconnect` is slow. */
   #isSlownessTold = false;
 
@@ -115,6 +98,9 @@ class PingRun {
         return new Date(terminal.now().getTime() - agoMs).toISOString();
       },
     };
+    this.#reporter = options.style.json
+      ? jsonReporter(this.#context, terminal)
+      : textReporter(options, this.#context, terminal);
   }
 
   /** Runs it; `isWarm` is not known where it was stopped before. */
@@ -122,69 +108,40 @@ class PingRun {
     isWarm: boolean | undefined,
     metrics?: SendMetrics,
   ): Promise<number> {
-    const { target, style, conditions } = this.#options;
-    let soFar = (): PingSummary | undefined => undefined;
+    const { target, conditions } = this.#options;
+    let tally: Tally | undefined;
     using _ = this.#terminal.onStatusSignal(() => {
-      const summary = soFar();
-      if (!summary) return;
-      printApart(this.#terminal, renderSummary(summary, this.#context));
+      if (!tally) return;
+      const soFar = renderSummary(tally.summary(), this.#context);
+      printApart(this.#terminal, soFar);
     });
     const summary = await ping({
       ...this.#task,
       retryMs: target.retryMs,
       signal: AbortSignal.any([this.#stop, this.#outputClosed.signal]),
       connect: connectorTo(target),
-      onCounting: metrics?.begin,
       onEvent: (event) => this.#tell(event),
-      onStart: (summary) => soFar = summary,
+      onTally(given) {
+        tally = given;
+        metrics?.begin(() => given);
+      },
     });
-    const { sent, lost, verified, surplus, irregular } = summary;
-    const { rttMs, outages } = summary;
-    const unsent = summary.unsent + summary.tooLate;
+    const { sent, messages, durationMs } = summary;
     // The interval after the last message counts, too; one message has no rate.
-    const spanMs = Math.max(summary.durationMs, sent * this.#task.intervalMs!);
-    const isGood = surplus + unsent + irregular.corrupt === 0 && verified > 0 &&
-      areLossesGood(summary, conditions);
-    const measured = {
-      ...{ sent, lost, latencyMs: rttMs, longestOutageMs: outages.longestMs },
-      ratePerSecond: sent > 1 ? verified * 1000 / spanMs : undefined,
-    };
-    if (style.json) {
-      const verdict = await judge(isGood, conditions, measured, this.#terminal);
-      const object = jsonSummary(summary, this.#context);
-      const ending = { ...verdict.json, warmed_up: isWarm ?? false };
-      await this.#printResult(
-        JSON.stringify({ ...this.#jsonTime(), ...object, ...ending }),
-      );
-      return verdict.status;
-    }
-    const warmth = isWarm === false
-      ? "\nthe first calls of the client are in this"
-      : "";
-    await this.#printResult(renderSummary(summary, this.#context) + warmth);
-    return (await judge(isGood, conditions, measured, this.#terminal)).status;
+    const spanMs = Math.max(durationMs, sent * this.#task.intervalMs!);
+    return await conclude(summary, {
+      conditions,
+      ratePerSecond: sent > 1 ? messages * 1000 / spanMs : undefined,
+      isStopped: () => this.#stop.aborted,
+      render: (json) => this.#reporter.summary(summary, isWarm, json),
+    }, this.#terminal);
   }
 
   async #tell(event: PingEvent): Promise<void> {
-    const { style, target } = this.#options;
-    if (style.quiet) return;
+    if (this.#options.style.quiet) return;
     await this.#tellSlowness(event);
-    if (style.json) {
-      if (event.type === "connected") return;
-      const object = jsonEvent(event, this.#context);
-      return await this.#print(
-        JSON.stringify({ ...this.#jsonTime(), ...object }),
-      );
-    }
-    const address = formatAddress(target);
-    const line = renderEvent(event, address, target.timeoutMs);
-    const time = style.timestamps
-      ? `${this.#terminal.now().toISOString()} `
-      : "";
-    const isLoss = event.type !== "connected" && event.type !== "reply";
-    const { isStdoutTerminal, hasColor } = this.#terminal;
-    const isRed = isLoss && style.color && isStdoutTerminal && hasColor;
-    await this.#print(isRed ? `${time}${RED}${line}${PLAIN}` : time + line);
+    const line = this.#reporter.event(event);
+    if (line !== undefined) await this.#print(line);
   }
 
   /** Says why --reconnect is slow, once, when a server keeps its side open. */
@@ -206,12 +163,56 @@ class PingRun {
       this.#outputClosed.abort();
     }
   }
+}
 
-  #printResult(text: string): Promise<void> {
-    return printResult(this.#terminal, text, () => this.#stop.aborted);
-  }
+/** How a ping is told, as text or as JSON. */
+interface PingReporter {
+  /** Renders an event, if it is told. */
+  event(event: PingEvent): string | undefined;
+  /** Renders the result, and what JSON says of the conditions. */
+  summary(
+    summary: Summary,
+    isWarm: boolean | undefined,
+    conditions: Record<string, unknown>,
+  ): string;
+}
 
-  #jsonTime(): Record<string, unknown> {
-    return { time: this.#terminal.now().toISOString() };
-  }
+function textReporter(
+  { style, target }: PingCommandOptions,
+  context: SummaryContext,
+  terminal: Terminal,
+): PingReporter {
+  const address = formatAddress(target);
+  const isColored = style.color && terminal.isStdoutTerminal &&
+    terminal.hasColor;
+  return {
+    event(event) {
+      const line = renderEvent(event, address, target.timeoutMs);
+      const time = style.timestamps ? `${terminal.now().toISOString()} ` : "";
+      const isLoss = event.type !== "connected" && event.type !== "reply";
+      return isLoss && isColored ? `${time}${RED}${line}${PLAIN}` : time + line;
+    },
+    summary: (summary, isWarm) =>
+      renderSummary(summary, context) +
+      (isWarm === false ? "\nthe first calls of the client are in this" : ""),
+  };
+}
+
+function jsonReporter(
+  context: SummaryContext,
+  terminal: Terminal,
+): PingReporter {
+  const render = (fields: Record<string, unknown>) =>
+    JSON.stringify({ time: terminal.now().toISOString(), ...fields });
+  return {
+    event: (event) =>
+      event.type === "connected"
+        ? undefined
+        : render(jsonEvent(event, context)),
+    summary: (summary, isWarm = false, conditions) =>
+      render({
+        ...{ ...jsonSummary(summary, context), ...conditions },
+        warmed_up: isWarm,
+      }),
+  };
 }

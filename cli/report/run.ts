@@ -4,9 +4,13 @@ import { formatBytes, formatCount, formatNumber } from "../../report/format.ts";
 import { FormatError, isObject, MOST_ITEMS } from "../../report/json_fields.ts";
 import type { Condition } from "../../report/conditions.ts";
 import { VERSION_FIELD } from "../../report/load_json.ts";
-import { differenceOf, mergeReports } from "../../report/merge.ts";
+import {
+  differenceOf,
+  type LoadResult,
+  mergeReports,
+} from "../../report/merge.ts";
 import { parseLoad } from "../../report/load_parse.ts";
-import { hasBegun, type LoadReport } from "../../report/load_text.ts";
+import { hasBegun } from "../../report/load_text.ts";
 import { printLoad } from "../load/result.ts";
 import type { Reader } from "../../net/streams.ts";
 import type { Terminal } from "../terminal.ts";
@@ -83,7 +87,7 @@ export async function runReport(
 /** The results, and what was found besides. */
 class Results {
   /** The results that are counted. */
-  readonly reports: LoadReport[] = [];
+  readonly reports: LoadResult[] = [];
   /** What is wrong with objects, the first of it. */
   readonly #named: string[] = [];
   #told = 0;
@@ -149,7 +153,7 @@ class Results {
       const [first = report] = this.reports;
       const difference = differenceOf(first, report);
       if (difference) return this.#refuse(line, difference);
-      const { length } = report.summary.runs;
+      const { length } = report.tally.runs;
       if (this.#runs + length > MOST_ITEMS) {
         return this.#refuse(
           line,
@@ -160,8 +164,8 @@ class Results {
       if (again) return this.#refuse(line, again);
       this.reports.push(report);
       this.#runs += length;
-      const { error } = report.summary;
-      if (error === undefined && !hasBegun(report.summary)) {
+      const { error } = report.tally;
+      if (error === undefined && !hasBegun(report.tally)) {
         this.#tell(`${line}: the load was stopped before it began`);
       }
     } catch (error) {
@@ -171,7 +175,7 @@ class Results {
   }
 
   /** Tells where runs of a result were counted already; else takes note of them. */
-  #again(line: string, { context }: LoadReport): string | undefined {
+  #again(line: string, { context }: LoadResult): string | undefined {
     const { origins = [] } = context;
     const ids = origins.flatMap(({ id }) => id === undefined ? [] : [id]);
     const lines = ids.flatMap((id) => this.#lines.get(id) ?? []);

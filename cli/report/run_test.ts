@@ -96,6 +96,22 @@ describe("echo report", () => {
     }
   });
 
+  it("says so where the messages of a load looked alike", async () => {
+    await using server = serve({ port: 0, udp: true });
+    const { port } = server.addr;
+    const [alike, other] = [
+      await load(port, "--udp", "-r200", "--message", "x".repeat(64)),
+      await load(port, "--udp", "-r200"),
+    ];
+    assertEquals([alike.messages_alike, other.messages_alike], [true, false]);
+    for (const results of [[alike], [alike, other], [other, alike]]) {
+      assertEquals((await merged(...results)).messages_alike, true);
+    }
+    const lossy = { ...alike, failed: 1, failures: { timeout: 1 } };
+    const { stdout } = await merge(JSON.stringify(lossy));
+    assertMatch(stdout, /the messages look alike/);
+  });
+
   it("adds loads that went on at once", async () => {
     await using server = serve({ port: 0 });
     const { port } = server.addr;

@@ -4,12 +4,12 @@ import { type FakeClock, stopClock } from "../testing/clock.ts";
 import { replace } from "../testing/replace.ts";
 import { failure, PlayedClients } from "../testing/probe.ts";
 import { UnansweredError } from "./failure.ts";
-import { LoadTally } from "./load_tally.ts";
+import { Tally } from "./tally.ts";
 
 /** Starts the tally of a load of one second at 1000 ms. */
 function start(clock: FakeClock, options = {}) {
   clock.passAtOnce(1000);
-  const tally = new LoadTally({
+  const tally = new Tally({
     connections: 2,
     ...options,
   });
@@ -17,7 +17,7 @@ function start(clock: FakeClock, options = {}) {
   return tally;
 }
 
-describe("LoadTally", () => {
+describe("Tally", () => {
   it("tells what came in time from what came after", () => {
     using clock = stopClock();
     const tally = start(clock);
@@ -55,7 +55,7 @@ describe("LoadTally", () => {
     // What a clock makes of two seconds.
     assertNotEquals(startedAt + 2000 - startedAt, 2000);
     using _ = replace(performance, "now", () => startedAt);
-    const tally = new LoadTally({ connections: 1 });
+    const tally = new Tally({ connections: 1 });
     tally.start(2000);
     tally.end(0);
     assertEquals(tally.summary().durationMs, 2000);
@@ -97,7 +97,7 @@ describe("LoadTally", () => {
     // 600 of twice 1000 ms.
     assertEquals(tally.summary().busyShare, 0.3);
     assertEquals(tally.summary().processorShare, 0.25);
-    const open = new LoadTally({
+    const open = new Tally({
       ...{ connections: 2, ratePerSecond: 10 },
     });
     assertEquals(open.summary().busyShare, undefined);
@@ -146,7 +146,7 @@ describe("LoadTally", () => {
   it("has an outage where nothing came back, until the sending ends", () => {
     using clock = stopClock();
     const tally = start(clock);
-    const longest = () => tally.summary().longestOutageMs;
+    const longest = () => tally.summary().outages.longestMs;
     clock.passAtOnce(100);
     tally.addVerified(0, 100);
     clock.passAtOnce(100);
@@ -168,12 +168,12 @@ describe("LoadTally", () => {
     tally.addFailed(failure("mismatch"), 1000);
     clock.passAtOnce(100);
     tally.addVerified(0, 1);
-    assertEquals(tally.summary().longestOutageMs, 0);
+    assertEquals(tally.summary().outages.longestMs, 0);
   });
 
   it("says which failures were before the start, and in no row", () => {
     using clock = stopClock();
-    const tally = new LoadTally({ connections: 2 });
+    const tally = new Tally({ connections: 2 });
     tally.addFailed(failure("refused"), performance.now());
     tally.start(1000);
     clock.passAtOnce(100);

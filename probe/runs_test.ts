@@ -3,14 +3,14 @@ import { describe, it } from "@std/testing/bdd";
 import fc from "../testing/properties.ts";
 import {
   connectionsOfRuns,
-  type LoadRun,
   overlapOf,
   rateOfRuns,
+  type Run,
   targetRateOfRuns,
-} from "./load_runs.ts";
+} from "./runs.ts";
 
 /** Makes runs of five connections that got a message a millisecond. */
-function runsOf(...times: [startMs: number, durationMs: number][]): LoadRun[] {
+function runsOf(...times: [startMs: number, durationMs: number][]): Run[] {
   return times.map(([startMs, durationMs]) => ({
     ...{ startMs, durationMs, connections: 5 },
     ...{ messagesInTime: durationMs, ratePerSecond: 1200 },
@@ -18,7 +18,7 @@ function runsOf(...times: [startMs: number, durationMs: number][]): LoadRun[] {
 }
 
 /** A run that could not connect. */
-const IDLE: LoadRun = {
+const IDLE: Run = {
   ...{ startMs: 0, durationMs: 0, connections: 7, messagesInTime: 0 },
   ratePerSecond: 30,
 };
@@ -94,12 +94,12 @@ describe("rateOfRuns()", () => {
 describe("connectionsOfRuns(), rateOfRuns() and targetRateOfRuns()", () => {
   it("find the most of any moment", () => {
     const whole = fc.integer({ min: 0, max: 20 });
-    const runs = fc.array(fc.record<LoadRun>({
+    const runs = fc.array(fc.record<Run>({
       ...{ startMs: whole, durationMs: whole, connections: whole },
       ...{ messagesInTime: whole, ratePerSecond: whole },
     }));
     fc.assert(fc.property(runs, (runs) => {
-      const mostOf = (valueOf: (run: LoadRun) => number) =>
+      const mostOf = (valueOf: (run: Run) => number) =>
         Math.max(
           0,
           ...runs.map(({ startMs: now }) =>
@@ -117,8 +117,8 @@ describe("connectionsOfRuns(), rateOfRuns() and targetRateOfRuns()", () => {
       assertAlmostEquals(rateOfRuns(runs), rate, 1e-6);
       for (
         const [valueOf, found] of [
-          [(run: LoadRun) => run.connections, connectionsOfRuns(runs)],
-          [(run: LoadRun) => run.ratePerSecond!, targetRateOfRuns(runs)],
+          [(run: Run) => run.connections, connectionsOfRuns(runs)],
+          [(run: Run) => run.ratePerSecond!, targetRateOfRuns(runs)],
         ] as const
       ) {
         // Where none went on, it is what one was asked for.

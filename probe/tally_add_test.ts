@@ -1,12 +1,17 @@
-import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
+import {
+  assert,
+  assertAlmostEquals,
+  assertEquals,
+  assertObjectMatch,
+} from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import type { IrregularKind } from "../client.ts";
 import { type FakeClock, stopClock } from "../testing/clock.ts";
 import { failure } from "../testing/probe.ts";
 import fc from "../testing/properties.ts";
-import { asOneRun, mergeLoads } from "./load_merge.ts";
-import type { LoadSummary } from "./load_summary.ts";
-import { LoadTally } from "./load_tally.ts";
+import { LOCAL, REMOTE } from "../testing/socket.ts";
+import type { ProbeClient } from "./probe_client.ts";
+import { type Summary, Tally, type TallyRecord } from "./tally.ts";
 
 /** What a load may come upon, after some time, on one of its connections. */
 interface Happening {
@@ -64,12 +69,12 @@ function play(
   happenings: readonly Happening[],
   groupOf: (connection: number) => number,
   ratePerSecond?: number,
-): LoadSummary[] {
+): Tally[] {
   using clock: FakeClock = stopClock();
   const all = Array.from({ length: CONNECTIONS }, (_, at) => at);
   const tallies = [...new Set(all.map(groupOf))].sort().map((group) => {
     const connections = all.filter((it) => groupOf(it) === group).length;
-    const tally = new LoadTally({
+    const tally = new Tally({
       connections,
       // A part of the rate that has no rounding error.
       ratePerSecond: ratePerSecond && ratePerSecond * connections,
@@ -106,36 +111,57 @@ function play(
     tally.stop();
     tally.end(0);
   }
-  return tallies.map(({ tally }) => tally.summary());
+  return tallies.map(({ tally }) => tally);
+}
+
+/** Adds tallies that started so long after the first. */
+function sum(...parts: (Tally | [tally: Tally, startMs: number])[]): Tally {
+  const sum = new Tally();
+  for (const part of parts) {
+    if (Array.isArray(part)) sum.add(...part);
+    else sum.add(part);
+  }
+  return sum;
+}
+
+/** Sends a tally to a thread, or writes it down, and reads it. */
+function sent(tally: Tally): Tally {
+  const plain = (tally: Tally) =>
+    JSON.parse(JSON.stringify(structuredClone(tally.toRecord())));
+  const record = plain(tally);
+  assertEquals(plain(Tally.from(record)), record);
+  return Tally.from(record);
 }
 
 /** Takes out what is compared exactly. */
-function exactOf(summary: LoadSummary) {
-  const { latencyMs, lateMs, longestOutageMs: _, ...rest } = asOneRun(summary);
+function exactOf(summary: Summary) {
+  const { latencyMs, lateMs, outages: _outages, ...rest } = summary;
   const { recorded: _recorded, busyShare: _busy, ...exact } = rest;
-  const { processorShare: _share, ...counted } = exact;
-  const stable = (times: LoadSummary["latencyMs"]) => {
+  const stable = (times: Summary["latencyMs"]) => {
     const { mean: _mean, stddev: _stddev, ...rest } = times ?? {};
     return rest;
   };
-  return { ...counted, latencyMs: stable(latencyMs), lateMs: stable(lateMs) };
+  return { ...exact, latencyMs: stable(latencyMs), lateMs: stable(lateMs) };
 }
 
-function assertSame(found: LoadSummary, whole: LoadSummary): void {
-  assertEquals(exactOf(found), exactOf(whole));
+function assertSame(sum: Tally, whole: Tally): void {
+  sum.asOneRun(0);
+  const [found, expected] = [sum.summary(), whole.summary()];
+  assertEquals(exactOf(found), exactOf(expected));
   for (const name of ["latencyMs", "lateMs"] as const) {
-    const { mean = 0, stddev = 0, max = 0 } = whole[name] ?? {};
+    const { mean = 0, stddev = 0, max = 0 } = expected[name] ?? {};
     // All but the last digits, which depend on the order of the additions.
     assertAlmostEquals(found[name]?.mean ?? 0, mean, max * 1e-12);
     assertAlmostEquals(found[name]?.stddev ?? 0, stddev, max * 1e-7);
   }
-  assertAlmostEquals(found.busyShare ?? -1, whole.busyShare ?? -1, 1e-9);
+  const { busyShare = -1 } = expected;
+  assertAlmostEquals(found.busyShare ?? -1, busyShare, 1e-9);
   // While one part waits others may go on: that is an outage of the part alone.
-  assert(found.longestOutageMs >= whole.longestOutageMs);
+  assert(found.outages.longestMs >= expected.outages.longestMs);
 }
 
-describe("mergeLoads()", () => {
-  it("makes the run again of its parts", () => {
+describe("Tally.add()", () => {
+  it("makes the run again of its parts, also of those that were sent", () => {
     fc.assert(fc.property(
       HAPPENINGS,
       fc.array(fc.nat({ max: 2 }), {
@@ -144,21 +170,31 @@ describe("mergeLoads()", () => {
       fc.constantFrom(undefined, 100),
       (happenings, groups, rate) => {
         const [whole] = play(happenings, () => 0, rate);
-        const parts = play(
+        const [first, ...others] = play(
           happenings,
           (connection) => groups[connection]!,
           rate,
-        )
-          .map((summary) => ({ startMs: 0, summary }));
-        const merged = mergeLoads(parts);
-        assertSame(merged, whole!);
-        // What is merged can be merged again.
-        const [first, ...others] = parts;
+        );
+        assertSame(sum(first!, ...others), whole!);
+        assertSame(sum(sent(first!), ...others.map(sent)), whole!);
+        // What is added can be added again.
         if (others.length === 0) return;
-        const rest = { startMs: 0, summary: mergeLoads(others) };
-        assertSame(mergeLoads([first!, rest]), whole!);
+        assertSame(sum(first!, sent(sum(...others))), whole!);
       },
     ));
+  });
+
+  it("adds each counter, also one that it does not know", () => {
+    const zero = new Tally().toRecord();
+    const names = [...Object.keys(zero.counts), "another"];
+    const counting = (step: number): TallyRecord => {
+      const counts = names.map((name, at) => [name, step * (at + 1)]);
+      return { ...zero, counts: Object.fromEntries(counts) };
+    };
+    const both = sum(Tally.from(counting(1)), Tally.from(counting(100)));
+    const { counts } = counting(101);
+    assertEquals(sent(both).counts, counts);
+    assertObjectMatch(both.summary(), counts);
   });
 
   it("puts what happened at the same time together", () => {
@@ -170,52 +206,58 @@ describe("mergeLoads()", () => {
         })),
         () => 0,
       )[0]!;
-    const { timeline, runs } = mergeLoads([
-      { startMs: 2000, summary: replies(15) },
-      { startMs: 0, summary: replies(5) },
-    ]);
+    const { timeline, runs } = sum([replies(15), 2000], replies(5)).summary();
     assertEquals(
-      timeline.map(({ startMs, messages }) => [startMs, messages]),
+      timeline.slice(0, 4).map(({ startMs, messages }) => [startMs, messages]),
       [[0, 5], [1000, 0], [2000, 9], [3000, 6]],
     );
     assertEquals(runs.map(({ startMs }) => startMs), [2000, 0]);
   });
 
   it("takes the error of each reason that came first", () => {
-    const failing = (afterMs: number, connection: number) =>
-      play([{
-        ...{ afterMs, connection },
-        what: { kind: "loss", reason: "reset" },
-      }, {
-        ...{ afterMs: 1, connection },
-        what: { kind: "loss", reason: "timeout" },
-      }], () => 0)[0]!;
-    const early = failing(10, 0);
-    const late = failing(500, 1);
-    late.firstErrors.timeout = "the later one";
-    early.firstErrors.timeout = "the earlier one";
+    const failing = (text: string, ms: number) =>
+      Tally.from({
+        ...new Tally().toRecord(),
+        firstErrors: { timeout: { text, ms } },
+      });
+    const [early, late] = [failing("early", 11), failing("late", 501)];
     for (const both of [[early, late], [late, early]]) {
-      const loads = both.map((summary) => ({ startMs: 0, summary }));
-      assertEquals(mergeLoads(loads).firstErrors.timeout, "the earlier one");
+      const { firstErrors, firstErrorsMs } = sum(...both).summary();
+      assertEquals(firstErrors, { timeout: "early" });
+      assertEquals(firstErrorsMs, { timeout: 11 });
     }
-    assertEquals(
-      mergeLoads([
-        { startMs: 1000, summary: early },
-        { startMs: 0, summary: late },
-      ]).firstErrors.timeout,
-      "the later one",
-    );
+    const { firstErrors, firstErrorsMs } = sum([early, 1000], late).summary();
+    assertEquals([firstErrors, firstErrorsMs], [
+      { timeout: "late" },
+      { timeout: 501 },
+    ]);
   });
 
   it("takes the longest outage, and the last reply", () => {
-    const [one] = play([], () => 0);
-    const other = { ...one!, longestOutageMs: 7, lastAfterMs: 9, oldestMs: 8 };
-    const found = mergeLoads([other, one!].map((summary) => ({
-      ...{ startMs: 0, summary },
-    })));
+    const one = new Tally();
+    const other = Tally.from({
+      ...one.toRecord(),
+      outages: { count: 1, longestMs: 7, latest: [] },
+      longest: { lastAfterMs: 9, oldestMs: 8 },
+    });
+    const found = sum(other, one).summary();
     assertEquals(
-      [found.longestOutageMs, found.lastAfterMs, found.oldestMs],
+      [found.outages.longestMs, found.lastAfterMs, found.oldestMs],
       [7, 9, 8],
     );
+  });
+
+  it("adds how long connecting with TLS took, in all threads", () => {
+    const tallies = [1, 3].map((ms) => {
+      const tally = new Tally({ connections: 1 });
+      const [localAddr, remoteAddr] = [LOCAL, REMOTE];
+      const times = { connectMs: ms, handshakeMs: 10 * ms };
+      tally.addConnected({ localAddr, remoteAddr, ...times } as ProbeClient);
+      return sent(tally);
+    });
+    const { connectTimes, ends } = sum(...tallies).summary();
+    const { connectMs, handshakeMs } = connectTimes!;
+    assertEquals([connectMs.max, handshakeMs.mean], [3, 20]);
+    assertEquals(ends, { local: LOCAL, remote: REMOTE });
   });
 });

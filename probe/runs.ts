@@ -1,11 +1,5 @@
-/**
- * When the runs of a load went on, and what they reached together.
- *
- * @module
- */
-
 /** One run of a load: what one machine did. */
-export interface LoadRun {
+export interface Run {
   /** When its clock started, in milliseconds from the start of the first run. */
   readonly startMs: number;
   /** For how long it sent messages, in milliseconds. */
@@ -30,13 +24,8 @@ export interface RunOverlap {
   readonly coveredMs: number;
 }
 
-/**
- * Tells how runs lie in time. Those that never sent a message are left out.
- *
- * @param all The runs.
- * @returns How many there are, and when they overlap.
- */
-export function overlapOf(all: readonly LoadRun[]): RunOverlap {
+/** Tells how runs lie in time. Those that never sent a message are left out. */
+export function overlapOf(all: readonly Run[]): RunOverlap {
   const runs = all.filter(({ durationMs }) => durationMs > 0)
     .toSorted((one, other) => one.startMs - other.startMs);
   let coveredMs = 0;
@@ -66,12 +55,8 @@ export function overlapOf(all: readonly LoadRun[]): RunOverlap {
 /**
  * Adds the rates of runs. Those of runs that did not go on at the same time are not
  * added: no moment had their sum.
- *
- * @param runs The runs.
- * @returns How many messages came back a second, to all runs that went on at the
- * moment when that is most.
  */
-export function rateOfRuns(runs: readonly LoadRun[]): number {
+export function rateOfRuns(runs: readonly Run[]): number {
   // Runs of the same length are added before they are divided: that rounds once, so
   // 5980 messages in two seconds are 2990 a second, and not a little less.
   return mostOf(
@@ -83,31 +68,21 @@ export function rateOfRuns(runs: readonly LoadRun[]): number {
 }
 
 /** The time of a run, or all intervals of its posts: the last one may end after it. */
-function spanOf({ durationMs, ratePerSecond }: LoadRun): number {
+function spanOf({ durationMs, ratePerSecond }: Run): number {
   if (!ratePerSecond) return durationMs;
   const posts = Math.ceil(durationMs * ratePerSecond / 1000 - 1e-9);
   return Math.max(durationMs, posts * 1000 / ratePerSecond);
 }
 
-/**
- * Adds the connections of runs that went on at the same time.
- *
- * @param runs The runs.
- * @returns How many there were when they were most.
- */
-export function connectionsOfRuns(runs: readonly LoadRun[]): number {
+/** Adds the connections of runs that went on at the same time. */
+export function connectionsOfRuns(runs: readonly Run[]): number {
   const going = mostOf(runs, () => 0, (run) => run.connections);
   // A run that sent nothing may have tried to connect.
   return going || Math.max(0, ...runs.map((run) => run.connections));
 }
 
-/**
- * Adds the rates that runs were asked for that went on at the same time.
- *
- * @param runs The runs.
- * @returns The highest sum, in messages a second; `undefined` if a run had no rate.
- */
-export function targetRateOfRuns(runs: readonly LoadRun[]): number | undefined {
+/** Adds the rates that runs were asked for that went on at the same time. */
+export function targetRateOfRuns(runs: readonly Run[]): number | undefined {
   const rates = runs.map(({ ratePerSecond }) => ratePerSecond);
   if (rates.includes(undefined)) return undefined;
   const most = mostOf(
@@ -124,16 +99,16 @@ export function targetRateOfRuns(runs: readonly LoadRun[]): number | undefined {
  * the same key are added before they are valued.
  */
 function mostOf(
-  runs: readonly LoadRun[],
-  keyOf: (run: LoadRun) => number,
-  weightOf: (run: LoadRun) => number,
+  runs: readonly Run[],
+  keyOf: (run: Run) => number,
+  weightOf: (run: Run) => number,
   valueOf = (_key: number, weight: number) => weight,
 ): number {
   const going = runs.filter(({ durationMs }) => durationMs > 0);
   const starts = going.toSorted((one, other) => one.startMs - other.startMs);
   const ends = going.toSorted((one, other) => endOf(one) - endOf(other));
   const weights = new Map<number, number>();
-  const add = (run: LoadRun, weight: number) => {
+  const add = (run: Run, weight: number) => {
     const sum = (weights.get(keyOf(run)) ?? 0) + weight;
     if (sum === 0) weights.delete(keyOf(run));
     else weights.set(keyOf(run), sum);
@@ -157,6 +132,6 @@ function mostOf(
   return most;
 }
 
-function endOf({ startMs, durationMs }: LoadRun): number {
+function endOf({ startMs, durationMs }: Run): number {
   return startMs + durationMs;
 }
