@@ -1,10 +1,10 @@
 /** Drawing contests: a panel of bars for each, two in a row. */
 
-import { bestFirst, formatNumber, type Result } from "./report.ts";
+import { bestFirst, formatNumber, latencyOf, type Result } from "./report.ts";
 
-const PANEL = { width: 400, rowHeight: 20, head: 34, foot: 18 };
+const PANEL = { width: 430, rowHeight: 20, head: 34, foot: 18 };
 const NAME_WIDTH = 80;
-const VALUE_WIDTH = 70;
+const VALUE_WIDTH = 140;
 const MARGIN = 16;
 
 /** Colors that can be read on a white page and on a black one. */
@@ -75,7 +75,9 @@ function* panel(
     yield `<line x1="${x(low).toFixed(1)}" x2="${x(high).toFixed(1)}" ` +
       `y1="${middle}" y2="${middle}" stroke="${COLORS.spread}" ` +
       'stroke-width="2"/>';
-    const value = formatNumber(median);
+    const p99 = latencyOf(result.samples.get(entrant)!, "p99");
+    const value = formatNumber(median) +
+      (p99 === undefined ? "" : `, p99 ${formatNumber(p99)} ms`);
     yield text(x(high) + 6, middle + 4, value, `class="${kind}"`);
     y += PANEL.rowHeight;
   }

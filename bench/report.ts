@@ -65,6 +65,15 @@ export function bestFirst({ contest, samples }: Result): [string, Spread][] {
     .sort(([, a], [, b]) => sign * (a.median - b.median));
 }
 
+/** Returns the median of the turns' latencies in milliseconds, if they have any. */
+export function latencyOf(
+  samples: readonly Sample[],
+  key: "p50" | "p99" | "max",
+): number | undefined {
+  const all = samples.flatMap(({ latencyMs }) => latencyMs?.[key] ?? []);
+  return all.length > 0 ? spreadOf(all).median : undefined;
+}
+
 /** Renders a number to two digits or more. */
 export function formatNumber(value: number): string {
   const digits = value < 0.1 ? 3 : value < 10 ? 2 : value < 100 ? 1 : 0;
@@ -124,9 +133,7 @@ function contestTable(result: Result, base: string): string {
   const rows = bestFirst(result).map(([name, spread]) => {
     const samples = result.samples.get(name)!;
     const ms = (key: "p50" | "p99" | "max") =>
-      formatNumber(
-        spreadOf(samples.map(({ latencyMs }) => latencyMs![key])).median,
-      );
+      formatNumber(latencyOf(samples, key) ?? NaN);
     const total = (key: "lost" | "late") =>
       samples.reduce((sum, it) => sum + (it[key] ?? 0), 0).toLocaleString("en");
     // The other way round: less latency is better.
