@@ -18,9 +18,9 @@ Options:
   -e, --entrants LIST    only these: ${namesOf(ENTRANTS)};
                          the first one is compared with all others
   -s, --server NAME[/ROLE]=COMMAND
-                         one more entrant (repeatable): a command with PORT in it;
-                         ROLE is tcp (default), udp, client, or tls, whose command
-                         also has CERT and KEY
+                         one more entrant (repeatable): a command with PORT in
+                         it; ROLE is tcp (default), udp, client, or tls, whose
+                         command also has CERT and KEY
   -o, --output DIR       write RESULTS.md and results.svg there
   -h, --help             print this help
 
@@ -108,7 +108,7 @@ function pick<T>(
   isPossible: (item: T) => boolean,
 ): T[] {
   if (list === undefined) return all.filter(isPossible);
-  return list.split(",").map((word) => {
+  const picked = list.split(",").map((word) => {
     const item = all.find((it) => wordsOf([it]) === word.trim());
     if (!item) {
       const words = wordsOf(all);
@@ -117,6 +117,7 @@ function pick<T>(
     if (isPossible(item)) return item;
     throw new UsageError(`--${flag}: what ${word} needs is not here`);
   });
+  return [...new Set(picked)];
 }
 
 /** Reads entrants. One may come again, with a command for another role. */
