@@ -104,7 +104,7 @@ const LOADS = { tcp: "load", tls: "load_tls", udp: "load_udp", client: "" };
 /** Holds a contest in one round. An entrant that fails is out of the contest. */
 async function hold(
   bench: Bench,
-  { contest, samples }: MutableResult,
+  { contest, samples }: Result,
   entrants: readonly Entrant[],
   fail: (entrant: Entrant, error: unknown) => void,
 ): Promise<void> {
@@ -139,10 +139,6 @@ async function hold(
   }
 }
 
-interface MutableResult extends Result {
-  readonly samples: Map<string, Sample[]>;
-}
-
 function shuffled<T>(values: readonly T[]): T[] {
   return values
     .map((value) => ({ value, place: Math.random() }))
@@ -166,7 +162,7 @@ async function run(
 
   const failures: string[] = [];
   let isBad = false;
-  const results = contests.map((contest): MutableResult => ({
+  const results = contests.map((contest): Result => ({
     contest,
     samples: new Map(
       entrants

@@ -15,7 +15,7 @@ export interface Sample {
 export interface Result {
   readonly contest: Contest;
   /** Each entrant's samples, one for each turn, of those that did not fail. */
-  readonly samples: ReadonlyMap<string, readonly Sample[]>;
+  readonly samples: Map<string, Sample[]>;
 }
 
 /** The quartiles of some numbers. */
