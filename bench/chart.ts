@@ -1,16 +1,10 @@
-/**
- * Drawing a comparison.
- *
- * @module
- */
+/** Drawing contests: a panel of bars for each, two in a row. */
 
-import { formatNumber, type Result } from "./report.ts";
-import { type Spread, spreadOf } from "./spread.ts";
+import { bestFirst, formatNumber, latencyOf, type Result } from "./report.ts";
 
-const PANEL = { width: 460, rowHeight: 20, head: 34, foot: 18 };
-const NAME_WIDTH = 200;
-const VALUE_WIDTH = 70;
-const COLUMNS = 2;
+const PANEL = { width: 430, rowHeight: 20, head: 34, foot: 18 };
+const NAME_WIDTH = 80;
+const VALUE_WIDTH = 140;
 const MARGIN = 16;
 
 /** Colors that can be read on a white page and on a black one. */
@@ -21,42 +15,31 @@ const COLORS = {
   text: "#848d97",
 };
 
-/**
- * Draws a panel of bars for each contest.
- *
- * @param results What came of the contests.
- * @param caption Where and when it was measured, in lines.
- * @param isOurs Tells whether an entrant is one of ours; those stand out.
- * @returns The picture as SVG; each bar is as long as the median, and a line over
- * its end goes from the lower to the upper quartile.
- */
+/** Draws contests as SVG, with the best entrant of each on top, above a caption. */
 export function chart(
   results: readonly Result[],
   caption: readonly string[],
   isOurs: (entrant: string) => boolean,
 ): string {
-  const parts: string[] = [];
-  let top = MARGIN;
-  for (let at = 0; at < results.length; at += COLUMNS) {
-    const row = results.slice(at, at + COLUMNS);
-    row.forEach((result, column) => {
-      const left = MARGIN + column * (PANEL.width + MARGIN);
-      parts.push(
-        `<g transform="translate(${left} ${top})">`,
-        ...panel(result, isOurs),
-        "</g>",
-      );
-    });
-    const rows = Math.max(...row.map(({ samples }) => samples.size));
-    top += PANEL.head + rows * PANEL.rowHeight + PANEL.foot;
-  }
+  const rows = Math.max(...results.map(({ samples }) => samples.size));
+  const panelHeight = PANEL.head + rows * PANEL.rowHeight + PANEL.foot;
+  const parts = results.flatMap((result, index) => {
+    const left = MARGIN + (index % 2) * (PANEL.width + MARGIN);
+    const top = MARGIN + Math.floor(index / 2) * panelHeight;
+    return [
+      `<g transform="translate(${left} ${top})">`,
+      ...panel(result, isOurs),
+      "</g>",
+    ];
+  });
+  let height = MARGIN + Math.ceil(results.length / 2) * panelHeight;
   const legend = "A bar is a median, the line over its end the middle half.";
   for (const line of [...caption, legend]) {
-    top += 14;
-    parts.push(text(MARGIN, top, line, 'class="small"'));
+    height += 14;
+    parts.push(text(MARGIN, height, line, 'class="small"'));
   }
-  const width = MARGIN + COLUMNS * (PANEL.width + MARGIN);
-  const height = top + MARGIN;
+  const width = MARGIN + 2 * (PANEL.width + MARGIN);
+  height += MARGIN;
   return `<svg xmlns="http://www.w3.org/2000/svg" ` +
     `viewBox="0 0 ${width} ${height}" width="${width}" height="${height}">
 <style>
@@ -71,49 +54,31 @@ ${parts.join("\n")}
 }
 
 function* panel(
-  { contest, samples }: Result,
+  result: Result,
   isOurs: (entrant: string) => boolean,
 ): Generator<string> {
-  const spreads = new Map<string, Spread>(
-    [...samples].map((
-      [entrant, taken],
-    ) => [entrant, spreadOf(taken.map(({ value }) => value))]),
-  );
-  const most = Math.max(...[...spreads.values()].map(({ high }) => high));
+  const { name, unit, lessIsBetter } = result.contest;
+  const better = lessIsBetter ? "less is better" : "more is better";
+  yield text(0, 14, `${name}: ${unit}, ${better}`, 'class="head"');
+  const bars = bestFirst(result);
+  const most = Math.max(...bars.map(([, { high }]) => high));
   const scale = (PANEL.width - NAME_WIDTH - VALUE_WIDTH) / most;
-  const better = contest.lessIsBetter ? "less is better" : "more is better";
-  yield text(
-    0,
-    14,
-    `${contest.name}: ${contest.unit}, ${better}`,
-    'class="head"',
-  );
+  const x = (value: number) => NAME_WIDTH + value * scale;
   let y = PANEL.head - 8;
-  for (const [entrant, { low, median, high }] of spreads) {
+  for (const [entrant, { low, median, high }] of bars) {
     const kind = isOurs(entrant) ? "ours" : "others";
     const middle = y + PANEL.rowHeight / 2;
-    const x = (value: number) => (NAME_WIDTH + value * scale).toFixed(1);
-    yield text(
-      NAME_WIDTH - 6,
-      middle + 4,
-      entrant,
-      `text-anchor="end" class="${kind}"`,
-    );
-    yield `<rect x="${NAME_WIDTH}" y="${y + 3}" ` +
-      `width="${(median * scale).toFixed(1)}" height="${
-        PANEL.rowHeight - 6
-      }" ` +
-      `fill="${COLORS[kind]}"/>`;
-    yield `<line x1="${x(low)}" x2="${
-      x(high)
-    }" y1="${middle}" y2="${middle}" ` +
-      `stroke="${COLORS.spread}" stroke-width="2"/>`;
-    yield text(
-      NAME_WIDTH + high * scale + 6,
-      middle + 4,
-      formatNumber(median),
-      `class="${kind}"`,
-    );
+    const anchor = `text-anchor="end" class="${kind}"`;
+    yield text(NAME_WIDTH - 6, middle + 4, entrant, anchor);
+    yield `<rect x="${NAME_WIDTH}" y="${y + 3}" fill="${COLORS[kind]}" ` +
+      `width="${(median * scale).toFixed(1)}" height="14"/>`;
+    yield `<line x1="${x(low).toFixed(1)}" x2="${x(high).toFixed(1)}" ` +
+      `y1="${middle}" y2="${middle}" stroke="${COLORS.spread}" ` +
+      'stroke-width="2"/>';
+    const p99 = latencyOf(result.samples.get(entrant)!, "p99");
+    const value = formatNumber(median) +
+      (p99 === undefined ? "" : `, p99 ${formatNumber(p99)} ms`);
+    yield text(x(high) + 6, middle + 4, value, `class="${kind}"`);
     y += PANEL.rowHeight;
   }
 }

@@ -3,14 +3,14 @@
 //   load KIND PORT CONNECTIONS BYTES WARMUP_SECONDS SECONDS
 //
 // roundtrips   each connection sends BYTES, waits until they are back, compares
-//              them, and sends again: messages a second, latencies in milliseconds
+//              them, and sends again: messages per second, latencies in milliseconds
 // streams      each connection sends all the time, reads the bytes that come back,
-//              and compares them: MiB a second
+//              and compares them: MiB per second
 // asker        CONNECTIONS streams, and one more connection that sends BYTES every 30
-//              ms, if those before are back: MiB a second of the streams, latencies
+//              ms, if those before are back: MiB per second of the streams, latencies
 //              of the one
 // connections  each of CONNECTIONS slots connects, makes one round trip, closes,
-//              and connects again: connections a second
+//              and connects again: connections per second
 // idle         each connection makes one round trip and then nothing. The line is
 //              printed after all round trips; the connections stay open until
 //              stdin ends

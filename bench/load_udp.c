@@ -3,8 +3,8 @@
 //   load_udp roundtrips PORT SOCKETS BYTES WARMUP_SECONDS SECONDS
 //
 // Each socket sends BYTES in one datagram, waits until the datagram is back,
-// compares it, and sends the next one. The line has the verified round trips a
-// second, their latencies in milliseconds, and three counts:
+// compares it, and sends the next one. The line has the verified round trips
+// per second, their latencies in milliseconds, and three counts:
 //
 // lost     no reply came within LOST_AFTER_SECONDS, nor later; the socket sent the
 //          next datagram

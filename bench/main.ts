@@ -1,40 +1,236 @@
-// Compares this server and client with others, all of them in one run:
+// Measures echo beside other servers and clients, under the same load, in one run:
 //
 //   deno task bench [OPTIONS]        --help lists the options
 //
-// Each round takes one contest after the other. For a contest it starts every
-// server as a process of its own, loads them by turns, a fraction of a second at a
-// time, and ends them. The result is medians.
+// A contest starts all its entrants at once, loads them by turns in random order, and
+// ends them. A round takes all contests, one after the other.
 
-import { printLine } from "../cli/command.ts";
-import { parseCommandLine, renderFlags, UsageError } from "../cli/flags.ts";
+// deno-lint-ignore-file no-console
+
+import { cpus } from "node:os";
 import { chart } from "./chart.ts";
-import { comparisonsWithOurs, contestsOf, TARGETS } from "./contests.ts";
-import { captionOf, type Equipment, findEquipment } from "./equipment.ts";
-import { type Failure, measure, type Plan } from "./measure.ts";
-import { FLAGS, type Options, planOf } from "./options.ts";
-import { Processes } from "./process.ts";
-import { judge } from "./report.ts";
-import { type Comparison, renderResults, renderTables } from "./results.ts";
-import { quickly, select } from "./selection.ts";
-import { isFloor, isOurs } from "./servers.ts";
-import { worstFirst } from "./standings.ts";
+import {
+  build,
+  type Contest,
+  CONTESTS,
+  DRAWN,
+  type Entrant,
+  ENTRANTS,
+  fill,
+  findPrograms,
+  ROOT,
+  STREAM_MIB,
+} from "./entrants.ts";
+import {
+  type Options,
+  parseOptions,
+  TURNS,
+  USAGE,
+  UsageError,
+} from "./options.ts";
+import { freePort, PLACEMENT, Processes } from "./process.ts";
+import { renderResults, type Result, type Sample } from "./report.ts";
 
-const CHART = "results.svg";
-
-/** The exit status after a signal. */
-const STOPPED = 130;
-
-/** Makes the folder of the results before anything is measured. */
-async function makeOutputFolder(path: string): Promise<void> {
-  await Deno.mkdir(path, { recursive: true }).catch((error) => {
-    throw new UsageError(`cannot write to ${path}: ${error.message}`);
-  });
+/** Everything that a turn needs. */
+interface Bench {
+  readonly processes: Processes;
+  /** What was built, the certificate, and the input of clients. */
+  readonly folder: string;
+  readonly timeMs: number;
 }
 
-/** Makes a folder and processes, both of which end with `work` or a signal. */
-async function withProcesses<T>(
-  work: (processes: Processes, folder: string) => Promise<T>,
+/** An entrant whose server runs. */
+interface Runner extends AsyncDisposable {
+  /** Loads the server, or runs the client, and returns what came of it. */
+  measure(lastsMs: number): Promise<Sample>;
+}
+
+async function start(
+  { processes, folder }: Bench,
+  { role = "tcp", load, script }: Contest,
+  { commands }: Entrant,
+): Promise<Runner> {
+  const port = freePort();
+  const values = {
+    PORT: `${port}`,
+    CERT: `${folder}/cert.pem`,
+    KEY: `${folder}/key.pem`,
+    DENO: Deno.execPath(),
+    FOLDER: folder,
+    ROOT,
+  };
+  const line = fill(commands[role]!, values);
+  const server = await processes.startServer(
+    script ? fill(ENTRANTS[0]!.commands.tcp!, values) : line,
+    port,
+    role === "udp" ? "udp" : "tcp",
+  );
+
+  async function runClient(): Promise<Sample> {
+    const startedAt = performance.now();
+    await processes.run(["sh", "-c", script!, `${folder}/input`, ...line], 0);
+    return { value: STREAM_MIB / (performance.now() - startedAt) * 1000 };
+  }
+
+  async function runLoad(lastsMs: number): Promise<Sample> {
+    const [kind, connections, bytes] = load!;
+    let residentMiB = 0;
+    const text = await processes.run(
+      [
+        `${folder}/${LOADS[role]}`,
+        kind,
+        `${port}`,
+        `${connections}`,
+        `${bytes}`,
+        `${lastsMs / 4 / 1000}`,
+        `${lastsMs / 1000}`,
+      ],
+      lastsMs,
+      () => residentMiB = server.residentMiB(),
+    );
+    const { rate, wrong = 0, ...rest } = JSON.parse(text);
+    if (wrong > 0) throw new Error(`${wrong} wrong replies`);
+    return { value: kind === "idle" ? residentMiB : rate, ...rest };
+  }
+
+  return {
+    measure: script ? runClient : runLoad,
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  };
+}
+
+const LOADS = { tcp: "load", tls: "load_tls", udp: "load_udp", client: "" };
+
+/** Holds a contest in one round. An entrant that fails is out of the contest. */
+async function hold(
+  bench: Bench,
+  { contest, samples }: Result,
+  entrants: readonly Entrant[],
+  fail: (entrant: Entrant, error: unknown) => void,
+): Promise<void> {
+  await using stack = new AsyncDisposableStack();
+  const runners = new Map<Entrant, Runner>();
+  const each = async (act: (entrant: Entrant) => Promise<void>) => {
+    for (const entrant of shuffled(entrants)) {
+      if (!samples.has(entrant.name)) continue;
+      try {
+        await act(entrant);
+      } catch (error) {
+        samples.delete(entrant.name);
+        fail(entrant, error);
+      }
+    }
+  };
+  const { timeMs } = bench;
+  await each(async (entrant) => {
+    const runner = stack.use(await start(bench, contest, entrant));
+    runners.set(entrant, runner);
+    // A runtime compiles the code that is much used.
+    if (!contest.isLong) await runner.measure(2 * timeMs);
+  });
+  // A turn slows the next one by what it leaves behind. A random order spreads that
+  // over all entrants.
+  for (let turn = 0; turn < (contest.isLong ? 1 : TURNS); turn++) {
+    await each(async (entrant) => {
+      const lastsMs = contest.isLong ? TURNS * timeMs : timeMs;
+      const sample = await runners.get(entrant)!.measure(lastsMs);
+      samples.get(entrant.name)!.push(sample);
+    });
+  }
+}
+
+function shuffled<T>(values: readonly T[]): T[] {
+  return values
+    .map((value) => ({ value, place: Math.random() }))
+    .sort((a, b) => a.place - b.place)
+    .map(({ value }) => value);
+}
+
+/** Holds all contests, and returns the exit status. */
+async function run(
+  options: Options,
+  programs: Readonly<Record<string, string>>,
+  bench: Bench,
+): Promise<number> {
+  const { folder } = bench;
+  const { rounds, contests, entrants, added, output } = options;
+  if (output) await Deno.mkdir(output, { recursive: true });
+  await build(folder, programs);
+  // A file with nothing but a hole takes no room on the disk.
+  await Deno.writeFile(`${folder}/input`, new Uint8Array());
+  await Deno.truncate(`${folder}/input`, STREAM_MIB * 1024 ** 2);
+
+  const failures: string[] = [];
+  let isBad = false;
+  const results = contests.map((contest): Result => ({
+    contest,
+    samples: new Map(
+      entrants
+        .filter(({ commands }) => commands[contest.role ?? "tcp"])
+        .map(({ name }) => [name, []]),
+    ),
+  }));
+  for (let round = 1; round <= rounds; round++) {
+    for (const result of results) {
+      const { name } = result.contest;
+      console.error(`round ${round} of ${rounds}: ${name}`);
+      await hold(bench, result, entrants, (it, error) => {
+        failures.push(`${it.name} at ${name}`);
+        isBad ||= isOurs(it.name) || added.includes(it);
+        console.error(`${it.name} failed: ${error}`);
+      });
+    }
+  }
+
+  const caption = captionOf(options, programs);
+  if (failures.length > 0) caption.push(`Failed: ${failures.join(", ")}.`);
+  const text = renderResults(results, caption, entrants[0]!.name);
+  console.log(text);
+  if (output) {
+    const head = "# Results\n\n`deno task bench --output bench` writes this " +
+      "file and its chart.\n\n![Bars, the best first](results.svg)\n\n";
+    const drawn = results.filter(({ contest }) =>
+      CONTESTS.indexOf(contest) < DRAWN
+    );
+    await Deno.writeTextFile(`${output}/RESULTS.md`, `${head}${text}\n`);
+    await Deno.writeTextFile(
+      `${output}/results.svg`,
+      chart(drawn, caption, isOurs),
+    );
+  }
+  return isBad || results.some(({ samples }) => samples.size === 0) ? 1 : 0;
+}
+
+function isOurs(entrant: string): boolean {
+  return /^(\.\/)?echo$/.test(entrant);
+}
+
+/** Says where and how all was measured, and what could not be. */
+function captionOf(
+  { rounds, timeMs, added }: Options,
+  programs: Readonly<Record<string, string>>,
+): string[] {
+  const missing = [
+    ...ENTRANTS.filter(({ needs }) => needs && !(needs in programs))
+      .map(({ name, needs }) => `${name} (no ${needs})`),
+    ...("libssl" in programs ? [] : ["TLS (no headers of OpenSSL)"]),
+  ];
+  return [
+    `${new Date().toISOString().slice(0, 10)}, ${cpus()[0]?.model}, ` +
+    `${cpus().length} cores, ${Deno.build.os} ${Deno.osRelease()}`,
+    Object.entries(programs).map((it) => it.join(" ")).join(", "),
+    `${PLACEMENT} ${rounds} × ${TURNS} turns of ${timeMs} ms.`,
+    `Missing here: ${missing.join(", ") || "nothing"}.`,
+    ...added.map(({ name, commands }) =>
+      `${name}: \`${Object.values(commands).join("`, `")}\``
+    ),
+  ];
+}
+
+/** Gives `work` a folder and processes. Both end with it, or with a signal. */
+async function withBench<T>(
+  timeMs: number,
+  work: (bench: Bench) => Promise<T>,
 ): Promise<T> {
   const processes = new Processes();
   const folder = await Deno.makeTempDir({ prefix: "echo-bench-" });
@@ -42,104 +238,34 @@ async function withProcesses<T>(
     Deno.addSignalListener(signal, () => {
       processes.killAll();
       Deno.removeSync(folder, { recursive: true });
-      Deno.exit(STOPPED);
+      Deno.exit(130);
     });
   }
   try {
-    return await work(processes, folder);
+    return await work({ processes, folder, timeMs });
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
 }
 
-/** Holds the contests that the options select. */
-async function compare(
-  equipment: Equipment,
-  options: Options,
-  plan: Plan,
-): Promise<{ comparison: Comparison; failures: readonly Failure[] }> {
-  const { quick, server: added } = options;
-  const all = contestsOf(equipment, plan);
-  const contests = select(
-    quick ? quickly(all, TARGETS, added?.name) : all,
-    options,
-    added?.name,
-  );
-  const log = (line: string) => printLine(Deno.stderr, line);
-  const { results, failures } = await measure(contests, plan.rounds, log);
-
-  const caption = captionOf(equipment, plan);
-  if (failures.length > 0) {
-    const names = failures.map((it) => `${it.entrant} at ${it.contest}`);
-    caption.push(`Failed: ${names.join(", ")}.`);
-  }
-  const outcomes = judge(results, [
-    ...TARGETS,
-    ...(added ? comparisonsWithOurs(contests, added) : []),
-  ]);
-  const standings = worstFirst(results, { isOurs, isFloor });
-  return { comparison: { caption, results, standings, outcomes }, failures };
-}
-
-async function save(folder: string, comparison: Comparison): Promise<void> {
-  const { results, caption } = comparison;
-  const drawn = results.filter(({ contest }) => contest.table !== "latency");
-  await Deno.writeTextFile(
-    `${folder}/${CHART}`,
-    chart(drawn, caption, isOurs),
-  );
-  await Deno.writeTextFile(
-    `${folder}/RESULTS.md`,
-    renderResults(comparison, CHART),
-  );
-}
-
-/** Runs the benchmark, and returns the exit status. */
-async function bench(options: Options, plan: Plan): Promise<number> {
-  const { output, server: added } = options;
-  if (output) await makeOutputFolder(output);
-  return await withProcesses(async (processes, folder) => {
-    const equipment = await findEquipment(processes, folder, added);
-    const { comparison, failures } = await compare(
-      equipment,
-      options,
-      plan,
-    );
-    if (output) await save(output, comparison);
-    await printLine(Deno.stdout, renderTables(comparison));
-    const isBad = failures.some(({ entrant }) =>
-      isOurs(entrant) || entrant === added?.name
-    );
-    return isBad ? 1 : 0;
-  });
-}
-
-function usage(): string {
-  return `Usage: deno task bench [OPTIONS]
-
-Compares this server and client with others.
-
-Options:
-${renderFlags(FLAGS)}
-
-The exit status is 1 if an entrant of ours failed, or the server of --server.`;
-}
-
-async function main(args: readonly string[]): Promise<number> {
+async function main(args: string[]): Promise<number> {
   try {
-    const commandLine = parseCommandLine(args, FLAGS);
-    const { values, given, operands: [operand] } = commandLine;
-    if (values.help) {
-      await printLine(Deno.stdout, usage());
+    const programs = await findPrograms();
+    const options = parseOptions(args, programs);
+    if (!options) {
+      console.log(USAGE);
       return 0;
     }
-    if (operand !== undefined) {
-      throw new UsageError(`"${operand}" is no option`);
+    if (Deno.build.os !== "linux" || !programs.cc) {
+      throw new UsageError("the benchmark needs Linux and a C compiler, cc");
     }
-    return await bench(values, planOf(values, given));
+    return await withBench(
+      options.timeMs,
+      (bench) => run(options, programs, bench),
+    );
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    await printLine(Deno.stderr, `bench: ${error.message}`);
+    console.error(`bench: ${error.message}`);
     return 2;
   }
 }

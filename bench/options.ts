@@ -1,134 +1,140 @@
-/**
- * The command line of the benchmark.
- *
- * @module
- */
+/** The command line of the benchmark. */
 
-import { formatTime } from "../report/format.ts";
-import { switchFlag, UsageError, type Values } from "../cli/flags.ts";
-import { parseWhole, timeFlag } from "../cli/values.ts";
-import type { Plan } from "./measure.ts";
-import { TABLES } from "./report.ts";
-import type { Transport } from "./running_server.ts";
-import type { AddedServer } from "./servers.ts";
+import { parseArgs } from "@std/cli/parse-args";
+import { type Contest, CONTESTS, type Entrant, ENTRANTS } from "./entrants.ts";
 
-/** The plan of a whole run. */
-const WHOLE: Plan = { rounds: 5, timeMs: 800, turns: 4 };
+/** The turns of each entrant in a round. */
+export const TURNS = 4;
 
-/** The plan of a quick run: shorter turns, and more of them for each median. */
-const QUICK: Plan = { rounds: 3, timeMs: 1200, turns: 12 };
+export const USAGE = `Usage: deno task bench [OPTIONS]
 
-/** The flags of the benchmark. */
-export const FLAGS = {
-  quick: switchFlag(
-    "the main contests alone, with the entrants that have targets, in more and " +
-      "shorter turns: about three minutes",
-  ),
-  rounds: {
-    value: "N",
-    help: "how often everything is measured",
-    default: WHOLE.rounds,
-    defaultText: `${WHOLE.rounds}, quick ${QUICK.rounds}`,
-    parse: (text: string) => parseWhole(text, 1, 1000),
-  },
-  time: timeFlag({
-    short: "t",
-    help: "how long a round loads each server, after a warm-up of half of that",
-    default: WHOLE.timeMs,
-    defaultText: `${formatTime(WHOLE.timeMs)}, quick ${
-      formatTime(QUICK.timeMs)
-    }`,
-    min: 10,
-  }),
-  contests: {
-    short: "c",
-    value: "WORDS",
-    help: "only contests with one of these words in the name of the contest " +
-      `or of its table (${TABLES.join(", ")})`,
-    default: [""],
-    defaultText: "all",
-    parse: parseList,
-  },
-  entrants: {
-    short: "e",
-    value: "WORDS",
-    help: "only entrants with one of these words in the name",
-    default: [""],
-    defaultText: "all",
-    parse: parseList,
-  },
-  server: {
-    short: "s",
-    value: "[NAME[/udp|/tls]=]COMMAND",
-    help: "add a server: a command line, split at spaces, with PORT in it; " +
-      "with /udp to the contests of datagrams, with /tls to those of TLS, and " +
-      "with CERT and KEY in it",
-    default: undefined as AddedServer | undefined,
-    defaultText: "none",
-    parse: parseServer,
-  },
-  output: {
-    short: "o",
-    value: "DIR",
-    help: "write RESULTS.md and results.svg there",
-    default: "",
-    defaultText: "nowhere",
-    parse: (text: string) => text,
-  },
-  help: switchFlag("print this help", "h"),
-};
+Measures echo beside other servers and clients. It needs Linux and a C compiler.
 
-/** The values of the flags. */
-export type Options = Values<typeof FLAGS>;
+Options:
+  -r, --rounds N         how often all contests are held (default: 5)
+  -t, --time TIME        how long a turn is; a round has ${TURNS} (default: 200ms)
+  -c, --contests LIST    only these: ${keysOf(CONTESTS.slice(0, 6))},
+                         ${keysOf(CONTESTS.slice(6))}
+  -e, --entrants LIST    only these: ${namesOf(ENTRANTS)};
+                         the first one is compared with all others
+  -s, --server NAME[/ROLE]=COMMAND
+                         one more entrant (repeatable): a command with PORT in
+                         it; ROLE is tcp (default), udp, client, or tls, whose
+                         command also has CERT and KEY
+  -o, --output DIR       write RESULTS.md and results.svg there
+  -h, --help             print this help
 
-/**
- * Tells how long and how often a run measures everything.
- *
- * @param options The values of the flags.
- * @param given The flags that were given: `--rounds` and `--time` come before what
- * `--quick` implies.
- * @returns The plan.
- */
-export function planOf(
-  { quick, rounds, time }: Pick<Options, "quick" | "rounds" | "time">,
-  given: ReadonlySet<string>,
-): Plan {
+Exit status: 1 if echo or an entrant of --server failed, or if a contest has no
+result; 2 if the command line is wrong or names what is not here.`;
+
+export class UsageError extends Error {}
+
+export interface Options {
+  readonly rounds: number;
+  readonly timeMs: number;
+  readonly contests: readonly Contest[];
+  readonly entrants: readonly Entrant[];
+  /** The entrants that --server added. */
+  readonly added: readonly Entrant[];
+  readonly output?: string;
+}
+
+function keysOf(contests: readonly Contest[]): string {
+  return contests.map(({ key }) => key).join(",");
+}
+
+function namesOf(entrants: readonly Entrant[]): string {
+  return entrants.map(({ name }) => name.toLowerCase().split(" ")[0]).join(",");
+}
+
+/** Reads the command line. Returns undefined if it asks for help. */
+export function parseOptions(
+  line: string[],
+  programs: Readonly<Record<string, string>>,
+): Options | undefined {
+  const args = parseArgs(line, {
+    string: ["rounds", "time", "contests", "entrants", "server", "output"],
+    boolean: ["help"],
+    collect: ["server"],
+    default: { rounds: "5", time: "200ms" },
+    alias: {
+      r: "rounds",
+      t: "time",
+      c: "contests",
+      e: "entrants",
+      s: "server",
+      o: "output",
+      h: "help",
+    },
+    unknown: (arg: string) => {
+      throw new UsageError(`"${arg}" is not an option`);
+    },
+  });
+  if (args.help) return undefined;
+  const rounds = Number(args.rounds);
+  if (!(Number.isInteger(rounds) && rounds > 0)) {
+    throw new UsageError(`--rounds: "${args.rounds}" is not a number from 1`);
+  }
+  const [, time, unit] = args.time.match(/^(\d+)(ms|s)$/) ?? [];
+  const timeMs = Number(time) * (unit === "s" ? 1000 : 1);
+  if (!(timeMs > 0)) {
+    throw new UsageError(`--time: "${args.time}" is not a time like 200ms`);
+  }
+  const added = parseServers(args.server);
+  const isHere = ({ needs }: Entrant) => !needs || needs in programs;
+  const entrants = [
+    ...pick("entrants", args.entrants, ENTRANTS, namesOf, isHere),
+    ...added,
+  ];
+  const canHold = ({ role = "tcp" }: Contest) =>
+    (role !== "tls" || "libssl" in programs) &&
+    entrants.some(({ commands }) => commands[role]);
   return {
-    ...(quick ? QUICK : WHOLE),
-    ...(given.has("rounds") && { rounds }),
-    ...(given.has("time") && { timeMs: time }),
+    rounds,
+    timeMs,
+    contests: pick("contests", args.contests, CONTESTS, keysOf, canHold),
+    entrants,
+    added,
+    ...(args.output !== undefined && { output: args.output }),
   };
 }
 
-function parseList(text: string): string[] {
-  return text.split(",").map((word) => word.trim()).filter((word) => word);
+/** Picks what a flag lists, in its order, or all that this machine can do. */
+function pick<T>(
+  flag: string,
+  list: string | undefined,
+  all: readonly T[],
+  wordsOf: (items: readonly T[]) => string,
+  isPossible: (item: T) => boolean,
+): T[] {
+  if (list === undefined) return all.filter(isPossible);
+  const picked = list.split(",").map((word) => {
+    const item = all.find((it) => wordsOf([it]) === word.trim());
+    if (!item) {
+      const words = wordsOf(all);
+      throw new UsageError(`--${flag}: "${word}" is none of ${words}`);
+    }
+    if (isPossible(item)) return item;
+    throw new UsageError(`--${flag}: what ${word} needs is not here`);
+  });
+  return [...new Set(picked)];
 }
 
-/** What must stand in the command line of an added server. */
-const WORDS: Record<Transport, readonly string[]> = {
-  tcp: ["PORT"],
-  tls: ["PORT", "CERT", "KEY"],
-  udp: ["PORT"],
-};
-
-/** The name of an added server that was given none. */
-const ADDED = "added server";
-
-/**
- * Reads the command line of a server, before which its name may stand.
- *
- * @param text For example `python3 echo.py PORT`, `mine=./serve -p PORT`,
- * `mine/udp=./serve -u -p PORT` or `mine/tls=./serve PORT CERT KEY`.
- * @returns The server.
- * @throws {UsageError} If it has no `PORT`, or not all that TLS needs.
- */
-export function parseServer(text: string): AddedServer {
-  const [, name = ADDED, kind = "tcp", command = text] =
-    text.match(/^\s*([\w.-]+)(?:\/(udp|tls))?=(.*)$/s) ?? [];
-  const transport = kind as Transport;
-  for (const word of WORDS[transport]) {
-    if (new RegExp(`\\b${word}\\b`).test(command)) continue;
-    throw new UsageError(`expected a ${word} in it`);
+/** Reads entrants. One may come again, with a command for another role. */
+function parseServers(texts: readonly string[]): Entrant[] {
+  const commands = new Map<string, Record<string, string>>();
+  for (const text of texts) {
+    const [, name, role = "tcp", command = ""] =
+      text.match(/^([\w.-]+)(?:\/(tcp|udp|tls|client))?=(.*)$/) ?? [];
+    if (!name || !/\bPORT\b/.test(command)) {
+      throw new UsageError(
+        `--server: "${text}" is not NAME[/ROLE]=COMMAND with PORT in it`,
+      );
+    }
+    if (ENTRANTS.some((entrant) => entrant.name === name)) {
+      throw new UsageError(`--server: there is an entrant ${name} already`);
+    }
+    commands.set(name, { ...commands.get(name), [role]: command });
   }
-  return { name, transport, command: command.trim() };
+  return [...commands].map(([name, commands]) => ({ name, commands }));
 }

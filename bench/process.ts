@@ -1,65 +1,43 @@
-/**
- * Processes that a comparison starts, on the cores that they should have.
- *
- * @module
- */
+/** Processes that the benchmark starts, on the cores that they should have. */
 
+import { delay } from "@std/async/delay";
 import { availableParallelism } from "node:os";
 
-/** A command line: a program and its arguments. */
-export type CommandLine = readonly string[];
+/** How long a server may take to listen, and a load beyond the time it was given. */
+const PATIENCE_MS = 20_000;
 
-/**
- * The longest that a server may take until it listens, and a load beyond the time
- * that it was given.
- */
-export const PATIENCE_MS = 20_000;
+/** Servers get a core and loads another one, where there are two. */
+const CORES = availableParallelism() > 1
+  ? { server: 0, load: availableParallelism() - 1 }
+  : undefined;
 
-/** Starts processes and knows those that still run. */
+export const PLACEMENT = CORES
+  ? `Server on core ${CORES.server}, load on core ${CORES.load}.`
+  : "Server and load share one core.";
+
+/** Starts processes, and knows those that still run. */
 export class Processes {
   readonly #running = new Set<Deno.ChildProcess>();
 
-  /**
-   * Starts a process that leads a group of its own, so that {@linkcode stop} also
-   * ends the processes that it starts itself.
-   *
-   * @param line The program and its arguments.
-   * @param options Its streams.
-   * @param core The one core that it may use, by default any.
-   * @returns The process.
-   */
-  spawn(
-    line: CommandLine,
-    options: Pick<Deno.CommandOptions, "stdin" | "stdout" | "stderr">,
-    core?: number,
+  /** Each process leads a group, so that what it starts ends with it. */
+  #spawn(
+    line: readonly string[],
+    core: keyof NonNullable<typeof CORES>,
+    options: Deno.CommandOptions,
   ): Deno.ChildProcess {
-    const pinned = core === undefined
-      ? line
-      : ["taskset", "-c", `${core}`, ...line];
-    const [program = "", ...args] = pinned;
+    const [program = "", ...args] = CORES
+      ? ["taskset", "-c", `${CORES[core]}`, ...line]
+      : line;
     const child = new Deno.Command(program, {
+      stdin: "null",
+      stdout: "null",
       ...options,
+      stderr: "inherit",
       args,
       detached: true,
-    })
-      .spawn();
+    }).spawn();
     this.#running.add(child);
     return child;
-  }
-
-  /**
-   * Kills a process with its group, and waits for its end.
-   *
-   * @param child The process, which may have ended already.
-   */
-  async stop(child: Deno.ChildProcess): Promise<void> {
-    this.#kill(child);
-    await child.status;
-  }
-
-  /** Kills all processes that were not stopped yet, with their groups. */
-  killAll(): void {
-    for (const child of this.#running) this.#kill(child);
   }
 
   #kill(child: Deno.ChildProcess): void {
@@ -67,93 +45,122 @@ export class Processes {
     try {
       Deno.kill(-child.pid, "SIGKILL");
     } catch {
-      // The whole group ended by itself.
+      // The whole group has ended.
     }
   }
 
+  killAll(): void {
+    for (const child of this.#running) this.#kill(child);
+  }
+
+  /** Starts a server, and waits until it accepts a connection or echoes a datagram. */
+  async startServer(
+    line: readonly string[],
+    port: number,
+    transport: "tcp" | "udp",
+  ): Promise<Server> {
+    const child = this.#spawn(line, "server", {});
+    let hasEnded = false;
+    const ended = child.status.then(() => hasEnded = true);
+    const deadline = performance.now() + PATIENCE_MS;
+    const isUp = transport === "tcp" ? accepts : echoesDatagram;
+    while (!await isUp(port)) {
+      if (!hasEnded && performance.now() < deadline) continue;
+      this.#kill(child);
+      throw new Error(`does not listen: ${line.join(" ")}`);
+    }
+    return {
+      port,
+      residentMiB() {
+        const status = Deno.readTextFileSync(`/proc/${child.pid}/status`);
+        return Number(status.match(/^VmRSS:\s+(\d+) kB/m)?.[1]) / 1024;
+      },
+      [Symbol.asyncDispose]: async () => {
+        this.#kill(child);
+        await ended;
+      },
+    };
+  }
+
   /**
-   * Waits for something that a process does, and stops the process.
-   *
-   * @param child The process.
-   * @param limitMs When to kill it if it has not done it by then, in milliseconds.
-   * @param work Waits for what the process does.
-   * @returns What `work` returns.
+   * Runs a load or a client to its end, and returns what it printed. A load prints
+   * one line, and keeps its connections until its stdin ends: after `whileOpen`.
    */
-  async stopAfter<T>(
-    child: Deno.ChildProcess,
-    limitMs: number,
-    work: () => Promise<T>,
-  ): Promise<T> {
-    const timer = setTimeout(() => this.#kill(child), limitMs);
+  async run(
+    line: readonly string[],
+    lastsMs: number,
+    whileOpen: () => void = () => {},
+  ): Promise<string> {
+    const child = this.#spawn(line, "load", {
+      stdin: "piped",
+      stdout: "piped",
+    });
+    const timer = setTimeout(() => this.#kill(child), lastsMs + PATIENCE_MS);
     try {
-      return await work();
+      let text = "";
+      for await (
+        const piece of child.stdout.pipeThrough(new TextDecoderStream())
+      ) {
+        text += piece;
+        if (!text.endsWith("\n")) continue;
+        whileOpen();
+        await child.stdin.close();
+      }
+      const { code } = await child.status;
+      if (code !== 0) throw new Error(`ended with ${code}: ${line.join(" ")}`);
+      return text;
     } finally {
       clearTimeout(timer);
-      await this.stop(child);
+      this.#kill(child);
+      await child.status;
     }
   }
+}
 
-  /**
-   * Runs a program to its end.
-   *
-   * @param line The program and its arguments.
-   * @returns What it printed on stdout and stderr, or `undefined` if this machine
-   * does not have it.
-   * @throws {Error} If the program failed; the message has what it printed.
-   */
-  async outputOf(line: CommandLine): Promise<string | undefined> {
+/** A server that runs. Disposing of it kills it. */
+export interface Server extends AsyncDisposable {
+  readonly port: number;
+  residentMiB(): number;
+}
+
+const HOSTNAME = "127.0.0.1";
+
+async function accepts(port: number): Promise<boolean> {
+  try {
+    (await Deno.connect({ hostname: HOSTNAME, port })).close();
+    return true;
+  } catch {
+    await delay(10);
+    return false;
+  }
+}
+
+async function echoesDatagram(port: number): Promise<boolean> {
+  const local = { transport: "udp", hostname: HOSTNAME } as const;
+  const socket = Deno.listenDatagram({ ...local, port: 0 });
+  try {
+    await socket.send(new Uint8Array([7]), { ...local, port });
+    const reply = socket.receive().then(() => true, () => false);
+    return await Promise.race([reply, delay(20).then(() => false)]);
+  } finally {
+    socket.close();
+  }
+}
+
+/**
+ * Finds a port that is free for TCP and UDP. It is below those that Linux gives to
+ * clients, so that none of them takes it before the server does.
+ */
+export function freePort(): number {
+  for (let tried = 1;; tried++) {
+    const port = 20_000 + Math.floor(Math.random() * 12_000);
+    const local = { hostname: HOSTNAME, port };
     try {
-      const child = this.spawn(line, {
-        stdin: "null",
-        stdout: "piped",
-        stderr: "piped",
-      });
-      const output = await child.output();
-      this.#running.delete(child);
-      const decoder = new TextDecoder();
-      const text = decoder.decode(output.stdout) +
-        decoder.decode(output.stderr);
-      if (!output.success) throw new Error(`${line.join(" ")}: ${text}`);
-      return text;
+      Deno.listen(local).close();
+      Deno.listenDatagram({ ...local, transport: "udp" }).close();
+      return port;
     } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return undefined;
-      throw error;
+      if (tried === 100) throw error;
     }
   }
-}
-
-/**
- * Checks how a process ended.
- *
- * @param child The process.
- * @param line Its command line, for the error.
- * @throws {Error} If its exit status is not 0.
- */
-export async function checkSuccess(
-  child: Deno.ChildProcess,
-  line: CommandLine,
-): Promise<void> {
-  const { code } = await child.status;
-  if (code !== 0) throw new Error(`${line.join(" ")} ended with ${code}`);
-}
-
-/** The cores that processes are bound to, where this machine can bind them. */
-export interface Placement {
-  /** The core of a server. */
-  readonly serverCore?: number;
-  /** The core of loads and clients. */
-  readonly loadCore?: number;
-}
-
-/**
- * Finds out whether processes can be bound to cores.
- *
- * @param processes Starts the program that binds them.
- * @returns A core for the server and another one for its load, or neither.
- */
-export async function findPlacement(processes: Processes): Promise<Placement> {
-  const lastCore = availableParallelism() - 1;
-  const canBind = Deno.build.os === "linux" && lastCore > 0 &&
-    await processes.outputOf(["taskset", "--version"]) !== undefined;
-  return canBind ? { serverCore: 0, loadCore: lastCore } : {};
 }

@@ -1,14 +1,19 @@
 // The usual loop: read into a buffer, write until all is sent.
 
-const listener = Deno.listen({
-  hostname: "127.0.0.1",
-  port: Number(Deno.args[0]),
-});
+const [port, cert, key] = Deno.args;
+const address = { hostname: "127.0.0.1", port: Number(port) };
+const listener = cert && key
+  ? Deno.listenTls({
+    ...address,
+    cert: Deno.readTextFileSync(cert),
+    key: Deno.readTextFileSync(key),
+  })
+  : Deno.listen(address);
 
-async function echo(conn: Deno.TcpConn): Promise<void> {
+async function echo(conn: Deno.TcpConn | Deno.TlsConn): Promise<void> {
   const buffer = new Uint8Array(64 * 1024);
   try {
-    conn.setNoDelay();
+    if ("setNoDelay" in conn) conn.setNoDelay();
     while (true) {
       const length = await conn.read(buffer);
       if (length === null) break;
