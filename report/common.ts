@@ -115,6 +115,25 @@ export function renderLate(lateMs: LatencySummary | undefined): string[] {
   return [`sent late: p99 ${knownMs(p99)} ms, max ${exactMs(max)} ms`];
 }
 
+/** A delayed acknowledgement takes 40 ms on Linux, and a little more to be seen. */
+const DELAYED_ACK_MS = [38, 50] as const;
+
+/** Names Nagle's algorithm where a fifth of the round trips over TLS look like it. */
+export function renderNagle(
+  { recorded: { latencies } }: Pick<Summary, "recorded">,
+  { transport }: Address,
+): string[] {
+  const { count, upTo: [before = 0, until = 0] } = latencies
+    .spread(DELAYED_ACK_MS);
+  const isLikely = transport === "tls" && before > 0 && count > 0 &&
+    until - before >= count / 5;
+  if (!isLikely) return [];
+  return [
+    "round trips of about 40 ms: the server's end has Nagle's algorithm on " +
+    "(docs/serve.md)",
+  ];
+}
+
 /** Renders how long connections with TLS took to make. */
 export function renderConnectTimes(
   { connectTimes }: Pick<Summary, "connectTimes">,

@@ -6,7 +6,14 @@ import { judge, printApart } from "../cli/verdict.ts";
 import { processTerminal, type Terminal } from "../cli/terminal.ts";
 import type { Measured } from "./conditions.ts";
 import { parseCondition } from "../cli/conditions.ts";
-import { exactMs, jsonWhere, knownMs, renderLate } from "./common.ts";
+import { Latencies } from "../probe/latency.ts";
+import {
+  exactMs,
+  jsonWhere,
+  knownMs,
+  renderLate,
+  renderNagle,
+} from "./common.ts";
 
 const LATENCY: LatencySummary = {
   ...{ min: 0.12345, mean: 0.2, p50: 0.15, p90: 0.18, p99: 0.19 },
@@ -122,5 +129,24 @@ describe("the times of a report", () => {
     assertEquals(renderLate(LATENCY), [
       "sent late: p99 0.190 ms, max 1.235 ms",
     ]);
+  });
+});
+
+describe("renderNagle()", () => {
+  it("names it where round trips over TLS look like it, and only there", () => {
+    const told = (allMs: number[], transport: "tcp" | "tls" = "tls") => {
+      const latencies = new Latencies();
+      for (const ms of allMs) latencies.record(ms);
+      const late = new Latencies();
+      const recorded = { latencies, late, rows: [] };
+      return renderNagle({ recorded }, { ...LOCAL, transport }).length === 1;
+    };
+    assertEquals(told([1, 1, 1, 1, 41]), true);
+    assertEquals(told([1, 1, 1, 1, 1, 41]), false);
+    assertEquals(told([1, 1, 41], "tcp"), false);
+    // A path that takes 40 ms takes no less.
+    assertEquals(told([40, 41, 42]), false);
+    assertEquals(told([1, 1, 60]), false);
+    assertEquals(told([]), false);
   });
 });

@@ -17,6 +17,7 @@ import {
   renderConnectTimes,
   renderDatagrams,
   renderLate,
+  renderNagle,
   renderUdpDrops,
   UDP_RATE_PER_SECOND,
 } from "./common.ts";
@@ -153,6 +154,7 @@ export function renderLoad(
     const { p50, p90, p99, p99_9, max } = latencyMs;
     const times = [...[p50, p90, p99, p99_9].map(knownMs), exactMs(max)];
     lines.push(`latency p50/p90/p99/p99.9/max = ${times.join("/")} ms`);
+    lines.push(...renderNagle(summary, context.target));
     if (context.ratePerSecond !== undefined) {
       lines.push(...renderLate(summary.lateMs));
     }

@@ -29,6 +29,7 @@ import {
   renderDatagrams,
   renderIrregulars,
   renderLate,
+  renderNagle,
   renderUdpDrops,
   UDP_RATE_PER_SECOND,
 } from "./common.ts";
@@ -76,6 +77,7 @@ export function renderSummary(
         (jitterMs === undefined ? "" : `, jitter ${exactMs(jitterMs)} ms`),
     );
   }
+  lines.push(...renderNagle(summary, context.target));
   return [...lines, ...renderLate(lateMs)].join("\n");
 }
 
