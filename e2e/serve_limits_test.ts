@@ -126,9 +126,11 @@ describe("./echo serve, with a limit,", () => {
 
   itRuns("serves nobody where its workers lack file descriptors", async () => {
     await using server = startWithLimit(40, "serve", "-p0", "--workers", "4");
-    // The runtime gives up where a thread cannot start.
-    assertEquals([await server.status, server.stdout], [134, ""]);
-    assertMatch(server.stderr, /Too many open files/);
+    // Where a thread cannot even start, the runtime gives up with 134.
+    const status = await server.status;
+    assert(status === 1 || status === 134, `${status}`);
+    assertEquals(server.stdout, "");
+    assertMatch(server.stderr, /too many open files/i);
   });
 
   itRuns("counts clients that never read until they leave", async () => {
