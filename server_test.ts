@@ -58,7 +58,7 @@ describe("serve()", () => {
       await writeAll(conn, bytes);
       assertEquals(await readExactly(conn, 100), bytes);
     }
-    assertEquals([one.stats.bytes, other.stats.bytes], [200, 100]);
+    assertEquals([one.stats().bytes, other.stats().bytes], [200, 100]);
   });
 
   it("says which address is in use, with the fields of the failure", async () => {
@@ -139,13 +139,13 @@ describe("serve()", () => {
       await roundTrip(conn);
       await untilRefused(server);
       assertEquals(await roundTrip(conn), HELLO);
-      assertEquals(server.stats, {
+      assertEquals(server.stats(), {
         ...{ accepted: 1, open: 1, bytes: 10 },
         closed: {},
       });
     }
     await server.finished;
-    assertEquals(server.stats, {
+    assertEquals(server.stats(), {
       ...{ accepted: 1, open: 0, bytes: 10 },
       closed: { eof: 1 },
     });
@@ -169,8 +169,8 @@ describe("serve()", () => {
       }
     };
     await Promise.all(Array.from({ length: 100 }, visit));
-    assertEquals(server.stats.accepted, 2000);
-    assertEquals(server.stats.bytes, 2000 * HELLO.length);
+    assertEquals(server.stats().accepted, 2000);
+    assertEquals(server.stats().bytes, 2000 * HELLO.length);
     assertEquals(mostOpen, 10);
   });
 
@@ -198,13 +198,13 @@ describe("serve()", () => {
     using second = await connectTo(server);
     const reply = roundTrip(second);
     for (let turn = 0; turn < 100; turn++) await nextTurn();
-    assertEquals(server.stats, {
+    assertEquals(server.stats(), {
       ...{ accepted: 1, open: 0, bytes: 0 },
       closed: { idle: 1 },
     });
     ended.resolve();
     assertEquals(await reply, HELLO);
-    assertEquals(server.stats.accepted, 2);
+    assertEquals(server.stats().accepted, 2);
   });
 
   it("closes connections that are idle after idleTimeoutMs", async () => {
@@ -215,7 +215,7 @@ describe("serve()", () => {
     using silent = await connectTo(server);
     await roundTrip(silent);
     for (let sweep = 1; sweep <= 5; sweep++) {
-      assertEquals(server.stats.open, 1);
+      assertEquals(server.stats().open, 1);
       await clock.pass(100);
       // The timer of the next sweep is set when this one is over.
       await sweeps.untilSwept();
@@ -258,26 +258,26 @@ describe("serve()", () => {
 
   it("tells its totals while connections are open", async () => {
     await using server = serve({ port: 0 });
-    assertEquals(server.stats, {
+    assertEquals(server.stats(), {
       ...{ accepted: 0, open: 0, bytes: 0 },
       closed: {},
     });
     using conn = await connectTo(server);
     await roundTrip(conn);
-    assertEquals(server.stats, {
+    assertEquals(server.stats(), {
       ...{ accepted: 1, open: 1, bytes: 5 },
       closed: {},
     });
     using other = await connectTo(server);
     await roundTrip(other);
     await roundTrip(conn);
-    assertEquals(server.stats, {
+    assertEquals(server.stats(), {
       ...{ accepted: 2, open: 2, bytes: 15 },
       closed: {},
     });
     await other.closeWrite();
     await readToEnd(other);
-    assertEquals(server.stats, {
+    assertEquals(server.stats(), {
       ...{ accepted: 2, open: 1, bytes: 15 },
       closed: { eof: 1 },
     });
@@ -306,7 +306,7 @@ describe("ServeOptions.signal", () => {
     const server = serve({ port: 0, signal: stop.signal });
     stop.abort();
     await server.finished;
-    assertEquals(server.stats, {
+    assertEquals(server.stats(), {
       ...{ accepted: 0, open: 0, bytes: 0 },
       closed: {},
     });

@@ -244,7 +244,7 @@ describe("echo serve --tls", () => {
 
 describe("echo send --tls", () => {
   it("tells the handshake apart, in each report", async () => {
-    await using server = serve({ port: 0, tls: PAIR });
+    await using server = serve({ port: 0, ...PAIR });
     const { port } = server.addr;
     const tls = ["--tls", "--tls-ca", "cert.pem"];
     const once = JSON.parse((await send(port, ...tls, "--json")).stdout);
@@ -275,7 +275,7 @@ describe("echo send --tls", () => {
   });
 
   it("says what to do about a certificate that it does not accept", async () => {
-    await using server = serve({ port: 0, tls: PAIR });
+    await using server = serve({ port: 0, ...PAIR });
     const { port } = server.addr;
     const untrusted = await send(port, "--tls", "hi");
     assertEquals([untrusted.status, untrusted.stdout], [1, ""]);
@@ -291,7 +291,7 @@ describe("echo send --tls", () => {
     await using plain = serve({ port: 0 });
     const { stderr } = await send(plain.addr.port, "--tls", "hi");
     assertMatch(stderr, /what came is no TLS, .*leave out --tls\n$/);
-    await using server = serve({ port: 0, tls: PAIR });
+    await using server = serve({ port: 0, ...PAIR });
     const other = await send(server.addr.port, "hi");
     assertMatch(
       other.stderr,
@@ -300,7 +300,7 @@ describe("echo send --tls", () => {
   });
 
   it("counts a handshake that fails as a lost message", async () => {
-    await using server = serve({ port: 0, tls: PAIR });
+    await using server = serve({ port: 0, ...PAIR });
     const { port } = server.addr;
     const args = ["--tls", "-c2", "-i0", "--json"];
     const { status, stdout } = await runOn("ping", port, ...args);

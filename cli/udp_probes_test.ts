@@ -201,7 +201,7 @@ describe("echo load --udp", () => {
       const { stdout } = await probeUdp(server.addr.port, args);
       const found = JSON.parse(stdout);
       assertEquals([found.transport, found.failed], ["udp", 0]);
-      assertEquals(found.messages, server.stats.udp?.datagrams);
+      assertEquals(found.messages, server.stats().udp?.datagrams);
       const { duplicated, reordered, late, corrupt, stray } = found;
       assertEquals(
         [duplicated, reordered, late, corrupt, stray],

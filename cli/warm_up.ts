@@ -42,7 +42,7 @@ export async function warmUp(
     const target = { transport: udp ? "udp" : "tcp", hostname, port } as const;
     await measure(connectorTo({ ...target, timeoutMs }), signal);
     if (transport === "tls") await warmUpTls(port, signal);
-    return server.stats.bytes > 0;
+    return server.stats().bytes > 0;
   } catch {
     return false;
   }

@@ -53,7 +53,7 @@ describe("DatagramClient", () => {
       assertEquals(bytes, size);
       assert(durationMs > 0);
     }
-    assertEquals(server.stats.udp?.datagrams, 6);
+    assertEquals(server.stats().udp?.datagrams, 6);
   });
 
   it("refuses what is no datagram, and sends nothing", async () => {

@@ -40,8 +40,8 @@ describe("EchoClient.echo()", () => {
       assertLessOrEqual(durationMs, performance.now() - startedAt);
     }
     await client.end();
-    assertEquals(server.stats.accepted, 1);
-    assertEquals(server.stats.bytes, 10_000);
+    assertEquals(server.stats().accepted, 1);
+    assertEquals(server.stats().bytes, 10_000);
   });
 
   it("sends while it reads, so that no size is too large", async () => {

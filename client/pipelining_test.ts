@@ -262,7 +262,7 @@ describe("EchoClient.echo() of several messages", () => {
     const { settled } = echoAll(client, messages);
     assertEquals(new Set(await settled), new Set([3000]));
     await client.end();
-    assertEquals(server.stats.bytes, 30_000_000);
+    assertEquals(server.stats().bytes, 30_000_000);
 
     const conn = new MemoryConn();
     const failing = echoAll(clientOn(conn), messages);

@@ -26,7 +26,7 @@ describe("connect() with TLS", () => {
   for (const serverName of ["127.0.0.1", "localhost", "::1", "[::1]"]) {
     it(`verifies the name ${serverName}, apart from the address`, async () => {
       const tls = await selfSigned({ names: [serverName] });
-      await using server = serve({ port: 0, tls });
+      await using server = serve({ port: 0, ...tls });
       const { port } = server.addr;
       const caCerts = [tls.cert];
       using client = await connect({ port, caCerts, serverName });
@@ -60,7 +60,7 @@ describe("connect() with TLS", () => {
 
   it("tells a certificate that is not trusted", async () => {
     const [tls, other] = [await selfSigned(), await selfSigned()];
-    await using server = serve({ port: 0, tls });
+    await using server = serve({ port: 0, ...tls });
     for (const caCerts of [[], [other.cert]]) {
       const error = await failure(server.addr.port, { caCerts });
       assertEquals(error.reason, "tls_untrusted");
@@ -74,7 +74,7 @@ describe("connect() with TLS", () => {
   it("tells a certificate for other names", async () => {
     const names = ["a.example.", "127.0.0.2", "fe80::1%eth0", "::1"];
     const tls = await selfSigned({ names });
-    await using server = serve({ port: 0, tls });
+    await using server = serve({ port: 0, ...tls });
     const error = await failure(server.addr.port, { caCerts: [tls.cert] });
     assertEquals(error.reason, "tls_wrong_name");
     assertEquals(
@@ -87,14 +87,14 @@ describe("connect() with TLS", () => {
   it("tells one that expired, and one that is not valid yet", async () => {
     const day = 24 * 3_600_000;
     const expired = await selfSigned({ days: -1 });
-    await using old = serve({ port: 0, tls: expired });
+    await using old = serve({ port: 0, ...expired });
     const error = await failure(old.addr.port, { caCerts: [expired.cert] });
     assertEquals(error.reason, "tls_expired");
     assertMatch(error.detail, /^the certificate expired on 20\d\d-.*Z$/);
 
     const now = new Date(Date.now() + 2 * day);
     const future = await selfSigned({ now });
-    await using early = serve({ port: 0, tls: future });
+    await using early = serve({ port: 0, ...future });
     const other = await failure(early.addr.port, { caCerts: [future.cert] });
     assertEquals(other.reason, "tls_not_yet_valid");
     assertMatch(other.detail, /^the certificate is not valid yet but from 20/);
@@ -155,7 +155,7 @@ describe("connect() with TLS", () => {
 
   it("tries again for a server that starts late, not for a bad one", async () => {
     const tls = await selfSigned();
-    await using server = serve({ port: 0, tls });
+    await using server = serve({ port: 0, ...tls });
     const { port } = server.addr;
     const error = await assertRejects(() =>
       connect({ port, retryMs: Infinity, tls: true })

@@ -66,8 +66,8 @@ describe("./echo load --workers", () => {
     assertEquals(client.stderr, "");
     const found = JSON.parse(client.stdout);
     const { messages, connections, timeline, histogram, after_end } = found;
-    assertEquals([server.stats.accepted, connections], [5, 5]);
-    assertEquals(server.stats.bytes, messages * 64);
+    assertEquals([server.stats().accepted, connections], [5, 5]);
+    assertEquals(server.stats().bytes, messages * 64);
     for (
       const [rows, name, count] of [
         [timeline, "messages", messages - after_end],
@@ -152,7 +152,7 @@ describe("./echo report", () => {
     const { status, stdout } = await merge(results, "--json");
     assertEquals(status, 0);
     const merged = JSON.parse(stdout);
-    assertEquals(server.stats.bytes, merged.messages * 64);
+    assertEquals(server.stats().bytes, merged.messages * 64);
     assertEquals([merged.connections, merged.runs.length], [6, 3]);
     assert(merged.start >= startAt);
     const again = await merge([stdout]);

@@ -43,8 +43,8 @@ describe("load() of a server", () => {
     const summary = await load(options);
     assertGreaterOrEqual(summary.messages, 150);
     assertEquals([summary.failed, summary.unsent], [0, 0]);
-    assertEquals(server.stats.bytes, summary.messages * message);
-    assertEquals(server.stats.accepted, 150);
+    assertEquals(server.stats().bytes, summary.messages * message);
+    assertEquals(server.stats().accepted, 150);
     assertEquals(Math.round(summary.durationMs), 200);
     assertGreaterOrEqual(summary.messages, summary.messagesInTime);
     const inBuckets = summary.histogram.reduce((sum, b) => sum + b.count, 0);
@@ -60,8 +60,8 @@ describe("load() of a server", () => {
     const { messages, failed, unsent, tooLate } = summary;
     assertEquals([failed, unsent], [0, 0]);
     assertEquals(messages + tooLate, 100);
-    assertEquals(server.stats.bytes, messages * message);
-    assertEquals(server.stats.accepted, 3);
+    assertEquals(server.stats().bytes, messages * message);
+    assertEquals(server.stats().accepted, 3);
   });
 
   it("counts a failure, replaces the connection, and goes on", async () => {

@@ -62,7 +62,7 @@ describe("ping() of a server", () => {
       assert(summary.latencyMs!.max <= summary.durationMs);
       assertEquals(summary.ends!.remote, server.addr);
     }
-    assertEquals([server.stats.accepted, server.stats.bytes], [2, 40]);
+    assertEquals([server.stats().accepted, server.stats().bytes], [2, 40]);
   });
 
   it("verifies messages of any size", async () => {
@@ -79,7 +79,7 @@ describe("ping() of a server", () => {
     const { port } = server.addr;
     const options = { count: 3, reconnect: true };
     assertEquals((await pingServer(port, options)).counts, [3, 3, 0]);
-    assertEquals(server.stats.accepted, 3);
+    assertEquals(server.stats().accepted, 3);
   });
 
   it("takes a wrong, a short and a broken reply for a loss", async () => {

@@ -72,8 +72,7 @@ export function listen(
   };
   try {
     if (!tls) return Deno.listen(options);
-    const { cert, key } = tls;
-    return Deno.listenTls({ ...options, cert, key });
+    return Deno.listenTls({ ...options, ...tls });
   } catch (error) {
     throw networkError("listen", address, error);
   }

@@ -7,11 +7,10 @@
 import type { DropReason } from "./datagram_limits.ts";
 import type { CloseReason, ServeEvent } from "./events.ts";
 import type { FaultKind, FaultOptions } from "./faults/options.ts";
-import type { SharedCounts } from "./slots.ts";
 
-/** What a server needs to speak TLS. */
+/** A certificate and its key. */
 export interface ServerTls {
-  /** The certificate, in PEM, with those that lead to its authority behind it. */
+  /** The certificate, in PEM, followed by those that lead to its authority. */
   readonly cert: string;
   /** Its private key, in PEM: PKCS#8, PKCS#1 or SEC1, without a passphrase. */
   readonly key: string;
@@ -58,14 +57,6 @@ export interface ServeOptions {
    * @default {Infinity}
    */
   maxConnections?: number | undefined;
-
-  /**
-   * Counters that several servers share, each in a thread of its own: `once` and
-   * `maxConnections` then hold for all of them together. A server that did not get
-   * the one client of `once` goes on listening: shut it down when another one got
-   * it.
-   */
-  shared?: SharedCounts | undefined;
 
   /**
    * Close a connection on which no byte moved in either direction for this long.
@@ -122,14 +113,18 @@ export interface ServeOptions {
   faults?: FaultOptions | undefined;
 
   /**
-   * Speak TLS 1.2 or 1.3 over TCP with this certificate. Datagrams stay plain.
+   * Speak TLS 1.2 or 1.3 over TCP with this certificate, in PEM, followed by those
+   * that lead to its authority. Datagrams stay plain.
    *
    * @default {undefined, plain TCP}
    */
-  tls?: ServerTls | undefined;
+  cert?: string | undefined;
+
+  /** With `cert`, its private key, in PEM: PKCS#8, PKCS#1 or SEC1, no passphrase. */
+  key?: string | undefined;
 
   /**
-   * With `tls`, the longest time that a client may take for its handshake. Until then
+   * With `cert`, the longest time that a client may take for its handshake. Until then
    * it holds one of `maxConnections`. A client that failed counts as the one of
    * `once`, too.
    *
@@ -164,7 +159,7 @@ export interface ServeStats {
   closed: Partial<Record<CloseReason, number>>;
   /** Bytes that were echoed, over TCP and UDP. */
   bytes: number;
-  /** TLS handshakes that failed, with {@linkcode ServeOptions.tls}. */
+  /** TLS handshakes that failed, with {@linkcode ServeOptions.cert}. */
   failedHandshakes?: number | undefined;
   /** What became of datagrams, with {@linkcode ServeOptions.udp}. */
   udp?: DatagramStats | undefined;
@@ -213,7 +208,7 @@ export interface EchoServer extends AsyncDisposable {
   readonly finished: Promise<void>;
 
   /** Totals up to now. */
-  readonly stats: ServeStats;
+  stats(): ServeStats;
 
   /**
    * The seed of {@linkcode ServeOptions.faults}, with which the same faults happen

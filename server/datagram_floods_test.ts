@@ -31,7 +31,7 @@ function serveForged(
 
 /** Counts what two servers answered. */
 const answers = (servers: EchoServer[]) =>
-  servers.map(({ stats }) => stats.udp!.datagrams);
+  servers.map((server) => server.stats().udp!.datagrams);
 
 describe("two servers of datagrams", () => {
   const loops: [name: string, options: ServeOptions, most: number][] = [
@@ -51,7 +51,7 @@ describe("two servers of datagrams", () => {
       // Each datagram goes to and fro until one of the two has had enough.
       const servers = [first, second];
       const dropped = () =>
-        servers.flatMap(({ stats }) => Object.values(stats.udp!.dropped))
+        servers.flatMap((server) => Object.values(server.stats().udp!.dropped))
           .reduce((sum, n) => sum + n, 0);
       await forge();
       await untilSo(() => dropped() === 1);
@@ -78,7 +78,7 @@ describe("two servers of datagrams", () => {
       await socket.send(patternOf(8, n), { ...second.addr, transport: "udp" });
     }
     const countDropped = () =>
-      servers.map(({ stats }) => stats.udp!.dropped.loop ?? 0)
+      servers.map((server) => server.stats().udp!.dropped.loop ?? 0)
         .reduce((sum, n) => sum + n);
     await untilSo(() => countDropped() === forged);
     for (const count of answers(servers)) {
@@ -100,7 +100,7 @@ describe("serve() in a flood of datagrams", () => {
       for (let n = 0; n < batch; n++) await peer.send(server, HELLO);
       await untilCounted(server, sent + batch);
     }
-    const { loop = 0 } = server.stats.udp!.dropped;
+    const { loop = 0 } = server.stats().udp!.dropped;
     assert(loop >= 500 && loop <= 500 + SAMPLE, `${loop} dropped`);
     for (let sent = 0; sent < 1500; sent += batch) {
       for (let n = 0; n < batch; n++) {
@@ -108,7 +108,7 @@ describe("serve() in a flood of datagrams", () => {
       }
       await untilCounted(server, 1500 + sent + batch);
     }
-    assertEquals(server.stats.udp, {
+    assertEquals(server.stats().udp, {
       datagrams: 3000 - loop,
       bytes: 5 * (1500 - loop) + 20 * 1500,
       dropped: { loop },
@@ -140,7 +140,7 @@ describe("serve() in a flood of datagrams", () => {
       assertEquals(events.filter((it) => it.type === type).length, senders);
     }
     assertEquals(events.length, 3 * senders);
-    assertEquals(server.stats.udp?.datagrams, senders);
+    assertEquals(server.stats().udp?.datagrams, senders);
   });
 
   it("serves connections besides, and datagrams beside connections", async () => {

@@ -121,8 +121,8 @@ describe("an echo", () => {
       }
     };
     await Promise.all(Array.from({ length: 100 }, talk));
-    assertEquals(server.stats.accepted, 100);
-    assertEquals(server.stats.bytes, 100 * 5 * 1000);
+    assertEquals(server.stats().accepted, 100);
+    assertEquals(server.stats().bytes, 100 * 5 * 1000);
   });
 
   it("reaches a client that half-closed", async () => {
@@ -222,7 +222,7 @@ describe("a connection", () => {
     assertEquals(closed?.reason, "reset");
     assertInstanceOf(closed?.error, Deno.errors.ConnectionReset);
     assertEquals(await roundTrip(conn), HELLO);
-    assertEquals(server.stats.open, 1);
+    assertEquals(server.stats().open, 1);
   });
 
   it("that its client leaves at any stage ends alone", async () => {
@@ -256,7 +256,7 @@ describe("a connection", () => {
     }
     using conn = await connectTo(server);
     assertEquals(await roundTrip(conn), HELLO);
-    assertEquals(server.stats.open, 1);
+    assertEquals(server.stats().open, 1);
   });
 
   it("that is idle is closed, and only that", async () => {
@@ -274,9 +274,9 @@ describe("a connection", () => {
     // Once the kernel's buffers are full, this one moves no byte either.
     await using stuck = await startFlood(server);
     await stuck.untilStuck();
-    while (server.stats.open < 3) await nextTurn();
+    while (server.stats().open < 3) await nextTurn();
     for (let sweep = 0; sweep < 5; sweep++) {
-      assertEquals(server.stats.open, 3);
+      assertEquals(server.stats().open, 3);
       assertEquals(await roundTrip(busy), HELLO);
       await clock.pass(100);
       await sweeps.untilSwept();
@@ -289,7 +289,7 @@ describe("a connection", () => {
     );
     assertEquals(await silent.read(new Uint8Array(1)), null);
     assertEquals(await roundTrip(busy), HELLO);
-    assertEquals(server.stats.open, 1);
+    assertEquals(server.stats().open, 1);
   });
 
   it("whose bytes arrived before it was found idle is not closed", async () => {
@@ -314,6 +314,6 @@ describe("a connection", () => {
       assertEquals(await readExactly(conn, HELLO.length), HELLO);
       await sweeps.untilSwept();
     }
-    assertEquals(server.stats.open, 1);
+    assertEquals(server.stats().open, 1);
   });
 });

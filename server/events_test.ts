@@ -71,7 +71,7 @@ describe("ServeOptions.onEvent", () => {
     assertEquals(types.filter((type) => type === "open").length, 3);
     assertEquals(types.filter((type) => type === "data").length, 3);
     assertEquals(types.filter((type) => type === "close").length, 3);
-    assertEquals(server.stats, {
+    assertEquals(server.stats(), {
       ...{ accepted: 3, open: 0, bytes: 30 },
       closed: { eof: 3 },
     });
@@ -157,7 +157,7 @@ describe("ServeOptions.onEvent", () => {
         !["open", "data", "close"].includes(type)
       );
       assertEquals(others, [{ type: "full", open: 1 }, { type: "reset" }]);
-      assertEquals(server.stats, {
+      assertEquals(server.stats(), {
         ...{ accepted: 2, open: 1, bytes: 10 },
         closed: { eof: 1 },
       });

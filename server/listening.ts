@@ -12,7 +12,7 @@ import {
 } from "../net/address.ts";
 import { isNetworkError } from "../net/errors.ts";
 import { listen, type ServerListener } from "./accepting.ts";
-import type { ServeOptions } from "./api.ts";
+import type { ServeOptions, ServerTls } from "./api.ts";
 import { listenUdp } from "./datagrams.ts";
 
 /** How often a port is tried that is free for TCP and may be for UDP. */
@@ -30,17 +30,15 @@ export interface Sockets {
  * Listens on an address, for datagrams on the same port if they are asked for.
  *
  * @param address The address; port 0 takes one that is free for both.
- * @param options Whether it is for datagrams, too, whether others share the port, and
- * the certificate for TLS.
+ * @param options Whether it is for datagrams, too, and whether others share the port.
+ * @param tls The certificate for TLS.
  * @returns The sockets.
  * @throws {NetworkError} If it cannot listen there.
  */
 export function listenOn(
   address: TcpAddress | TlsAddress,
-  { udp = false, reusePort = false, tls }: Pick<
-    ServeOptions,
-    "udp" | "reusePort" | "tls"
-  >,
+  { udp = false, reusePort = false }: Pick<ServeOptions, "udp" | "reusePort">,
+  tls?: ServerTls,
 ): Sockets {
   for (let attempt = 1;; attempt++) {
     const listener = listen(address, reusePort, tls);

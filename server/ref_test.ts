@@ -90,7 +90,7 @@ describe("EchoServer.ref() and EchoServer.unref()", () => {
   });
 
   it("say that a server with TLS keeps its process alive", async () => {
-    await using server = serve({ port: 0, tls: await selfSigned() });
+    await using server = serve({ port: 0, ...await selfSigned() });
     assertThrows(() => server.unref(), Deno.errors.NotSupported);
     server.ref();
   });

@@ -9,7 +9,7 @@
  * import { assertEquals } from "@std/assert";
  *
  * const tls = await selfSigned();
- * await using server = serve({ port: 0, tls });
+ * await using server = serve({ port: 0, ...tls });
  * using client = await connect({
  *   port: server.addr.port,
  *   caCerts: [tls.cert],

@@ -71,7 +71,7 @@ describe("serve() with udp", () => {
       using conn = await connectTo(server);
       assertEquals(await roundTrip(conn), HELLO);
       const bytes = SIZES.reduce((sum, size) => sum + size);
-      assertEquals(server.stats, {
+      assertEquals(server.stats(), {
         ...{ accepted: 1, open: 1, closed: {}, bytes: bytes + HELLO.length },
         udp: { datagrams: SIZES.length, bytes, dropped: {} },
       });
@@ -139,7 +139,12 @@ describe("serve() with udp", () => {
     await using server = serve({ port: 0 });
     const { hostname, port } = server.addr;
     await using _ = new DatagramPeer(hostname, port);
-    assertEquals(server.stats, { accepted: 0, open: 0, closed: {}, bytes: 0 });
+    assertEquals(server.stats(), {
+      accepted: 0,
+      open: 0,
+      closed: {},
+      bytes: 0,
+    });
   });
 
   it("does not answer NFS's port, nor its own", async () => {
@@ -207,7 +212,7 @@ describe("serve() with udp", () => {
       assertEquals(peer.received.length, 100);
     };
     await Promise.all(Array.from({ length: 10 }, (_, seed) => talk(seed)));
-    assertEquals(server.stats.udp?.datagrams, 1000);
+    assertEquals(server.stats().udp?.datagrams, 1000);
   });
 
   it("serves one datagram with once, and finishes", async () => {
@@ -218,7 +223,7 @@ describe("serve() with udp", () => {
     await using peer = new DatagramPeer();
     assertEquals(await peer.ask(server, HELLO), HELLO);
     await server.finished;
-    assertEquals(server.stats, {
+    assertEquals(server.stats(), {
       ...{ accepted: 0, open: 0, closed: {}, bytes: 5 },
       udp: { datagrams: 1, bytes: 5, dropped: { port: 1 } },
     });
@@ -243,7 +248,10 @@ describe("serve() with udp", () => {
     assertEquals(await peer.untilReceived(1), [HELLO]);
     await clock.pass(5);
     await server.finished;
-    assertEquals([server.stats.accepted, server.stats.udp?.datagrams], [0, 1]);
+    assertEquals([server.stats().accepted, server.stats().udp?.datagrams], [
+      0,
+      1,
+    ]);
     assertEquals(clock.timers, 0);
   });
 
@@ -270,7 +278,7 @@ describe("serve() with udp", () => {
     await conn.closeWrite();
     assertEquals(await readToEnd(conn), new Uint8Array());
     await server.finished;
-    assertEquals(server.stats.udp?.datagrams, 0);
+    assertEquals(server.stats().udp?.datagrams, 0);
   });
 
   it("answers what is in the socket's queue on shutdown", async () => {
@@ -280,7 +288,7 @@ describe("serve() with udp", () => {
       const peers = Array.from({ length: 30 }, () => new DatagramPeer());
       const sending = peers.map((peer) => peer.send(server, HELLO));
       const finished = server.shutdown();
-      assertEquals(server.stats.udp?.datagrams, 0);
+      assertEquals(server.stats().udp?.datagrams, 0);
       await Promise.all(sending);
       await finished;
       for (const peer of peers) {

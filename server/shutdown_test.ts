@@ -31,7 +31,7 @@ async function serveOne(options: ServeOptions = {}) {
     /** Checks that the connection goes on. */
     async assertOpen() {
       assertEquals(await roundTrip(conn), HELLO);
-      assertEquals(server.stats.open, 1);
+      assertEquals(server.stats().open, 1);
     },
     /** Waits until the server has closed the connection and is finished. */
     async untilShutDown() {
@@ -52,7 +52,7 @@ describe("EchoServer.shutdown()", () => {
     await conn.closeWrite();
     assertEquals(await readToEnd(conn), new Uint8Array());
     await finished;
-    assertEquals(server.stats.open, 0);
+    assertEquals(server.stats().open, 0);
   });
 
   it("waits for every connection, though others ended before", async () => {
@@ -61,7 +61,7 @@ describe("EchoServer.shutdown()", () => {
       using conn = await connectTo(server);
       await roundTrip(conn);
     }
-    while (server.stats.open > 0) await nextTurn();
+    while (server.stats().open > 0) await nextTurn();
     const conns = [await connectTo(server), await connectTo(server)];
     for (const conn of conns) await roundTrip(conn);
     let isFinished = false;
@@ -74,7 +74,7 @@ describe("EchoServer.shutdown()", () => {
       await readToEnd(conn);
     }
     await finished;
-    assertEquals(server.stats.open, 0);
+    assertEquals(server.stats().open, 0);
   });
 
   it("takes clients that are in the queue, and echoes what they sent", async () => {
@@ -93,7 +93,7 @@ describe("EchoServer.shutdown()", () => {
       conn.close();
     }));
     await finished;
-    const { accepted, open, bytes } = server.stats;
+    const { accepted, open, bytes } = server.stats();
     assertEquals([accepted, open, bytes], [100, 0, 2_000_000]);
   });
 
@@ -138,7 +138,7 @@ describe("EchoServer.shutdown()", () => {
     for (const option of [{ drainTimeoutMs: 0 }, {}]) {
       const { server, untilShutDown } = await serveOne(option);
       server.shutdown("drainTimeoutMs" in option ? {} : { timeoutMs: 0 });
-      assertEquals(server.stats.open, 0);
+      assertEquals(server.stats().open, 0);
       await untilShutDown();
       assertEquals(clock.timers, 0);
     }

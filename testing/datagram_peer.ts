@@ -155,11 +155,11 @@ export async function untilCounted(
   count: number,
 ): Promise<{ answered: number; dropped: Record<string, number> }> {
   await untilSo(() => {
-    const { datagrams, dropped } = server.stats.udp!;
+    const { datagrams, dropped } = server.stats().udp!;
     const all = Object.values(dropped).reduce((sum, n) => sum + n, datagrams);
     return all >= count;
   });
-  const { datagrams: answered, dropped } = server.stats.udp!;
+  const { datagrams: answered, dropped } = server.stats().udp!;
   return { answered, dropped };
 }
 

@@ -48,7 +48,7 @@ describe("echo load", () => {
           "(the client was the limit: .*\n)?$",
       ),
     );
-    assertEquals(server.stats.accepted, 3);
+    assertEquals(server.stats().accepted, 3);
   });
 
   it("prints one object with --json", async () => {
@@ -89,7 +89,7 @@ describe("echo load", () => {
     assert(client_limit === null || typeof client_limit === "string");
     assertEquals(messages_per_second, (messages - after_end) * 5);
     assertAlmostEquals(bytes_per_second, messages_per_second * 1024, 0.5);
-    assertEquals(server.stats.bytes, messages * 1024);
+    assertEquals(server.stats().bytes, messages * 1024);
     assertEquals(Object.keys(latency_ms), [
       ...["min", "mean", "p50", "p90", "p99", "p99_9", "max", "stddev"],
     ]);

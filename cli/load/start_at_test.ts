@@ -47,11 +47,11 @@ describe("echo send --start-at", () => {
       await session.untilStderr(
         /ready with 2 connections, the load begins in 2h/,
       );
-      assertEquals(server.stats.open, udp ? 0 : 2);
-      assertEquals(server.stats.bytes, 0);
+      assertEquals(server.stats().open, udp ? 0 : 2);
+      assertEquals(server.stats().bytes, 0);
       clock.set(START - 1500);
       await session.untilStderr(/, the load begins in 2s/);
-      assertEquals(server.stats.bytes, 0);
+      assertEquals(server.stats().bytes, 0);
       clock.set(START + 3);
       assertEquals(await session.status, 0);
       const { start: began, messages } = JSON.parse(session.stdout);
@@ -129,6 +129,6 @@ describe("echo send --start-at", () => {
         );
       }
     }
-    assertEquals(server.stats.bytes, 0);
+    assertEquals(server.stats().bytes, 0);
   });
 });

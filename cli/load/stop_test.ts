@@ -31,7 +31,7 @@ describe("echo load at Ctrl-C", () => {
   it("reports", async () => {
     await using server = serve({ port: 0 });
     const session = start(server.addr.port, ["-C2", "-d1h"]);
-    while (server.stats.bytes < 10_000) await delay(1);
+    while (server.stats().bytes < 10_000) await delay(1);
     session.interrupt();
     const { status, stdout, stderr } = await outcome(session);
     assertEquals([status, stderr], [0, ""]);
@@ -69,7 +69,7 @@ describe("echo load at Ctrl-C", () => {
         assertEquals(warmed_up, false);
       } else assertMatch(stdout, /^stopped before the load began: /m);
     }
-    assertEquals(server.stats.accepted, 0);
+    assertEquals(server.stats().accepted, 0);
   });
 
   it("gives up connecting, and exits with 1", async () => {
@@ -121,14 +121,14 @@ describe("echo load at Ctrl-\\", () => {
     await using server = serve({ port: 0 });
     for (const args of [["-d1h"], ["-d1h", "-r1000"]]) {
       const session = start(server.addr.port, args);
-      const before = server.stats.bytes;
-      while (server.stats.bytes < before + 10_000) await delay(1);
+      const before = server.stats().bytes;
+      while (server.stats().bytes < before + 10_000) await delay(1);
       session.askStatus();
       const [, sofar] = await session.untilStderr(
         /^--- .* echo load ---\n([\d,]+) messages of 64 B verified, 0 failed.*\n(.*\n)*?latency .*\n/,
       );
-      const { bytes } = server.stats;
-      while (server.stats.bytes === bytes) await delay(1);
+      const { bytes } = server.stats();
+      while (server.stats().bytes === bytes) await delay(1);
       session.interrupt();
       const { status, stdout } = await outcome(session);
       assertEquals(status, 0);

@@ -78,20 +78,20 @@ describe("A thread of a load", () => {
     const { port } = server.addr;
     thread.tell(prepareFor(port));
     assertEquals((await thread.next("prepared")).isWarm, true);
-    assertEquals(server.stats.accepted, 0);
+    assertEquals(server.stats().accepted, 0);
 
     thread.tell({ type: "open" });
     assertEquals((await thread.next("opening")).opened, 1);
     assertEquals((await thread.next("opening")).opened, 2);
     await thread.next("opened");
-    assertEquals([server.stats.open, server.stats.bytes], [2, 0]);
+    assertEquals([server.stats().open, server.stats().bytes], [2, 0]);
 
     thread.tell({ type: "start" });
     const { tally, error } = await thread.next("finished");
     const summary = Tally.from(tally).summary();
     const { messages, runs, latencyMs } = summary;
     assert(messages > 0);
-    assertEquals(server.stats.bytes, messages * 64);
+    assertEquals(server.stats().bytes, messages * 64);
     assertEquals([runs[0]!.durationMs, runs[0]!.connections], [50, 2]);
     assert(latencyMs!.min > 0);
     assertEquals(summary.ends?.remote.port, port);
@@ -133,7 +133,7 @@ describe("A thread of a load", () => {
     const { tally } = await thread.next("finished");
     const { messages, durationMs } = Tally.from(tally).summary();
     assertEquals([messages, durationMs], [0, 0]);
-    assertEquals(server.stats.bytes, 0);
+    assertEquals(server.stats().bytes, 0);
   });
 
   it("tells what it counted, also when it is over", async () => {

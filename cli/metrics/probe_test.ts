@@ -164,7 +164,7 @@ describe("echo send --metrics", () => {
           "address already in use, choose another port with --metrics\n",
       });
     }
-    assertEquals(server.stats.accepted, 0);
+    assertEquals(server.stats().accepted, 0);
   });
 });
 

@@ -71,7 +71,7 @@ describe("echo ping", () => {
           `sent late: p99 ${known} ms, max ${exact} ms\n$`,
       ),
     );
-    assertEquals(server.stats.accepted, 1);
+    assertEquals(server.stats().accepted, 1);
   });
 
   it("is not late without an interval", async () => {
@@ -88,7 +88,7 @@ describe("echo ping", () => {
       assertEquals(status, 0);
       assertMatch(stdout, /^--- [^\n]+\n2 sent, [^\n]+\nrtt [^\n]+\n$/);
     }
-    assertEquals(server.stats.bytes, 400);
+    assertEquals(server.stats().bytes, 400);
   });
 
   it("tells a wrong reply, which is no outage", async () => {

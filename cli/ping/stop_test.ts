@@ -137,7 +137,7 @@ describe("echo ping at Ctrl-C", () => {
         assertMatch(stdout, /^0 sent, 0 verified, 0 lost, in .*$/m);
       }
     }
-    assertEquals(server.stats.accepted, 0);
+    assertEquals(server.stats().accepted, 0);
   });
 
   it("ends at the second one when its reader stalls", async () => {
@@ -312,7 +312,7 @@ describe("echo ping --reconnect", () => {
     await using server = serve({ port: 0 });
     const args = ["-c2", "-i0", "--reconnect"];
     assertEquals((await send(server.addr.port, args)).stderr, "");
-    assertEquals(server.stats.accepted, 2);
+    assertEquals(server.stats().accepted, 2);
   });
 });
 

@@ -28,8 +28,8 @@ describe("echo send --udp", () => {
         ...[0, `${message}\n`, "Received from server: "],
       ]);
     }
-    assertEquals(server.stats.udp?.datagrams, 4);
-    assertEquals(server.stats.accepted, 0);
+    assertEquals(server.stats().udp?.datagrams, 4);
+    assertEquals(server.stats().accepted, 0);
   });
 
   it("sends one datagram of a size", async () => {

@@ -168,7 +168,7 @@ async function start(
   out: LogOutput,
   onListen: () => void,
 ): Promise<RunningServer> {
-  const serve = certificate ? { ...plain, tls: certificate.tls } : plain;
+  const serve = certificate ? { ...plain, ...certificate.tls } : plain;
   const tellListening = ({ addr, faultSeed: seed }: RunningServer) => {
     onListen();
     const { faults, udp = false } = serve;

@@ -52,10 +52,10 @@ export function serveInThisThread(
   return {
     addr: server.addr,
     faultSeed: server.faultSeed,
-    finished: server.finished.then(() => server.stats),
-    countOpen: () => server.stats.open,
-    countWaiting: () => server.stats.udp?.waiting ?? 0,
-    stats: () => Promise.resolve(server.stats),
+    finished: server.finished.then(() => server.stats()),
+    countOpen: () => server.stats().open,
+    countWaiting: () => server.stats().udp?.waiting ?? 0,
+    stats: () => Promise.resolve(server.stats()),
     shutdown: () => void server.shutdown(),
     stop: () => stopNow.abort(),
   };

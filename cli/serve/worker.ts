@@ -5,7 +5,8 @@
  * @module
  */
 
-import { type EchoServer, serve, type ServeEvent } from "../../server.ts";
+import type { EchoServer, ServeEvent } from "../../server.ts";
+import { startServer } from "../../server/echo_server.ts";
 import { reportErrors, toSent } from "../thread_errors.ts";
 import { EventLog, type LogOutput } from "./log.ts";
 import { warmUp } from "./running_server.ts";
@@ -67,21 +68,21 @@ function startWorker(scope: WorkerScope): void {
     const hasEvents = style !== "none" || options.once;
     {
       await using _warm = await warmUp(options, style);
-      server = serve({
+      server = startServer({
         ...options,
         signal: stopNow.signal,
         ...(hasEvents && { onEvent }),
-      });
+      }, options.shared);
       scope.postMessage({ type: "listening", addr: server.addr });
     }
     if (isEnding) server.shutdown();
     await server.finished;
     await log.flush();
-    scope.postMessage({ type: "finished", stats: server.stats });
+    scope.postMessage({ type: "finished", stats: server.stats() });
   };
 
   const fail = (error: unknown) => {
-    const stats = server?.stats;
+    const stats = server?.stats();
     scope.postMessage({ type: "failed", error: toSent(error), stats });
     // Its slots are free now: it must not serve on until the command ends it.
     scope.close();
@@ -96,7 +97,10 @@ function startWorker(scope: WorkerScope): void {
         out.written(message);
         break;
       case "count all":
-        scope.postMessage({ type: "stats", stats: server?.stats ?? NO_STATS });
+        scope.postMessage({
+          type: "stats",
+          stats: server?.stats() ?? NO_STATS,
+        });
         break;
       case "shutdown":
         isEnding = true;

@@ -4,7 +4,8 @@
  * @module
  */
 
-import type { ServeOptions, ServeStats, SharedCounts } from "../../server.ts";
+import type { ServeOptions, ServeStats } from "../../server.ts";
+import type { SharedCounts } from "../../server/slots.ts";
 import { LastAnswer } from "../last_answer.ts";
 import { fromSent, type SentError } from "../thread_errors.ts";
 import type { LogOutput, LogStyle } from "./log.ts";

@@ -5,12 +5,16 @@
  */
 
 import type { ServeOptions, ServeStats } from "../../server.ts";
+import type { SharedCounts } from "../../server/slots.ts";
 import type { SentError } from "../thread_errors.ts";
 import type { LogStyle } from "./log.ts";
 
+/** What a worker serves, and the counters that it shares with others. */
+export type WorkerOptions = ServeOptions & { shared?: SharedCounts };
+
 /** A message to a worker. */
 export type ToWorker =
-  | { type: "serve"; options: ServeOptions; log: LogStyle }
+  | { type: "serve"; options: WorkerOptions; log: LogStyle }
   | { type: "log written"; isOpen: boolean; lost: number }
   | { type: "count all" }
   | { type: "shutdown" }

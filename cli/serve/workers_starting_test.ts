@@ -104,7 +104,7 @@ describe("serveInWorkers()", () => {
       // A connection would have been the only one that it serves.
       using conn = await connectTo(server);
       assertEquals(await roundTrip(conn), HELLO);
-      assertEquals(server.stats.accepted, 1);
+      assertEquals(server.stats().accepted, 1);
     });
   }
 
