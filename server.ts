@@ -61,7 +61,15 @@ export type {
 } from "./server/events.ts";
 export type { HandshakeFailure } from "./server/handshakes.ts";
 export type { DropReason } from "./server/datagram_limits.ts";
-export type { FaultKind, FaultOptions } from "./server/faults/options.ts";
+export type {
+  CutFault,
+  FaultKind,
+  FaultOptions,
+  FaultShare,
+  LatencyFault,
+  RateFault,
+  SliceFault,
+} from "./server/faults/options.ts";
 
 /**
  * Starts an echo server, which serves any number of clients at once until

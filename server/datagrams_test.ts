@@ -313,7 +313,7 @@ describe("DatagramEcho", () => {
 
   it("counts replies with faults that were under way when it stopped", async () => {
     const sending = Promise.withResolvers<void>();
-    const run = start({ faults: faultsOf({ duplicatePercent: 100 }) });
+    const run = start({ faults: faultsOf({ duplicate: {} }) });
     run.socket.sending = sending.promise;
     run.socket.arrive(HELLO);
     await nextTurn();
@@ -324,7 +324,7 @@ describe("DatagramEcho", () => {
   });
 
   it("goes on reading where a reply cannot leave, and drops what it cannot send", async () => {
-    for (const faults of [undefined, faultsOf({ duplicatePercent: 0 })]) {
+    for (const faults of [undefined, faultsOf({ duplicate: { percent: 0 } })]) {
       using clock = stopClock();
       const run = start({ faults });
       const { socket, echo } = run;
@@ -451,7 +451,7 @@ describe("DatagramEcho", () => {
 
   it("answers no more while replies wait that it owes", async () => {
     using clock = stopClock();
-    const run = start({ faults: faultsOf({ latencyMs: 20 }) });
+    const run = start({ faults: faultsOf({ latency: { ms: 20 } }) });
     run.socket.arrive(HELLO);
     await run.socket.untilDrained();
     const answering = run.echo.answerQueue();
@@ -472,7 +472,7 @@ describe("DatagramEcho", () => {
     const sending = Promise.withResolvers<void>();
     let taken = 0;
     const run = start({
-      faults: faultsOf({ duplicatePercent: 100 }),
+      faults: faultsOf({ duplicate: {} }),
       onDatagram: () => void taken++,
     });
     run.socket.sending = sending.promise;

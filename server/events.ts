@@ -14,7 +14,7 @@ import type { HandshakeFailure } from "./handshakes.ts";
  * everything back (or nothing at all, if it met a `stall` fault), `idle` when the server closed it because no byte moved,
  * `reset` when the client broke the connection, `shutdown` when the server closed
  * it as it stopped, `cut` when the server closed it on purpose
- * ({@linkcode FaultOptions.cutBytes}), `error` for anything else.
+ * ({@linkcode FaultOptions.cut}), `error` for anything else.
  */
 export type CloseReason =
   | "eof"

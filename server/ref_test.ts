@@ -69,7 +69,7 @@ describe("EchoServer.ref() and EchoServer.unref()", () => {
 
   it("are for replies that wait because of a fault", async () => {
     using clock = stopClock();
-    const faults = { latencyMs: 50 };
+    const faults = { latency: { ms: 50 } };
     const { events, onEvent } = recorder();
     const server = serve({ port: 0, udp: true, faults, onEvent });
     using conn = await connectTo(server);

@@ -41,7 +41,7 @@ async function serveOneLate(peer: DatagramPeer): Promise<EchoServer> {
   const { events, onEvent } = recorder();
   const server = serve({
     ...{ port: 0, udp: true, once: true, onEvent },
-    faults: { latencyMs: 1000 },
+    faults: { latency: { ms: 1000 } },
   });
   await peer.send(server, HELLO);
   await untilSo(() => events.some(({ type }) => type === "data"));

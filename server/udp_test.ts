@@ -169,7 +169,7 @@ describe("UdpServer", () => {
     using clock = stopClock();
     const run = start({
       idleTimeoutMs: 400,
-      faults: faultsOf({ latencyMs: 5000, duplicatePercent: 100 }),
+      faults: faultsOf({ latency: { ms: 5000 }, duplicate: {} }),
     });
     await run.arrive(sender(), HELLO);
     await clock.pass(1000);
@@ -226,7 +226,7 @@ describe("UdpServer", () => {
 
   it("counts replies that wait, and those that it stops before", async () => {
     using clock = stopClock();
-    const run = start({ faults: faultsOf({ latencyMs: 5000 }) });
+    const run = start({ faults: faultsOf({ latency: { ms: 5000 } }) });
     await run.arrive(sender(), HELLO, HELLO);
     await clock.pass(4000);
     await run.arrive(sender(), HELLO, HELLO, HELLO);

@@ -10,7 +10,7 @@ import { isNetworkError, type ServeOptions } from "../../server.ts";
 import { News } from "../../server/news.ts";
 import { encode, printLine } from "../command.ts";
 import { OutputClosedError, type Terminal } from "../terminal.ts";
-import { faultsOfConnections, formatFaults } from "./faults.ts";
+import { formatFaults, kindsOfOnly } from "./faults.ts";
 import type { MetricsAddress } from "../metrics/flag.ts";
 import {
   certificateOf,
@@ -178,7 +178,7 @@ async function start(
       ...(faults && {
         faults: {
           ...{ text: formatFaults(faults), seed },
-          ...(udp && { ofConnections: faultsOfConnections(faults) }),
+          ...(udp && { ofConnections: kindsOfOnly("connections", faults) }),
         },
       }),
     });

@@ -48,7 +48,7 @@ function play(options: FaultOptions, process = { isRef: true }) {
 const { port } = ONE;
 
 /** Faults of which every second reply is reordered, or so. */
-const SHUFFLED: FaultOptions = { reorderPercent: 50 };
+const SHUFFLED: FaultOptions = { reorder: { percent: 50 } };
 
 /** Tells which of some datagrams are planned to wait for the next one. */
 function plannedReorders(count: number): boolean[] {
@@ -66,17 +66,17 @@ describe("DatagramFaults", () => {
   });
 
   it("lose, duplicate and corrupt replies, and tell it before", () => {
-    const lost = play({ lossPercent: 100 });
+    const lost = play({ loss: {} });
     lost.receive(1);
     assertEquals(lost.sent, []);
     assertEquals(lost.told, [{ kind: "loss", sent: 0, port }]);
 
-    const twice = play({ duplicatePercent: 100 });
+    const twice = play({ duplicate: {} });
     twice.receive(1);
     assertEquals(twice.sent.map(([first]) => first), [1, 1]);
     assertEquals(twice.told, [{ kind: "duplicate", sent: 0, port }]);
 
-    const wrong = play({ corruptPercent: 100 });
+    const wrong = play({ corrupt: {} });
     const datagram = patternOf(64).slice();
     wrong.faults.reply(datagram, ONE);
     assertEquals(datagram, patternOf(64), "what arrived is left alone");
@@ -88,7 +88,7 @@ describe("DatagramFaults", () => {
 
   it("delay replies, each by its own time", async () => {
     using clock = stopClock();
-    const { sent, told, receive } = play({ latencyMs: 50 });
+    const { sent, told, receive } = play({ latency: { ms: 50 } });
     for (const first of [1, 2, 3]) {
       receive(first);
       await clock.pass(10);
@@ -102,8 +102,7 @@ describe("DatagramFaults", () => {
   it("tell each delay unless all replies have one", async () => {
     using clock = stopClock();
     const { sent, told, receive } = play({
-      latencyMs: 50,
-      latencyPercent: 50,
+      latency: { ms: 50, percent: 50 },
     });
     for (let first = 0; first < 20; first++) {
       receive(first);
@@ -118,7 +117,7 @@ describe("DatagramFaults", () => {
 
   it("let a reply leave after the next one to its address", () => {
     using clock = stopClock();
-    const { sent, told, receive } = play({ reorderPercent: 100 });
+    const { sent, told, receive } = play({ reorder: {} });
     receive(1);
     receive(10, OTHER);
     assertEquals(sent, []);
@@ -152,7 +151,7 @@ describe("DatagramFaults", () => {
 
   it("do not let a reply wait for ever, and tell that it was late", async () => {
     using clock = stopClock();
-    const { sent, told, receive } = play({ reorderPercent: 100 });
+    const { sent, told, receive } = play({ reorder: {} });
     receive(1);
     await clock.pass(MAX_HELD_MS - 1);
     assertEquals(sent, []);
@@ -172,7 +171,7 @@ describe("DatagramFaults", () => {
   it("reorder late replies, and send all of their copies together", async () => {
     using clock = stopClock();
     const { sent, told, receive } = play({
-      ...{ latencyMs: 50, reorderPercent: 100, duplicatePercent: 100 },
+      ...{ latency: { ms: 50 }, reorder: {}, duplicate: {} },
     });
     // Both are late before one can wait for the other.
     receive(1);
@@ -189,7 +188,7 @@ describe("DatagramFaults", () => {
 
   it("lose what should wait when too much waits, and nothing else", async () => {
     using clock = stopClock();
-    const { faults, sent, told } = play({ latencyMs: 50 });
+    const { faults, sent, told } = play({ latency: { ms: 50 } });
     const datagram = new Uint8Array(65_536);
     const most = MAX_WAITING_BYTES / datagram.length;
     for (let turn = 0; turn < most + 3; turn++) faults.reply(datagram, ONE);
@@ -205,7 +204,7 @@ describe("DatagramFaults", () => {
 
   it("count many small replies that wait for more than their bytes", () => {
     using clock = stopClock();
-    const { faults, told } = play({ latencyMs: 50, latencyPercent: 99.999 });
+    const { faults, told } = play({ latency: { ms: 50, percent: 99.999 } });
     let count = 0;
     const isLost = () => told.at(-1)?.kind === "loss";
     for (; count < 100_000 && !isLost(); count++) {
@@ -218,8 +217,8 @@ describe("DatagramFaults", () => {
 
   it("forget what waits when they are disposed of, and tell it", async () => {
     using clock = stopClock();
-    const late = play({ latencyMs: 50 });
-    const held = play({ reorderPercent: 100 });
+    const late = play({ latency: { ms: 50 } });
+    const held = play({ reorder: {} });
     for (const { receive } of [late, held]) receive(1);
     late.receive(2, OTHER);
     assertEquals(clock.timers, 3);
@@ -237,7 +236,7 @@ describe("DatagramFaults", () => {
   it("let the process end when their server does while replies wait", async () => {
     using clock = stopClock();
     const process = { isRef: true };
-    const { faults, receive, sent } = play({ latencyMs: 50 }, process);
+    const { faults, receive, sent } = play({ latency: { ms: 50 } }, process);
     receive(1);
     await clock.pass(20);
     receive(2);
@@ -251,7 +250,7 @@ describe("DatagramFaults", () => {
   it("keep the process alive only if their server does", () => {
     for (const isRef of [true, false]) {
       using clock = stopClock();
-      const { receive } = play({ latencyMs: 50 }, { isRef });
+      const { receive } = play({ latency: { ms: 50 } }, { isRef });
       receive(1);
       assertEquals([clock.timers, clock.unrefTimers], [1, isRef ? 0 : 1]);
     }

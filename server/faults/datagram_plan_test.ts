@@ -18,20 +18,25 @@ describe("DatagramPlan", () => {
   it("has no fault that was not asked for", () => {
     assertEquals(faultsOf({}, 3), [CLEAN, CLEAN, CLEAN]);
     // What only a connection has does nothing to a datagram.
-    const stream = { stallPercent: 100, cutBytes: 0, sliceBytes: 1 };
-    assertEquals(faultsOf({ ...stream, rateBytesPerSecond: 1 }, 1), [CLEAN]);
+    const stream = { stall: {}, cut: { bytes: 0 }, slice: { bytes: 1 } };
+    assertEquals(faultsOf({ ...stream, rate: { bytesPerSecond: 1 } }, 1), [
+      CLEAN,
+    ]);
   });
 
   it("has each fault that all of them have", () => {
-    assertEquals(faultsOf({ duplicatePercent: 100 }, 1), [
+    assertEquals(faultsOf({ duplicate: {} }, 1), [
       { ...CLEAN, isDuplicated: true },
     ]);
-    assertEquals(faultsOf({ reorderPercent: 100 }, 1), [
+    assertEquals(faultsOf({ reorder: {} }, 1), [
       { ...CLEAN, isReordered: true },
     ]);
-    assertEquals(faultsOf({ latencyMs: 50 }, 1), [{ ...CLEAN, delayMs: 50 }]);
-    const all = { duplicatePercent: 100, reorderPercent: 100, latencyMs: 5 };
-    const [reply] = faultsOf({ ...all, corruptPercent: 100 }, 1);
+    assertEquals(faultsOf({ latency: { ms: 50 } }, 1), [{
+      ...CLEAN,
+      delayMs: 50,
+    }]);
+    const all = { duplicate: {}, reorder: {}, latency: { ms: 5 } };
+    const [reply] = faultsOf({ ...all, corrupt: {} }, 1);
     assertEquals({ ...reply, wrongBit: 0 }, {
       ...{ isLost: false, isDuplicated: true, isReordered: true },
       ...{ wrongBit: 0, delayMs: 5 },
@@ -40,13 +45,13 @@ describe("DatagramPlan", () => {
   });
 
   it("has no other fault for one that is lost", () => {
-    const all = { duplicatePercent: 100, reorderPercent: 100, latencyMs: 5 };
-    const lost = { ...all, corruptPercent: 100, lossPercent: 100 };
+    const all = { duplicate: {}, reorder: {}, latency: { ms: 5 } };
+    const lost = { ...all, corrupt: {}, loss: {} };
     assertEquals(faultsOf(lost, 1), [{ ...CLEAN, isLost: true }]);
   });
 
   it("flips any bit of a datagram, and none of an empty one", () => {
-    const plan = new DatagramPlan(checkFaults({ corruptPercent: 100 }, true));
+    const plan = new DatagramPlan(checkFaults({ corrupt: {} }, true));
     assertEquals(plan.next(0), CLEAN);
     const bits = new Set<number>();
     for (let turn = 0; turn < 1000; turn++) bits.add(plan.next(2).wrongBit!);
@@ -56,8 +61,15 @@ describe("DatagramPlan", () => {
 
   it("makes its share of them, each by itself", () => {
     const faults = faultsOf({
-      ...{ lossPercent: 10, duplicatePercent: 20, reorderPercent: 30 },
-      ...{ corruptPercent: 40, latencyMs: 5, jitterMs: 5, latencyPercent: 50 },
+      ...{
+        loss: { percent: 10 },
+        duplicate: { percent: 20 },
+        reorder: { percent: 30 },
+      },
+      ...{
+        corrupt: { percent: 40 },
+        latency: { ms: 5, jitterMs: 5, percent: 50 },
+      },
     }, 10_000);
     const kept = faults.filter((it) => !it.isLost);
     const share = (isSo: (it: typeof faults[0]) => boolean) =>
@@ -78,19 +90,23 @@ describe("DatagramPlan", () => {
   });
 
   it("is the same in each version: a seed that was noted down still holds", () => {
-    const faults = faultsOf({ lossPercent: 30, seed: 7 }, 20);
+    const faults = faultsOf({ loss: { percent: 30 }, seed: 7 }, 20);
     const lost = faults.flatMap(({ isLost }, at) => isLost ? [at] : []);
     assertEquals(lost, [8, 10, 16, 17, 18]);
   });
 
   it("has the same faults in the same order of arrival", () => {
-    const options = { lossPercent: 50, corruptPercent: 50, latencyMs: 5 };
+    const options = {
+      loss: { percent: 50 },
+      corrupt: { percent: 50 },
+      latency: { ms: 5 },
+    };
     const faults = faultsOf(options, 100);
     assertEquals(faultsOf(options, 100), faults);
     assertNotEquals(faultsOf({ ...options, seed: 2 }, 100), faults);
     // One more fault changes nothing about the others.
     assertEquals(
-      faultsOf({ ...options, duplicatePercent: 50 }, 100)
+      faultsOf({ ...options, duplicate: { percent: 50 } }, 100)
         .map((it) => ({ ...it, isDuplicated: false })),
       faults,
     );

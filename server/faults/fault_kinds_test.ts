@@ -21,7 +21,9 @@ function seedWhere(isSo: (seed: number) => boolean): number {
 describe("a rate", () => {
   it("lets bytes leave evenly, in small steps", async () => {
     using clock = stopClock();
-    const { conn, writes, faults } = playLoop({ rateBytesPerSecond: 1000 });
+    const { conn, writes, faults } = playLoop({
+      rate: { bytesPerSecond: 1000 },
+    });
     const bytes = patternOf(2000);
     conn.reply(bytes.subarray(0, 1500), bytes.subarray(1500));
     await clock.pass(10_000);
@@ -36,7 +38,7 @@ describe("a rate", () => {
   it("carries as much as it should in the long run", async () => {
     using clock = stopClock();
     const rate = 1_000_003;
-    const { conn, writes } = playLoop({ rateBytesPerSecond: rate });
+    const { conn, writes } = playLoop({ rate: { bytesPerSecond: rate } });
     conn.reply(patternOf(2_000_006));
     await clock.pass(5000);
     assertEquals(joined(writes).length, 2_000_006);
@@ -45,7 +47,7 @@ describe("a rate", () => {
 
   it("begins when the latency is over", async () => {
     using clock = stopClock();
-    const options = { rateBytesPerSecond: 1000, latencyMs: 500 };
+    const options = { rate: { bytesPerSecond: 1000 }, latency: { ms: 500 } };
     const { conn, writes } = playLoop(options);
     conn.reply(patternOf(20));
     await clock.pass(1000);
@@ -55,7 +57,7 @@ describe("a rate", () => {
   it("is given up when the server closes the connection", async () => {
     using clock = stopClock();
     const { conn, connection, writes, ends } = playLoop({
-      rateBytesPerSecond: 1,
+      rate: { bytesPerSecond: 1 },
     });
     conn.reply(patternOf(3));
     await clock.pass(1500);
@@ -68,7 +70,7 @@ describe("a rate", () => {
 describe("a slice", () => {
   it("lets a reply leave in pieces, a moment apart", async () => {
     using clock = stopClock();
-    const { conn, writes, faults } = playLoop({ sliceBytes: 10 });
+    const { conn, writes, faults } = playLoop({ slice: { bytes: 10 } });
     for (const length of [25, 10, 3, 20]) {
       conn.reply(patternOf(length));
       await clock.pass(100);
@@ -87,7 +89,7 @@ describe("a slice", () => {
 
   it("does not hold up the reply behind it", async () => {
     using clock = stopClock();
-    const { conn, writes } = playLoop({ sliceBytes: 10 });
+    const { conn, writes } = playLoop({ slice: { bytes: 10 } });
     conn.reply(patternOf(20), patternOf(10));
     await clock.pass(100);
     assertEquals(writes.map(({ at }) => at), [0, 1, 1]);
@@ -95,7 +97,7 @@ describe("a slice", () => {
 
   it("is told of each reply that it cuts in pieces, unless it cuts all", async () => {
     using clock = stopClock();
-    const options = { sliceBytes: 10, slicePercent: 50 };
+    const options = { slice: { bytes: 10, percent: 50 } };
     const { conn, writes, faults } = playLoop(options);
     for (let turn = 0; turn < 20; turn++) {
       conn.reply(new Uint8Array(16));
@@ -110,7 +112,7 @@ describe("a slice", () => {
 
   it("is not told of a reply that is too short for it", async () => {
     using clock = stopClock();
-    const { conn, faults } = playLoop({ sliceBytes: 10 });
+    const { conn, faults } = playLoop({ slice: { bytes: 10 } });
     conn.reply(new Uint8Array(10));
     await clock.pass(10);
     assertEquals(faults, []);
@@ -118,7 +120,7 @@ describe("a slice", () => {
 
   it("has pieces of its length whatever the rate and the writes", async () => {
     using clock = stopClock();
-    const options = { sliceBytes: 25, rateBytesPerSecond: 1000 };
+    const options = { slice: { bytes: 25 }, rate: { bytesPerSecond: 1000 } };
     const { conn, writes } = playLoop(options);
     conn.reply(patternOf(60));
     await clock.pass(1000);
@@ -131,7 +133,7 @@ describe("a slice", () => {
 
 describe("a corruption", () => {
   it("flips one bit of a reply, and tells where before it leaves", async () => {
-    const options = { corruptPercent: 100 };
+    const options = { corrupt: {} };
     const { conn, writes, faults, ends } = playLoop(options);
     const bytes = patternOf(300);
     for (const at of [0, 100, 200]) {
@@ -157,7 +159,7 @@ describe("a corruption", () => {
   it("is told once, however the reply leaves", async () => {
     using clock = stopClock();
     const { conn, writes, faults } = playLoop(
-      { corruptPercent: 100, sliceBytes: 7, rateBytesPerSecond: 1000 },
+      { corrupt: {}, slice: { bytes: 7 }, rate: { bytesPerSecond: 1000 } },
       { write: (bytes) => Math.min(2, bytes.length) },
     );
     conn.reply(patternOf(64));
@@ -174,8 +176,8 @@ describe("a corruption", () => {
   it("is not told if the server closes the connection before", async () => {
     using clock = stopClock();
     const { conn, connection, faults } = playLoop({
-      ...{ corruptPercent: 100, latencyMs: 50, latencyPercent: 1e-9 },
-      rateBytesPerSecond: 1,
+      ...{ corrupt: {}, latency: { ms: 50, percent: 1e-9 } },
+      rate: { bytesPerSecond: 1 },
     });
     conn.reply(patternOf(64));
     await clock.pass(10);
@@ -188,7 +190,7 @@ describe("a corruption", () => {
 describe("a stall", () => {
   it("reads, answers nothing, and keeps nothing", async () => {
     const { conn, connection, writes, faults, firsts, ends } = playLoop({
-      ...{ stallPercent: 100, cutBytes: 0, corruptPercent: 100, sliceBytes: 1 },
+      ...{ stall: {}, cut: { bytes: 0 }, corrupt: {}, slice: { bytes: 1 } },
     });
     const bytes = patternOf(3 * QUEUE_BYTES);
     connection.idleSweeps = 3;
@@ -208,7 +210,7 @@ describe("a stall", () => {
 
   it("is not told of a client that sends nothing", async () => {
     const { conn, faults, ends } = playLoop({
-      ...{ stallPercent: 100, rateBytesPerSecond: 1, cutBytes: 0 },
+      ...{ stall: {}, rate: { bytesPerSecond: 1 }, cut: { bytes: 0 } },
     });
     conn.reply(null);
     await conn.until("the end", () => ends.length > 0);
@@ -219,7 +221,7 @@ describe("a stall", () => {
 describe("a cut", () => {
   it("ends the connection in place of the next byte", async () => {
     const { conn, connection, writes, faults, ends, pool } = playLoop({
-      cutBytes: 100,
+      cut: { bytes: 100 },
     });
     conn.reply(patternOf(250));
     await conn.until("the end", () => ends.length > 0);
@@ -233,7 +235,10 @@ describe("a cut", () => {
 
   it("ends a reading that waits for room", async () => {
     using clock = stopClock();
-    const { conn, ends, pool } = playLoop({ cutBytes: 5, latencyMs: 1000 });
+    const { conn, ends, pool } = playLoop({
+      cut: { bytes: 5 },
+      latency: { ms: 1000 },
+    });
     conn.reply(patternOf(2 * QUEUE_BYTES));
     await clock.pass(500);
     assertEquals(conn.isReading, false);
@@ -242,7 +247,7 @@ describe("a cut", () => {
   });
 
   it("waits for a byte that it can leave out", async () => {
-    const { conn, writes, faults, ends } = playLoop({ cutBytes: 100 });
+    const { conn, writes, faults, ends } = playLoop({ cut: { bytes: 100 } });
     conn.reply(patternOf(60), patternOf(40));
     await conn.until("the echo", () => conn.written === 100);
     await nextTurn();
@@ -254,7 +259,7 @@ describe("a cut", () => {
   });
 
   it("lets a client alone that sends no more than it echoes", async () => {
-    const { conn, writes, faults, ends } = playLoop({ cutBytes: 100 });
+    const { conn, writes, faults, ends } = playLoop({ cut: { bytes: 100 } });
     conn.reply(patternOf(100), null);
     await conn.until("the end", () => ends.length > 0);
     assertEquals(joined(writes), patternOf(100));
@@ -263,10 +268,10 @@ describe("a cut", () => {
 
   it("comes within the first reply where it is not told where", async () => {
     const seed = seedWhere((seed) => {
-      const faults = checkFaults({ cutPercent: 100, seed }, false);
+      const faults = checkFaults({ cut: {}, seed }, false);
       return new StreamPlan(faults, 1).cutAt(64) === 17;
     });
-    const { conn, writes, ends } = playLoop({ cutPercent: 100, seed });
+    const { conn, writes, ends } = playLoop({ cut: {}, seed });
     conn.reply(patternOf(64));
     await conn.until("the end", () => ends.length > 0);
     assertEquals(joined(writes), patternOf(17));
@@ -274,7 +279,7 @@ describe("a cut", () => {
 
   it("leaves no corruption to be told behind it", async () => {
     const isBehind = (seed: number) => {
-      const faults = checkFaults({ corruptPercent: 100, seed }, false);
+      const faults = checkFaults({ corrupt: {}, seed }, false);
       return new StreamPlan(faults, 1).reply(0, 64).wrongBit! >= 10 * 8;
     };
     for (
@@ -283,7 +288,7 @@ describe("a cut", () => {
         [true, seedWhere((seed) => !isBehind(seed))],
       ] as const
     ) {
-      const options = { corruptPercent: 100, cutBytes: 10, seed };
+      const options = { corrupt: {}, cut: { bytes: 10 }, seed };
       const { conn, faults, ends } = playLoop(options);
       conn.reply(patternOf(64));
       await conn.until("the end", () => ends.length > 0);
@@ -295,7 +300,7 @@ describe("a cut", () => {
 
 describe("the faults of a connection", () => {
   it("are those of its number, counted from 1", async () => {
-    const options = { cutPercent: 100, seed: 3 };
+    const options = { cut: {}, seed: 3 };
     for (const before of [0, 1, 5]) {
       const { conn, writes, ends } = playLoop(options, { before });
       conn.reply(patternOf(1000));

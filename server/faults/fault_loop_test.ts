@@ -88,7 +88,7 @@ describe("a loop without a fault", () => {
 describe("latency", () => {
   it("delays each reply, and no read", async () => {
     using clock = stopClock();
-    const { conn, writes } = playLoop({ latencyMs: 50 });
+    const { conn, writes } = playLoop({ latency: { ms: 50 } });
     for (const [turn, pauseMs] of [10, 10, 25, 0].entries()) {
       conn.reply(new Uint8Array([turn]));
       await clock.pass(0);
@@ -104,7 +104,7 @@ describe("latency", () => {
 
   it("keeps the order, whatever the jitter", async () => {
     using clock = stopClock();
-    const options = { latencyMs: 50, jitterMs: 50 };
+    const options = { latency: { ms: 50, jitterMs: 50 } };
     const { conn, writes } = playLoop(options);
     const plan = new StreamPlan(checkFaults({ ...options, seed: 1 }, false), 1);
     const expected: [byte: number, at: number][] = [];
@@ -121,8 +121,8 @@ describe("latency", () => {
 
   it("is told of each reply that it delays, or once if it delays all", async () => {
     using clock = stopClock();
-    const some = playLoop({ latencyMs: 50, latencyPercent: 50 });
-    const all = playLoop({ latencyMs: 50 });
+    const some = playLoop({ latency: { ms: 50, percent: 50 } });
+    const all = playLoop({ latency: { ms: 50 } });
     for (let turn = 0; turn < 20; turn++) {
       for (const { conn } of [some, all]) conn.reply(new Uint8Array(64));
       await clock.pass(60);
@@ -139,7 +139,7 @@ describe("latency", () => {
 
   it("lets the rest leave after a client ended its stream", async () => {
     using clock = stopClock();
-    const { conn, writes, ends } = playLoop({ latencyMs: 50 });
+    const { conn, writes, ends } = playLoop({ latency: { ms: 50 } });
     conn.reply(patternOf(3), null);
     await clock.pass(49);
     assertEquals([writes.length, ends.length], [0, 0]);
@@ -150,7 +150,7 @@ describe("latency", () => {
 
   it("is no idle time", async () => {
     using clock = stopClock();
-    const { conn, connection, writes } = playLoop({ latencyMs: 50 });
+    const { conn, connection, writes } = playLoop({ latency: { ms: 50 } });
     conn.reply(patternOf(3));
     await clock.pass(20);
     for (let sweep = 0; sweep < 100; sweep++) connection.idleSweeps++;
@@ -166,7 +166,7 @@ describe("latency", () => {
   it("ends at once when the server closes the connection", async () => {
     using clock = stopClock();
     const { conn, connection, writes, ends, pool } = playLoop({
-      latencyMs: HOUR_MS,
+      latency: { ms: HOUR_MS },
     });
     conn.reply(patternOf(3));
     await clock.pass(0);
@@ -180,7 +180,7 @@ describe("latency", () => {
 
   it("drops what waits when the connection breaks", async () => {
     using clock = stopClock();
-    const { conn, writes, ends } = playLoop({ latencyMs: HOUR_MS });
+    const { conn, writes, ends } = playLoop({ latency: { ms: HOUR_MS } });
     const error = new Deno.errors.ConnectionReset("no");
     conn.reply(patternOf(3), error);
     await clock.pass(0);
@@ -191,7 +191,7 @@ describe("latency", () => {
   it("keeps the process alive only if its server does", async () => {
     for (const isRef of [true, false]) {
       using clock = stopClock();
-      const { conn } = playLoop({ latencyMs: 50 }, { isRef });
+      const { conn } = playLoop({ latency: { ms: 50 } }, { isRef });
       conn.reply(patternOf(3));
       await clock.pass(0);
       assertEquals([clock.timers, clock.unrefTimers], [1, isRef ? 0 : 1]);
@@ -201,7 +201,10 @@ describe("latency", () => {
   it("lets the process end when its server does while a reply waits", async () => {
     using clock = stopClock();
     const play = { isRef: true };
-    const { conn, connection, writes } = playLoop({ latencyMs: 50 }, play);
+    const { conn, connection, writes } = playLoop(
+      { latency: { ms: 50 } },
+      play,
+    );
     conn.reply(patternOf(3));
     await clock.pass(20);
     assertEquals([clock.timers, clock.unrefTimers], [1, 0]);
@@ -219,7 +222,7 @@ describe("latency", () => {
 describe("a queue of replies", () => {
   it("stops the reading when it is full", async () => {
     using clock = stopClock();
-    const { conn, writes } = playLoop({ latencyMs: 1000 });
+    const { conn, writes } = playLoop({ latency: { ms: 1000 } });
     const bytes = patternOf(2 * QUEUE_BYTES);
     conn.reply(bytes);
     await clock.pass(500);
@@ -234,7 +237,9 @@ describe("a queue of replies", () => {
 
   it("is let go of when the server closes the connection", async () => {
     using clock = stopClock();
-    const { conn, connection, ends, pool } = playLoop({ latencyMs: HOUR_MS });
+    const { conn, connection, ends, pool } = playLoop({
+      latency: { ms: HOUR_MS },
+    });
     conn.reply(patternOf(2 * QUEUE_BYTES));
     await clock.pass(0);
     assertEquals(conn.isReading, false);
@@ -248,7 +253,7 @@ describe("a queue of replies", () => {
     using clock = stopClock();
     const blocked = Promise.withResolvers<number>();
     const { conn, connection } = playLoop(
-      { latencyMs: 50 },
+      { latency: { ms: 50 } },
       { write: () => blocked.promise },
     );
     conn.reply(patternOf(3));

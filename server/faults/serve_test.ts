@@ -32,24 +32,21 @@ interface Talk {
 }
 
 /** Any faults but those that change, withhold or end what comes back. */
-const HARMLESS = fc.record({
-  latencyMs: fc.integer({ min: 0, max: 8 }),
-  latencyPercent: fc.constantFrom(1, 30, 100),
-  rateBytesPerSecond: fc.constantFrom(1_000_003, 50_000_000, Infinity),
-  sliceBytes: fc.constantFrom(700, 4096, 100_000),
-  slicePercent: fc.constantFrom(5, 50, 100),
-  seed: fc.nat(),
-}, { requiredKeys: ["seed"] }).map(
-  ({ latencyPercent, slicePercent, ...faults }): FaultOptions => ({
-    ...faults,
-    // Of no use without the value that they are about.
-    ...(faults.latencyMs !== undefined && {
-      latencyPercent,
-      jitterMs: faults.latencyMs / 2,
-    }),
-    ...(faults.sliceBytes !== undefined && { slicePercent }),
+const HARMLESS: fc.Arbitrary<FaultOptions> = fc.record({
+  latency: fc.record({
+    ms: fc.integer({ min: 4, max: 8 }),
+    jitterMs: fc.constantFrom(0, 4),
+    percent: fc.constantFrom(1, 30, 100),
   }),
-);
+  rate: fc.record({
+    bytesPerSecond: fc.constantFrom(1_000_003, 50_000_000, Infinity),
+  }),
+  slice: fc.record({
+    bytes: fc.constantFrom(700, 4096, 100_000),
+    percent: fc.constantFrom(5, 50, 100),
+  }),
+  seed: fc.nat(),
+}, { requiredKeys: ["seed"] });
 
 /** What a client does. */
 const TALK = {
@@ -105,7 +102,7 @@ describe("a server with faults", () => {
         fc.record({ faults: HARMLESS, ...TALK, seed: fc.nat() }),
         fc.integer({ min: 0, max: 60_000 }),
         async (client, cutBytes) => {
-          const faults = { ...client.faults, cutBytes };
+          const faults = { ...client.faults, cut: { bytes: cutBytes } };
           const { bytes, echoed, stats } = await talk({ ...client, faults });
           const isCut = bytes.length > cutBytes;
           const length = isCut ? cutBytes : bytes.length;
@@ -123,7 +120,7 @@ describe("a server with faults", () => {
 
   it("tells each fault, and counts them by kind", async () => {
     const { events, onEvent, untilClosed } = recorder();
-    const faults = { corruptPercent: 100, cutBytes: 12, seed: 7 };
+    const faults = { corrupt: {}, cut: { bytes: 12 }, seed: 7 };
     await using server = serve({ port: 0, faults, onEvent });
     assertEquals(server.faultSeed, 7);
     assertEquals(server.stats().faults, {});
@@ -154,7 +151,7 @@ describe("a server with faults", () => {
   });
 
   it("counts what nobody is told", async () => {
-    await using server = serve({ port: 0, faults: { corruptPercent: 100 } });
+    await using server = serve({ port: 0, faults: { corrupt: {} } });
     using conn = await connectTo(server);
     for (let turn = 0; turn < 3; turn++) await roundTrip(conn);
     assertEquals(server.stats().faults, { corrupt: 3 });
@@ -164,7 +161,7 @@ describe("a server with faults", () => {
   it("makes the same faults to the same connections again", async () => {
     const run = async () => {
       const { events, onEvent } = recorder();
-      const faults = { corruptPercent: 30, seed: 99 };
+      const faults = { corrupt: { percent: 30 }, seed: 99 };
       await using server = serve({ port: 0, faults, onEvent });
       for (let turn = 0; turn < 5; turn++) {
         using conn = await connectTo(server);
@@ -191,7 +188,9 @@ describe("a server with faults", () => {
   });
 
   it("refuses what is no fault before it listens", () => {
-    for (const faults of [{ corruptPercent: 101 }, { lossPercent: 1 }]) {
+    for (
+      const faults of [{ corrupt: { percent: 101 } }, { loss: { percent: 1 } }]
+    ) {
       let isListening = false;
       const onListen = () => isListening = true;
       assertThrows(() => serve({ port: 0, faults, onListen }), RangeError);
@@ -200,7 +199,7 @@ describe("a server with faults", () => {
   });
 
   it("holds a bounded part of what a client sends that does not read", async () => {
-    const faults = { latencyMs: 1, seed: 1 };
+    const faults = { latency: { ms: 1 }, seed: 1 };
     const server = serve({ port: 0, faults, drainTimeoutMs: 0 });
     await using flood = await startFlood(server);
     await flood.untilStuck();
@@ -210,7 +209,7 @@ describe("a server with faults", () => {
 
   it("outlives a client that breaks its connection", async () => {
     const { onEvent, untilClosed } = recorder();
-    const faults = { latencyMs: 1, sliceBytes: 1000, slicePercent: 50 };
+    const faults = { latency: { ms: 1 }, slice: { bytes: 1000, percent: 50 } };
     await using server = serve({ port: 0, faults, onEvent });
     await reset(await connectTo(server));
     const [closed] = await untilClosed(server);
@@ -227,7 +226,7 @@ const LATENCY_MS = 60_000;
 async function serveLate(options: Parameters<typeof serve>[0] = {}) {
   const { events, onEvent, untilClosed } = recorder();
   // Not of all replies, so that each is told.
-  const faults = { latencyMs: LATENCY_MS, latencyPercent: 99.999, seed: 1 };
+  const faults = { latency: { ms: LATENCY_MS, percent: 99.999 }, seed: 1 };
   const server = serve({ ...options, port: 0, faults, onEvent });
   const conn = await connectTo(server);
   await writeAll(conn, HELLO);
@@ -239,7 +238,11 @@ async function serveLate(options: Parameters<typeof serve>[0] = {}) {
 describe("a reply that waits", () => {
   it("comes after the client ended its stream", async () => {
     const { onEvent, untilClosed } = recorder();
-    await using server = serve({ port: 0, faults: { latencyMs: 20 }, onEvent });
+    await using server = serve({
+      port: 0,
+      faults: { latency: { ms: 20 } },
+      onEvent,
+    });
     using conn = await connectTo(server);
     await writeAll(conn, HELLO);
     await conn.closeWrite();
@@ -249,7 +252,7 @@ describe("a reply that waits", () => {
   });
 
   it("comes while the server drains", async () => {
-    const faults = { latencyMs: 50 };
+    const faults = { latency: { ms: 50 } };
     const server = serve({ port: 0, faults, drainTimeoutMs: 30_000 });
     using conn = await connectTo(server);
     await writeAll(conn, HELLO);
@@ -286,7 +289,7 @@ describe("a reply that waits", () => {
     using clock = stopClock();
     using sweeps = watchSweeps();
     const { onEvent, untilClosed } = recorder();
-    const faults = { latencyMs: 10_000 };
+    const faults = { latency: { ms: 10_000 } };
     const server = serve({ port: 0, faults, idleTimeoutMs: 1000, onEvent });
     using conn = await connectTo(server);
     await writeAll(conn, HELLO);

@@ -35,8 +35,12 @@ describe("StreamPlan", () => {
 
   it("has each fault that every reply and connection has", () => {
     const all = plan({
-      ...{ latencyMs: 50, rateBytesPerSecond: 1000, sliceBytes: 10 },
-      ...{ corruptPercent: 100, stallPercent: 100, cutBytes: 700 },
+      ...{
+        latency: { ms: 50 },
+        rate: { bytesPerSecond: 1000 },
+        slice: { bytes: 10 },
+      },
+      ...{ corrupt: {}, stall: {}, cut: { bytes: 700 } },
     });
     assertEquals([all.isStalled, all.bytesPerSecond], [true, 1000]);
     assertEquals(all.cutAt(100), 700);
@@ -51,11 +55,11 @@ describe("StreamPlan", () => {
         Math.abs(found - percent * 100) < 250,
         `${found}, not ${percent} %`,
       );
-    near(count({ stallPercent: 10 }, (it) => it.isStalled), 10);
-    const rate = { rateBytesPerSecond: 7, ratePercent: 20 };
+    near(count({ stall: { percent: 10 } }, (it) => it.isStalled), 10);
+    const rate = { rate: { bytesPerSecond: 7, percent: 20 } };
     near(count(rate, (it) => it.bytesPerSecond === 7), 20);
     near(count(rate, (it) => it.bytesPerSecond === Infinity), 80);
-    const cut = { cutBytes: 9, cutPercent: 50 };
+    const cut = { cut: { bytes: 9, percent: 50 } };
     near(count(cut, (it) => it.cutAt(64) === 9), 50);
     near(count(cut, (it) => it.cutAt(64) === Infinity), 50);
   });
@@ -63,16 +67,16 @@ describe("StreamPlan", () => {
   it("cuts within the first reply where it is not told where", () => {
     const places = new Set<number>();
     for (let connection = 1; connection <= 2000; connection++) {
-      places.add(plan({ cutPercent: 100 }, connection).cutAt(64));
+      places.add(plan({ cut: {} }, connection).cutAt(64));
     }
     const sorted = [...places].sort((a, b) => a - b);
     assertEquals(sorted, Array.from({ length: 64 }, (_, at) => at));
-    assertEquals(plan({ cutPercent: 100 }).cutAt(1), 0);
+    assertEquals(plan({ cut: {} }).cutAt(1), 0);
   });
 
   it("has the same faults for a reply at the same place, whatever came before", () => {
-    const options = { latencyMs: 9, jitterMs: 9, latencyPercent: 50 };
-    const more = { ...options, corruptPercent: 50, sliceBytes: 1 };
+    const options = { latency: { ms: 9, jitterMs: 9, percent: 50 } };
+    const more = { ...options, corrupt: { percent: 50 }, slice: { bytes: 1 } };
     const offsets = Array.from({ length: 200 }, (_, at) => at * 64);
     const faults = offsets.map((at) => plan(more).reply(at, 64));
     const again = plan(more);
@@ -96,8 +100,8 @@ describe("StreamPlan", () => {
 
   it("makes faults to its share of the replies, each by itself", () => {
     const faulty = plan({
-      ...{ latencyMs: 5, latencyPercent: 10, corruptPercent: 20 },
-      ...{ sliceBytes: 3, slicePercent: 50 },
+      ...{ latency: { ms: 5, percent: 10 }, corrupt: { percent: 20 } },
+      ...{ slice: { bytes: 3, percent: 50 } },
     });
     let [late, wrong, sliced, lateAndWrong] = [0, 0, 0, 0];
     for (let at = 0; at < 10_000; at++) {
@@ -115,14 +119,14 @@ describe("StreamPlan", () => {
 
   it("flips any bit of a reply, none beyond", () => {
     const bits = new Set<number>();
-    const wrong = plan({ corruptPercent: 100 });
+    const wrong = plan({ corrupt: {} });
     for (let at = 0; at < 1000; at++) bits.add(wrong.reply(at, 3).wrongBit!);
     const sorted = [...bits].sort((a, b) => a - b);
     assertEquals(sorted, Array.from({ length: 24 }, (_, at) => at));
   });
 
   it("spreads the delay evenly around the latency", () => {
-    const late = plan({ latencyMs: 20, jitterMs: 10 });
+    const late = plan({ latency: { ms: 20, jitterMs: 10 } });
     const twentieths = new Array(20).fill(0);
     for (let at = 0; at < 20_000; at++) {
       twentieths[Math.floor(late.reply(at, 64).delayMs - 10)]++;
@@ -140,7 +144,10 @@ describe("delayOf()", () => {
     assertEquals([0, 0.5, 0.75, 1].map((it) => delayOf(latency, it)), [
       ...[40, 50, 55, 60],
     ]);
-    assertEquals(delayOf({ ms: Infinity, jitterMs: 10 }, 0), Infinity);
+    assertEquals(
+      delayOf({ ms: Infinity, jitterMs: 10 }, 0),
+      Infinity,
+    );
   });
 });
 
